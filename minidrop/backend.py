@@ -1,0 +1,155 @@
+"""The one switch between NumPy and CuPy: which library an array belongs to, on which device, and how it gets to another.
+
+Nothing else in minidrop imports CuPy. An op asks `array_module(x)` for its library and then writes the same code for both:
+
+    xp = array_module(x)
+    return xp.maximum(x, 0)
+
+CuPy is looked up when a GPU array is first asked for, never at import: without it minidrop runs on NumPy alone.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import importlib
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .errors import ArgumentError, DeviceError
+
+# A NumPy or a CuPy array. The two libraries share no static type, so to the type checker it is Any.
+Array: TypeAlias = Any
+
+INSTALL_HELP = (
+    "pip install cupy-cuda12x (CUDA 12) or cupy-cuda13x (CUDA 13), or pip install 'minidrop[cuda12]' / 'minidrop[cuda13]'"
+)
+
+
+def array_module(array: Array) -> Any:
+    """array -> numpy or cupy: the library that `array` belongs to."""
+    if isinstance(array, np.ndarray):
+        return np
+    return _import_cupy()
+
+
+def is_array(value: object) -> bool:
+    """True for a NumPy array and, where CuPy is in use, for a CuPy array."""
+    if isinstance(value, np.ndarray):
+        return True
+    cupy = sys.modules.get("cupy")
+    return cupy is not None and isinstance(value, cupy.ndarray)
+
+
+def device_of(array: Array) -> str:
+    """array -> "cpu", "cuda" (the first GPU) or "cuda:1", "cuda:2", ..."""
+    if isinstance(array, np.ndarray):
+        return "cpu"
+    return _cuda_name(int(array.device.id))
+
+
+def to_device(array: Array, device: str) -> Array:
+    """(any shape) -> same: `array` on `device`; the array itself if it is there already, a copy otherwise.
+
+    Raises ArgumentError for a name that is not "cpu", "cuda" or "cuda:<index>"; DeviceError without CuPy or without that GPU.
+    """
+    target = normalise_device(device)
+    if device_of(array) == target:
+        return array
+    if target == "cpu":
+        return to_numpy(array)
+    cupy = _cupy_with_gpu(_cuda_index(target))
+    with cupy.cuda.Device(_cuda_index(target)):
+        return cupy.asarray(array)
+
+
+def to_numpy(array: Array) -> Any:
+    """(any shape) -> same: `array` in host memory; a NumPy array is returned as it is."""
+    if isinstance(array, np.ndarray):
+        return array
+    return _import_cupy().asnumpy(array)
+
+
+def normalise_device(device: str) -> str:
+    """The one name of a device: "cuda:0" is "cuda". Raises ArgumentError for any other text."""
+    if device == "cpu":
+        return "cpu"
+    if isinstance(device, str):
+        kind, colon, index = device.partition(":")
+        if kind == "cuda" and (not colon or index.isdecimal()):
+            return _cuda_name(int(index or 0))
+    raise ArgumentError(
+        "unknown device",
+        expected='"cpu", "cuda" or "cuda:<index>"',
+        got=repr(device),
+        help='"cuda" is the first GPU, "cuda:1" the second',
+    )
+
+
+class _Quiet(threading.local):
+    """For each thread a context in which NumPy does not warn. Entering it costs a tenth of entering np.errstate."""
+
+    def __init__(self) -> None:
+        with np.errstate(all="ignore"):
+            _inside.set(True)
+            self.context = contextvars.copy_context()
+            _inside.set(False)
+
+
+_inside = contextvars.ContextVar("_inside", default=False)
+_quiet = _Quiet()
+
+
+def run(function: Callable[..., Any], *arguments: Any, where: Array) -> Any:
+    """function(*arguments), on the device of the array `where`, by the rules of IEEE arithmetic and nothing else.
+
+    CuPy never warns that 1 / 0 is inf, NumPy does; the same code has to behave the same on both, so NumPy's floating-point
+    warnings are off in here. `minidrop.detect_anomaly` is the tool that finds where an inf or a NaN came from.
+    """
+    if not isinstance(where, np.ndarray):
+        with where.device:
+            return function(*arguments)
+    if _inside.get():  # an op that calls another: a context cannot be entered twice
+        return function(*arguments)
+    return _quiet.context.run(function, *arguments)
+
+
+def _cuda_name(index: int) -> str:
+    return "cuda" if index == 0 else f"cuda:{index}"
+
+
+def _cuda_index(device: str) -> int:
+    return int(device.partition(":")[2] or 0)
+
+
+def _import_cupy() -> Any:
+    try:
+        return importlib.import_module("cupy")
+    except ImportError as error:
+        raise DeviceError(
+            "a GPU was asked for, but CuPy is missing",
+            expected="the package cupy",
+            got=f"{type(error).__name__}: {error}",
+            help=INSTALL_HELP,
+        ) from error
+
+
+def _cupy_with_gpu(index: int) -> Any:
+    """The module cupy, after making sure that GPU number `index` can be used."""
+    cupy = _import_cupy()
+    try:
+        count = int(cupy.cuda.runtime.getDeviceCount())
+        reason = f"{count} GPU(s) found"
+    except Exception as error:  # CUDARuntimeError: no driver, no device, driver too old: all mean that no GPU can be used
+        count, reason = 0, f"{type(error).__name__}: {error}"
+    if index >= count:
+        raise DeviceError(
+            f'the device "{_cuda_name(index)}" was asked for, CuPy is installed, but that GPU is missing',
+            expected=f"at least {index + 1} CUDA GPU(s) that the driver can see",
+            got=reason,
+            help="check the driver with nvidia-smi, and that CuPy fits the CUDA version (" + INSTALL_HELP + ")",
+        )
+    return cupy

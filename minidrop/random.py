@@ -1,0 +1,156 @@
+"""Random numbers that are the same on NumPy and on CuPy: a counter, scrambled.
+
+A counter-based generator keeps no hidden state: random number i is a fixed function of a key (the seed) and of i. The function
+here is Philox4x32-10 (Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, 2011), the one that cuRAND and PyTorch use
+on GPUs: ten rounds of integer multiplications, written in array operations that both libraries have. Integers do not round,
+so the same seed gives the same bits everywhere. The global random state of NumPy is never touched.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .backend import Array, array_module, device_of, run, to_device
+from .errors import ArgumentError, StateError
+
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
+ROUNDS = 10
+LOW_32_BITS = 0xFFFFFFFF
+
+
+def philox(counter: Array, key: tuple[int, int]) -> Array:
+    """(4, n) counters of 32 bits each -> (4, n) random words of 32 bits, both held as uint64.
+
+    Source: Salmon et al. 2011, section 3.3; checked against the known answers that they publish.
+    """
+    xp = array_module(counter)
+    even, odd = counter[0::2], counter[1::2]  # words 0 and 2 are multiplied; words 1 and 3 are mixed in
+    multipliers = xp.asarray(np.array(MULTIPLIERS, dtype=np.uint64).reshape(2, 1))
+    steps = [[(key[i] + KEY_STEPS[i] * round) & LOW_32_BITS for i in range(2)] for round in range(ROUNDS)]
+    keys = xp.asarray(np.array(steps, dtype=np.uint64).reshape(ROUNDS, 2, 1))
+    for round in range(ROUNDS):
+        product = even * multipliers
+        high, low = product >> 32, product & LOW_32_BITS
+        even, odd = high[::-1] ^ odd ^ keys[round], low[::-1]
+    return xp.stack([even[0], odd[0], even[1], odd[1]])
+
+
+class Generator:
+    """A stream of random numbers: `Generator(seed)`, seed an integer from 0 to 2^64 - 1.
+
+    The same seed and the same calls give the same numbers on the CPU and on a GPU, bit for bit. `state_dict()` is two
+    integers, so a stream can be stored in a checkpoint and taken up again at the very place.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.reseed(seed)
+
+    def reseed(self, seed: int) -> None:
+        """Start again, as Generator(seed) would."""
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+            raise ArgumentError(
+                "Generator: bad seed",
+                expected="an integer from 0 to 2**64 - 1",
+                got=repr(seed),
+                help="for example md.Generator(0)",
+            )
+        self.seed = int(seed)
+        self.counter = 0
+
+    def __repr__(self) -> str:
+        return f"Generator(seed={self.seed}, counter={self.counter})"
+
+    def words(self, count: int, device: str = "cpu") -> Array:
+        """(count,) random integers of 32 bits, held as uint64. Moves the counter on by ceil(count / 4) blocks."""
+        blocks = -(-count // 4)
+        index = to_device(np.arange(self.counter, self.counter + blocks, dtype=np.uint64), device)
+        self.counter += blocks
+        return run(self._scramble, index, where=index)[:count]
+
+    def _scramble(self, index: Array) -> Array:
+        """(n,) block numbers -> (4 n,) words: block i is Philox of the counter (i, 0), keyed with the seed."""
+        xp = array_module(index)
+        zeros = xp.zeros_like(index)
+        counter = xp.stack([index & LOW_32_BITS, index >> 32, zeros, zeros])
+        return philox(counter, (self.seed & LOW_32_BITS, self.seed >> 32)).T.reshape(-1)
+
+    def uniform(self, shape: tuple[int, ...] | int, dtype: Any = "float32", device: str = "cpu") -> Array:
+        """shape -> numbers in [0, 1): multiples of 2^-24 (float32) or 2^-53 (float64), each equally likely."""
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        if dtype not in ("float32", "float64"):
+            raise ArgumentError("Generator.uniform: bad dtype", expected="float32 or float64", got=str(dtype))
+        fill = _fill_float32 if dtype == "float32" else _fill_float64
+        words = self.words(math.prod(shape) * (1 if dtype == "float32" else 2), device)
+        return run(fill, words, where=words).reshape(shape)
+
+    def bernoulli(self, keep: Array) -> Array:
+        """(shape) of probabilities -> same shape and type: 1 with probability `keep`, else 0; NaN counts as 1.
+
+        keep = 1 always gives 1 and keep = 0 always gives 0. The draws depend on neither the number type nor the device.
+        """
+        draws = self.uniform(keep.shape, device=device_of(keep))
+        result = array_module(keep).empty_like(keep)  # in the memory order of `keep`
+        result[...] = ~(draws >= keep)
+        return result
+
+    def normal(self, shape: tuple[int, ...] | int, dtype: Any = "float32") -> Array:
+        """shape -> numbers of the standard normal distribution, on the CPU (Box and Muller, 1958)."""
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        count = math.prod(shape)
+        radius = np.sqrt(-2 * np.log1p(-self.uniform(count, "float64")))
+        angle = 2 * np.pi * self.uniform(count, "float64")
+        return (radius * np.cos(angle)).astype(dtype).reshape(shape)
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...] | int = (), device: str = "cpu") -> Array:
+        """shape -> int64 numbers from low to high - 1, equally likely up to (high - low) / 2^53."""
+        if high <= low:
+            raise ArgumentError("Generator.integers: empty range", expected="low < high", got=f"low={low}, high={high}")
+        draws = self.uniform(shape, "float64", device)
+        return low + (draws * (high - low)).astype("int64")
+
+    def permutation(self, count: int) -> Array:
+        """(count,) the numbers 0 to count - 1 in random order, on the CPU."""
+        return np.argsort(self.uniform(count, "float64"), kind="stable")
+
+    def spawn(self) -> Generator:
+        """A new generator with a seed drawn from this one: its stream is independent of this one's."""
+        low, high = (int(word) for word in self.words(2))
+        return Generator(high << 32 | low)
+
+    def state_dict(self) -> dict[str, int]:
+        """{"seed", "counter"}: all there is to know."""
+        return {"seed": self.seed, "counter": self.counter}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on where the generator that gave `state` stood. Raises StateError if a key is missing."""
+        if not {"seed", "counter"} <= set(state):
+            raise StateError("Generator: bad state", expected="the keys seed and counter", got=str(sorted(state)))
+        self.reseed(state["seed"])
+        self.counter = int(state["counter"])
+
+
+def _fill_float32(words: Array) -> Array:
+    return (words >> 8).astype("float32") * np.float32(2.0**-24)
+
+
+def _fill_float64(words: Array) -> Array:
+    bits = (words[0::2] >> 5) << 26 | words[1::2] >> 6
+    return bits.astype("float64") * 2.0**-53
+
+
+_default = Generator(0)
+
+
+def default_generator() -> Generator:
+    """The generator that layers and functions use where none is given. It starts at seed 0."""
+    return _default
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the default generator again at `seed`, and return it."""
+    _default.reseed(seed)
+    return _default
