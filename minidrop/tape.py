@@ -1,0 +1,239 @@
+"""The tape: which op made which array from which, and how backward plays it in reverse.
+
+An op that runs while gradients are recorded becomes a node of a graph: it knows its parents (the ops that made its inputs, or
+the leaves that a user made) and a number that counts up with every op. An op is always made after its parents, so playing the
+ops in falling order of that number visits every op after all of its consumers: each op is visited once, whatever the shape
+of the graph, and nothing is recursive.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import ContextDecorator
+from types import TracebackType
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy import generic, ndarray
+
+from . import anomaly
+from .backend import Array, run
+from .errors import GraphError, ModifiedError, ShapeError
+from .fingerprint import Fingerprint, fingerprint, fingerprint_anywhere
+
+
+class _Mode(threading.local):
+    recording = True
+
+
+mode = _Mode()
+
+
+class no_grad(ContextDecorator):
+    """Inside `with no_grad():` (or a function decorated `@no_grad()`) ops are not recorded: no graph, no saved arrays.
+
+    Outputs made inside have `requires_grad=False`; to a later backward they are constants. Nests, and holds for this thread.
+    """
+
+    def __init__(self) -> None:
+        self._previous: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._previous.append(mode.recording)
+        mode.recording = False
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        mode.recording = self._previous.pop()
+
+
+class Leaf(Protocol):
+    """What the tape knows of a tensor that no op made: a shape, and a place to add a gradient to."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape that its gradient must have."""
+        ...
+
+    def accumulate_grad(self, gradient: Array) -> None:
+        """(shape): add to the gradient."""
+        ...
+
+
+class Op(ABC):
+    """One differentiable operation on plain arrays: `forward` computes, `backward` is the chain rule.
+
+    What is differentiated comes as an argument of `forward`; everything else (axis, stride, labels, mask) goes into the
+    constructor. `forward` puts the arrays that backward needs, and that others can reach, into `self.saved`: they are watched
+    for changes. Anything else that backward needs is a plain attribute. Neither may write into its arguments.
+
+    A new op is a subclass, used as `apply(Square(), x)`:
+
+        class Square(Op):
+            def forward(self, x):
+                self.saved = (x,)
+                return x * x
+
+            def backward(self, grad):
+                (x,) = self.saved
+                return (2 * x * grad,)
+    """
+
+    saved: tuple[Array, ...] = ()
+    needs_grad: Sequence[bool] = ()  # one per input; backward may return None where it is False
+
+    # The node of the graph, filled in by `record`.
+    parents: Sequence[Op | Leaf | None] = ()
+    number: int = -1
+    shape: tuple[int, ...] = ()
+    nbytes: int = 0
+    fingerprints: tuple[Fingerprint, ...] = ()
+    retained: weakref.ref[Leaf] | None = None  # the output tensor, if it asked for its gradient
+    line: str = ""
+    released: bool = False
+
+    @abstractmethod
+    def forward(self, *arrays: Array) -> Array:
+        """arrays -> array: the result, in new memory or as a view of an input."""
+
+    @abstractmethod
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        """(shape of the output) -> one gradient per input of `forward`, each of that input's shape."""
+
+    @property
+    def name(self) -> str:
+        """The class name: what errors, `detect_anomaly` and `draw_graph` call the op."""
+        return type(self).__name__
+
+    def record(self, parents: Sequence[Op | Leaf | None], output: Array, anomaly_mode: bool) -> None:
+        """Make this op, which has just run, a node of the graph."""
+        self.parents = parents
+        self.number = next(_numbers)
+        self.shape = output.shape
+        self.nbytes = output.nbytes
+        if self.saved:
+            self.fingerprints = tuple(map(fingerprint_anywhere if anomaly_mode else fingerprint, self.saved))
+        if anomaly_mode:
+            self.line = anomaly.user_line()
+
+    def check_saved(self) -> None:
+        """Raise ModifiedError if a saved array is no longer what it was in the forward pass."""
+        if tuple(map(fingerprint, self.saved)) == self.fingerprints:
+            return
+        for array, before in zip(self.saved, self.fingerprints, strict=True):
+            if before is not None and fingerprint_anywhere(array) != before:
+                raise ModifiedError(
+                    f"{self.name}: an array that backward needs was changed in place after the forward pass",
+                    expected=f"the array of shape {array.shape} as it was in forward",
+                    got="other contents",
+                    help="change it after backward(), or give the tensor a new array: x.data = x.data + 1, not x.data += 1",
+                )
+
+    def release(self) -> None:
+        """Forget parents and arrays: after backward nobody needs them, and memory comes back at once."""
+        self.__dict__.clear()
+        self.released = True
+
+
+Node: TypeAlias = Op | Leaf
+_numbers = itertools.count()
+
+
+def play_backward(root: Node, grad: Array, retain_graph: bool) -> None:
+    """Send `grad` (the shape of `root`) back through the graph, and add what arrives at each leaf to that leaf's gradient.
+
+    Raises GraphError where the graph was released by an earlier backward, ModifiedError where a saved array has changed,
+    ShapeError where the backward of an op returns a gradient of the wrong shape. Leaves change only if all went well.
+    """
+    run(_play, root, grad, retain_graph, where=grad)
+
+
+def _play(root: Node, grad: Array, retain_graph: bool) -> None:
+    anomaly_mode = anomaly.enabled
+    gradients: dict[Node, Array] = {root: grad}
+    retained: list[tuple[Leaf, Array]] = []
+    ops = sorted(_ops_below(root), key=_number_of)
+    while ops:
+        op = ops.pop()
+        upstream = gradients.pop(op, None)
+        if upstream is not None:
+            if op.retained is not None and (output := op.retained()) is not None:
+                retained.append((output, upstream))
+            if op.saved:
+                op.check_saved()
+            # NumPy needs no device to be chosen, and its warnings are off already.
+            on_numpy = type(upstream) is ndarray
+            results = op.backward(upstream) if on_numpy else run(op.backward, upstream, where=upstream)
+            if type(results) is not tuple or len(results) != len(op.parents):
+                raise _wrong_count(op, results)
+            for parent, gradient in zip(op.parents, results, strict=True):
+                if parent is None or gradient is None:
+                    continue
+                if on_numpy and isinstance(gradient, generic):  # NumPy turns 0-d results into scalars
+                    gradient = np.asarray(gradient)
+                if gradient.shape != parent.shape:
+                    raise _wrong_shape(op, gradient, parent)
+                if anomaly_mode:
+                    anomaly.check_gradient(op.name, gradient, op.line)
+                other = gradients.get(parent)
+                # A sum in new memory: `gradient` may be the upstream gradient itself, which others still read.
+                gradients[parent] = gradient if other is None else other + gradient
+        if not retain_graph:
+            op.release()
+    _hand_out(retained + [(leaf, gradient) for leaf, gradient in gradients.items() if not isinstance(leaf, Op)], grad)
+
+
+def _number_of(op: Op) -> int:
+    return op.number
+
+
+def _ops_below(root: Node) -> set[Op]:
+    """Every op that `root` was made from, itself included, each once."""
+    if not isinstance(root, Op):
+        return set()
+    found, unexplored = {root}, [root]
+    while unexplored:
+        op = unexplored.pop()
+        if op.released:
+            raise GraphError(
+                "backward: this part of the graph was already used by an earlier backward() and has been released",
+                expected="a graph that has not been played yet",
+                got="a second backward() through the same ops",
+                help="run the forward pass again; or add the losses and call backward once; or backward(retain_graph=True)",
+            )
+        for parent in op.parents:
+            if isinstance(parent, Op) and parent not in found:
+                found.add(parent)
+                unexplored.append(parent)
+    return found
+
+
+def _hand_out(gradients: list[tuple[Leaf, Array]], given: Array) -> None:
+    """Give each leaf its gradient, in memory that no one else holds: neither another leaf, nor the caller of backward."""
+    held_elsewhere = {id(given)}
+    for leaf, gradient in gradients:
+        if gradient.base is not None or id(gradient) in held_elsewhere:
+            gradient = gradient.copy(order="K")
+        held_elsewhere.add(id(gradient))
+        leaf.accumulate_grad(gradient)
+
+
+def _wrong_count(op: Op, results: object) -> GraphError:
+    return GraphError(
+        f"{op.name}.backward must return one gradient per input of forward",
+        expected=f"a tuple of {len(op.parents)}",
+        got=f"a tuple of {len(results)}" if isinstance(results, tuple) else type(results).__name__,
+        help="return (grad_x,) for one input; None stands for an input without gradient",
+    )
+
+
+def _wrong_shape(op: Op, gradient: Array, parent: Node) -> ShapeError:
+    return ShapeError(
+        f"{op.name}.backward: a gradient has the wrong shape",
+        expected=str(parent.shape),
+        got=str(gradient.shape),
+        help="a gradient has the shape of what it is the gradient of; sum over axes that broadcasting stretched (unbroadcast)",
+    )
