@@ -1,0 +1,124 @@
+"""a + b, a - b, a * b, a / b, a ** b, -a: element by element, with broadcasting.
+
+Each operand is an array or a Python number; a number takes the other operand's number type and has no gradient. Every
+gradient below is summed over the axes that broadcasting stretched (`unbroadcast`).
+"""
+
+from __future__ import annotations
+
+from ..backend import Array, array_module
+from ..tape import Op
+from .broadcasting import shape_of, unbroadcast
+
+
+class Add(Op):
+    """(a), (b) -> broadcast: y = a + b.  dy/da = 1, dy/db = 1."""
+
+    def forward(self, a: Array, b: Array) -> Array:
+        self.shapes = shape_of(a), shape_of(b)
+        return a + b
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        shape_a, shape_b = self.shapes
+        return (
+            unbroadcast(grad, shape_a) if self.needs_grad[0] else None,
+            unbroadcast(grad, shape_b) if self.needs_grad[1] else None,
+        )
+
+
+class Sub(Op):
+    """(a), (b) -> broadcast: y = a - b.  dy/da = 1, dy/db = -1."""
+
+    def forward(self, a: Array, b: Array) -> Array:
+        self.shapes = shape_of(a), shape_of(b)
+        return a - b
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        shape_a, shape_b = self.shapes
+        return (
+            unbroadcast(grad, shape_a) if self.needs_grad[0] else None,
+            unbroadcast(-grad, shape_b) if self.needs_grad[1] else None,
+        )
+
+
+class Mul(Op):
+    """(a), (b) -> broadcast: y = a b.  dy/da = b, dy/db = a."""
+
+    def forward(self, a: Array, b: Array) -> Array:
+        self.shapes = shape_of(a), shape_of(b)
+        needs_a, needs_b = self.needs_grad
+        self.saved = (a if needs_b else None, b if needs_a else None)
+        return a * b
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        a, b = self.saved
+        shape_a, shape_b = self.shapes
+        return (
+            unbroadcast(grad * b, shape_a) if self.needs_grad[0] else None,
+            unbroadcast(grad * a, shape_b) if self.needs_grad[1] else None,
+        )
+
+
+class Div(Op):
+    """(a), (b) -> broadcast: y = a / b.  dy/da = 1 / b, dy/db = -a / b^2.
+
+    b = 0 follows IEEE arithmetic: the output is +-inf or NaN, and so is the gradient, silently: 0 * inf is NaN even where a
+    later op sends back a gradient of 0. This is how DropAlan as published met its end; `detect_anomaly` names the place.
+    """
+
+    def forward(self, a: Array, b: Array) -> Array:
+        self.shapes = shape_of(a), shape_of(b)
+        self.saved = (a if self.needs_grad[1] else None, b)
+        return a / b
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        a, b = self.saved
+        shape_a, shape_b = self.shapes
+        return (
+            unbroadcast(grad / b, shape_a) if self.needs_grad[0] else None,
+            # Dividing twice: b * b would overflow, or vanish, long before b does.
+            unbroadcast(-grad * (a / b) / b, shape_b) if self.needs_grad[1] else None,
+        )
+
+
+class Pow(Op):
+    """(a), (b) -> broadcast: y = a^b.  dy/da = b a^(b-1), dy/db = a^b log a.
+
+    At the edges: b = 0 gives dy/da = 0 (also for a = 0); a = 0 with b >= 0 gives dy/db = 0; a < 0 gives dy/db = NaN.
+    """
+
+    def forward(self, a: Array, b: Array) -> Array:
+        self.shapes = shape_of(a), shape_of(b)
+        self.saved = (a, b)
+        return a**b
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        shape_a, shape_b = self.shapes
+        return (
+            unbroadcast(grad * self.slope_base(), shape_a) if self.needs_grad[0] else None,
+            unbroadcast(grad * self.slope_exponent(), shape_b) if self.needs_grad[1] else None,
+        )
+
+    def slope_base(self) -> Array:
+        a, b = self.saved
+        if isinstance(b, (int, float)):
+            return b * a ** (b - 1) if b != 0 else array_module(a).zeros_like(a)
+        xp = array_module(b)
+        return xp.where(b == 0, 0, b * a ** xp.where(b == 0, 1, b - 1))
+
+    def slope_exponent(self) -> Array:
+        a, b = self.saved
+        xp = array_module(b)
+        if isinstance(a, (int, float)):
+            a = xp.asarray(a, dtype=b.dtype)
+        return xp.where((a == 0) & (b >= 0), 0, a**b * xp.log(a))
+
+
+class Neg(Op):
+    """(any shape) -> same: y = -a.  dy/da = -1."""
+
+    def forward(self, a: Array) -> Array:
+        return -a
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        return (-grad,)

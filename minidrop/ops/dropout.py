@@ -1,0 +1,43 @@
+"""Dropout: each unit is kept with probability 1 - rate, and kept units are scaled up (Srivastava et al., 2014)."""
+
+from __future__ import annotations
+
+from ..backend import Array, array_module
+from ..random import Generator
+from ..tape import Op
+
+
+class Dropout(Op):
+    """(any shape) -> same: y = x * mask / (1 - rate), mask ~ Bernoulli(1 - rate).  dy/dx = mask / (1 - rate).
+
+    E[y] = x: train and test agree in expectation (for one layer). At rate 1 every unit is dropped, whatever the mask, and y
+    and the gradient are 0. A dropped unit is exactly 0, also where x is infinite or NaN.
+
+    After forward `mask` holds 1 for kept, 0 for dropped, in the number type of x.
+    """
+
+    def __init__(self, rate: float, mask: Array | None, generator: Generator) -> None:
+        self.rate = rate
+        self.mask = mask
+        self.generator = generator
+
+    def forward(self, x: Array) -> Array:
+        xp = array_module(x)
+        if self.mask is None:
+            self.mask = self.generator.bernoulli(xp.full_like(x, 1 - self.rate))
+        scale = 1 / (1 - self.rate) if self.rate < 1 else 0.0
+        self.factor = self.mask * scale
+        self.saved = (self.mask,)
+        return drop(x * self.factor, self.factor)
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        return (grad * self.factor,)
+
+
+def drop(product: Array, factor: Array) -> Array:
+    """(any shape) -> same: `product`, with an exact 0 wherever `factor` is 0 (inf * 0 and NaN * 0 are NaN, not 0).
+
+    Writes into `product`, which must be new.
+    """
+    product[factor == 0] = 0
+    return product

@@ -1,0 +1,51 @@
+"""Batch normalisation: each channel to mean 0 and variance 1, then its own scale and shift (Ioffe and Szegedy, 2015)."""
+
+from __future__ import annotations
+
+from ..backend import Array
+from ..tape import Op
+
+
+class BatchNorm(Op):
+    """(N, C, ...) , (C), (C) -> (N, C, ...): y = weight * (x - mean) / sqrt(var + eps) + bias, per channel.
+
+    `statistics` None: mean and variance (divided by n, not n - 1) are those of this batch, over every axis but the channel's,
+    and the gradient flows through them; `forward` leaves them in `mean` and `variance`. With x^ = (x - mean) / sqrt(var + eps)
+    and g = weight * grad:   dL/dx = (g - mean of g - x^ * mean of (g x^)) / sqrt(var + eps).
+    `statistics` (mean, variance), each (C): they are constants, and dL/dx = g / sqrt(var + eps).
+    """
+
+    def __init__(self, eps: float, statistics: tuple[Array, Array] | None) -> None:
+        self.eps = eps
+        self.statistics = statistics
+
+    def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
+        self.axes = (0, *range(2, x.ndim))
+        if self.statistics is None:
+            self.mean, self.variance = x.mean(axis=self.axes), x.var(axis=self.axes)
+        else:
+            self.mean, self.variance = self.statistics
+        self.scale = 1 / (self.variance + self.eps) ** 0.5
+        self.normalised = (x - self.per_channel(self.mean)) * self.per_channel(self.scale)
+        self.saved = (weight,)
+        y = self.normalised
+        if weight is not None:
+            y = y * self.per_channel(weight)
+        if bias is not None:
+            y = y + self.per_channel(bias)
+        return y
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        (weight,) = self.saved
+        grad_bias = grad.sum(axis=self.axes)
+        grad_weight = (grad * self.normalised).sum(axis=self.axes)
+        grad_normalised = grad if weight is None else grad * self.per_channel(weight)
+        if self.statistics is None:
+            along_mean = self.per_channel(grad_normalised.mean(axis=self.axes))
+            along_scale = self.per_channel((grad_normalised * self.normalised).mean(axis=self.axes))
+            grad_normalised = grad_normalised - along_mean - self.normalised * along_scale
+        return grad_normalised * self.per_channel(self.scale), grad_weight, grad_bias
+
+    def per_channel(self, array: Array) -> Array:
+        """(C) -> (C, 1, 1, ...): one number per channel, ready to broadcast against x."""
+        return array.reshape(-1, *[1] * (len(self.axes) - 1))

@@ -1,0 +1,105 @@
+"""sum, mean, max, min, var: many numbers to one, along some axes.
+
+Backward repeats the upstream gradient along the axes that forward reduced, each time with its own weight.
+`axes` is a tuple of distinct axes, none negative.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ..backend import Array
+from ..tape import Op
+from .broadcasting import expand_reduced
+
+
+class Reduction(Op):
+    """Base of the reductions: which axes go, and whether they stay with length 1."""
+
+    def __init__(self, axes: tuple[int, ...], keepdims: bool) -> None:
+        self.axes = axes
+        self.keepdims = keepdims
+
+    def spread(self, reduced: Array, shape: tuple[int, ...]) -> Array:
+        return expand_reduced(reduced, shape, self.axes)
+
+    def count(self, shape: tuple[int, ...]) -> int:
+        """How many elements are reduced to one."""
+        return math.prod(shape[axis] for axis in self.axes)
+
+
+class Sum(Reduction):
+    """(shape) -> shape without `axes`: y = sum of x.  dy/dx = 1."""
+
+    def forward(self, x: Array) -> Array:
+        self.input_shape = x.shape
+        return x.sum(axis=self.axes, keepdims=self.keepdims)
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        # Copied: matrix products are many times slower on a view that repeats one number.
+        return (self.spread(grad, self.input_shape).copy(),)
+
+
+class Mean(Reduction):
+    """(shape) -> shape without `axes`: y = sum of x / n, n the number of elements averaged.  dy/dx = 1 / n."""
+
+    def forward(self, x: Array) -> Array:
+        self.input_shape = x.shape
+        return x.sum(axis=self.axes, keepdims=self.keepdims) / self.count(x.shape)
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        return (self.spread(grad / self.count(self.input_shape), self.input_shape).copy(),)
+
+
+class Extremum(Reduction):
+    """What max and min share: elements equal to the extremum share the gradient in equal parts (the rule for ties).
+
+    NaN in the input gives NaN in the output and in the gradient.
+    """
+
+    def keep(self, x: Array, y: Array) -> None:
+        self.saved = (x, y)
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        x, y = self.saved
+        hit = (x == self.spread(y, x.shape)).astype(grad.dtype)
+        ties = hit.sum(axis=self.axes, keepdims=True)
+        return (hit * self.spread(grad, x.shape) / ties,)
+
+
+class Max(Extremum):
+    """(shape) -> shape without `axes`: y = max of x.  The k elements equal to the maximum get 1 / k of the gradient each."""
+
+    def forward(self, x: Array) -> Array:
+        y = x.max(axis=self.axes, keepdims=self.keepdims)
+        self.keep(x, y)
+        return y
+
+
+class Min(Extremum):
+    """(shape) -> shape without `axes`: y = min of x.  The k elements equal to the minimum get 1 / k of the gradient each."""
+
+    def forward(self, x: Array) -> Array:
+        y = x.min(axis=self.axes, keepdims=self.keepdims)
+        self.keep(x, y)
+        return y
+
+
+class Var(Reduction):
+    """(shape) -> shape without `axes`: y = sum of (x - mean)^2 / (n - ddof).  dy/dx = 2 (x - mean) / (n - ddof).
+
+    ddof = 0 is the variance of the numbers themselves (NumPy's default), ddof = 1 the unbiased estimate (PyTorch's).
+    """
+
+    def __init__(self, axes: tuple[int, ...], keepdims: bool, ddof: int) -> None:
+        super().__init__(axes, keepdims)
+        self.ddof = ddof
+
+    def forward(self, x: Array) -> Array:
+        # The mean depends on x too, but its share of the gradient is the sum of (x - mean), which is 0.
+        self.centred = x - x.sum(axis=self.axes, keepdims=True) / self.count(x.shape)
+        self.divisor = self.count(x.shape) - self.ddof
+        return (self.centred * self.centred).sum(axis=self.axes, keepdims=self.keepdims) / self.divisor
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        return (self.spread(grad * (2 / self.divisor), self.centred.shape) * self.centred,)
