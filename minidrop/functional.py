@@ -1,0 +1,291 @@
+"""The ops as functions: what the layers of the paper compute, without parameters of their own.
+
+Every function checks its input before any work: errors name the function, what was expected and what came.
+Inputs are tensors; arrays and lists are made into tensors.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, ParamSpec
+
+from . import checks, layer_checks
+from .backend import Array, array_module, is_array, run
+from .errors import ArgumentError, DTypeError, ShapeError
+from .ops import conv, elementwise, loss, norm, pool, shape
+from .ops.dropalan import Alpha, Beta, Distribution, DropAlan, DropAlanExpectation
+from .ops.dropout import Dropout
+from .random import Generator, default_generator
+from .tensor import Operand, Tensor, apply, as_tensor, product
+
+P = ParamSpec("P")
+
+# Convolution and pooling ---------------------------------------------------------------------------------------------
+
+
+def conv2d(x: Operand, weight: Operand, bias: Operand | None = None, stride: Any = 1, padding: Any = 0) -> Tensor:
+    """(N, C, H, W) * (F, C, R, S) [+ (F)] -> (N, F, H', W'), H' = floor((H + padding - R) / stride) + 1.
+
+    stride: an int or (rows, columns). padding: zeros on each side, an int or (rows, columns), or "same": H' = ceil(H / stride),
+    with the odd row or column at the bottom and right (as in Keras, the paper's framework).
+    Raises ShapeError for a wrong rank, other channels than the weight's, a kernel larger than the padded image, an empty batch.
+    Source: formula in ops/conv.py.
+    """
+    x, weight = as_tensor(x), as_tensor(weight)
+    layer_checks.require_rank("conv2d", "x", x.shape, "(N, C, H, W)")
+    layer_checks.require_rank("conv2d", "weight", weight.shape, "(F, C, R, S)")
+    layer_checks.require_batch("conv2d", x.shape)
+    layer_checks.require_features("conv2d", x.shape, 1, weight.shape[1], "channels")
+    bias = None if bias is None else as_tensor(bias)
+    layer_checks.require_vector("conv2d", "bias", bias, weight.shape[0])
+    stride = layer_checks.pair("conv2d", "stride", stride, 1)
+    pads = layer_checks.padding_pairs("conv2d", padding, x.shape[2:], weight.shape[2:], stride)
+    return apply(conv.Conv2d(stride, pads), x, weight, bias)
+
+
+def max_pool2d(x: Operand, kernel_size: Any, stride: Any = None) -> Tensor:
+    """(N, C, H, W) -> (N, C, H', W'): the maximum of each window, H' = floor((H - R) / stride) + 1.
+
+    kernel_size: an int or (rows, columns); stride: the same, by default equal to kernel_size. Of equal maxima in a window the
+    first, row by row, gets the gradient.
+    Raises ShapeError for a wrong rank, a window larger than the image, an empty batch.
+    """
+    x = as_tensor(x)
+    layer_checks.require_rank("max_pool2d", "x", x.shape, "(N, C, H, W)")
+    layer_checks.require_batch("max_pool2d", x.shape)
+    kernel = layer_checks.pair("max_pool2d", "kernel_size", kernel_size, 1)
+    step = kernel if stride is None else layer_checks.pair("max_pool2d", "stride", stride, 1)
+    layer_checks.padding_pairs("max_pool2d", 0, x.shape[2:], kernel, step)
+    return apply(pool.MaxPool2d(kernel, step), x)
+
+
+# Losses --------------------------------------------------------------------------------------------------------------
+
+
+def log_softmax(x: Operand, axis: int = -1) -> Tensor:
+    """(shape) -> same: x - log(sum of e^x along `axis`); no overflow, however large x is."""
+    x = as_tensor(x)
+    (along,) = checks.axes("log_softmax", x.shape, axis, fewest=1)
+    return apply(loss.LogSoftmax(along), x)
+
+
+def softmax_cross_entropy(logits: Operand, labels: Any) -> Tensor:
+    """(N, K) logits, (N) integer labels -> (): the mean over the batch of -log softmax(logits)[label], in nats.
+
+    K equal logits give ln K. Raises ShapeError for wrong shapes or an empty batch, DTypeError for labels that are not
+    integers, ArgumentError for labels outside 0 ... K - 1.
+    """
+    logits = as_tensor(logits)
+    name = "softmax_cross_entropy"
+    layer_checks.require_rank(name, "logits", logits.shape, "(N, K)")
+    layer_checks.require_batch(name, logits.shape)
+    batch, classes = logits.shape
+    checked = layer_checks.class_labels(name, labels, batch, classes, logits.device)
+    return apply(loss.SoftmaxCrossEntropy(checked), logits)
+
+
+# Dropout and DropAlan ------------------------------------------------------------------------------------------------
+
+
+def dropout(
+    x: Operand,
+    rate: float,
+    training: bool = True,
+    mask: Any = None,
+    generator: Generator | None = None,
+    return_mask: bool = False,
+) -> Any:
+    """(any shape) -> same: x * mask / (1 - rate), mask ~ Bernoulli(1 - rate); not training: x.
+
+    rate: the probability to drop, 0 to 1 (0 keeps all, 1 drops all). mask: 1 for kept, 0 for dropped, instead of a drawn one.
+    generator: where the draws come from, by default `default_generator()`. return_mask: return (output, mask array).
+    Source: Srivastava et al., 2014; the paper's reference [1] and section I.
+    """
+    x = as_tensor(x)
+    _require_floats("dropout", x)
+    rate = layer_checks.probability("dropout", "rate", rate)
+    if mask is not None:
+        mask = layer_checks.keep_mask("dropout", mask, x.data)
+    if not training:
+        return (x, array_module(x.data).ones_like(x.data)) if return_mask else x
+    op = Dropout(rate, mask, generator or default_generator())
+    output = apply(op, x)
+    return (output, op.mask) if return_mask else output
+
+
+def dropalan(
+    z: Operand,
+    distribution: str | Distribution = "beta",
+    scaled: bool = False,
+    scale_gradient: str = "through",
+    inference: str = "identity",
+    training: bool = True,
+    mask: Any = None,
+    generator: Generator | None = None,
+    return_mask: bool = False,
+) -> Any:
+    """(any shape) -> same: z * theta, or scaled z * theta / k(z); theta ~ Bernoulli(k(z)), k(z) = 1 - p(z).
+
+    distribution: "alpha", "beta", or any object with drop_probability(z) (see `Alpha`, `Beta`). scale_gradient, for the scaled
+    variant: "through" k(z), as published, or "detach", k held constant. inference (not training): "identity" gives z, as
+    published; "expectation" gives z * k(z), scaled: z. mask: theta, 1 for kept, 0 for dropped, instead of a drawn one.
+    return_mask: return (output, theta array); at inference all ones.
+    Edges: z >= 0 is never dropped; a dropped unit is exactly 0; k = 0 gives 0; NaN stays NaN; gradients at z = 0 are finite.
+    Source: sections II and III.A of the paper; formulas in ops/dropalan.py.
+    """
+    z = as_tensor(z)
+    layer_checks.require_choice("dropalan", "scale_gradient", scale_gradient, ("through", "detach"))
+    layer_checks.require_choice("dropalan", "inference", inference, ("identity", "expectation"))
+    chosen = as_distribution(distribution)
+    _require_floats("dropalan", z)
+    through = scaled and scale_gradient == "through"
+    if z.requires_grad and (through if training else inference == "expectation" and not scaled):
+        _require_derivative(chosen)
+    if mask is not None:
+        mask = layer_checks.keep_mask("dropalan", mask, z.data)
+    if not isinstance(chosen, (Alpha, Beta)):
+        layer_checks.require_probabilities(type(chosen).__name__, drop_probability(z, chosen), z.data)
+    if not training:
+        output = apply(DropAlanExpectation(chosen), z) if inference == "expectation" and not scaled else z
+        return (output, array_module(z.data).ones_like(z.data)) if return_mask else output
+    op = DropAlan(chosen, scaled, through, mask, generator or default_generator())
+    output = apply(op, z)
+    return (output, op.mask) if return_mask else output
+
+
+def drop_probability(z: Any, distribution: str | Distribution = "beta") -> Array:
+    """(any shape) -> same, array in, array out: p(z), the probability that DropAlan drops a unit whose input is z."""
+    array = z.data if isinstance(z, Tensor) else checks.as_array(z, None)
+    if array.dtype.kind != "f":
+        array = array.astype("float32")
+    return run(as_distribution(distribution).drop_probability, array, where=array)
+
+
+def as_distribution(distribution: str | Distribution) -> Distribution:
+    """ "alpha" or "beta" -> the paper's distribution with its default parameters; an object with drop_probability -> itself."""
+    if isinstance(distribution, str) and distribution in ("alpha", "beta"):
+        return Alpha() if distribution == "alpha" else Beta()
+    if isinstance(distribution, (str, type)) or not callable(getattr(distribution, "drop_probability", None)):
+        raise ArgumentError(
+            "dropalan: bad distribution",
+            expected='"alpha", "beta", or an object with a method drop_probability(z)',
+            got=repr(distribution),
+            help="for example md.Beta(c=.2, p_max=.95)",
+        )
+    return distribution
+
+
+def _require_derivative(distribution: Distribution) -> None:
+    if not callable(getattr(distribution, "derivative", None)):
+        raise ArgumentError(
+            f"dropalan: {type(distribution).__name__} has no derivative",
+            expected="a method derivative(z), dp/dz, for a gradient through k(z)",
+            got=f"methods {[name for name in dir(distribution) if not name.startswith('_')]}",
+            help='add it, or use scale_gradient="detach"',
+        )
+
+
+def _require_floats(name: str, x: Tensor) -> None:
+    if x.dtype.kind != "f":
+        raise DTypeError(f"{name}: not floating-point numbers", expected="float32 or float64", got=str(x.dtype))
+
+
+# Normalisation -------------------------------------------------------------------------------------------------------
+
+
+def batch_norm(
+    x: Operand,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
+    weight: Operand | None = None,
+    bias: Operand | None = None,
+    training: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(N, C, ...) -> same: weight * (x - mean) / sqrt(var + eps) + bias, per channel; weight and bias (C).
+
+    Training: mean and variance of this batch; the running arrays (C) are updated in place: running = (1 - momentum) running +
+    momentum * batch, the variance by its unbiased estimate. Not training: the running statistics, as constants.
+    Raises ShapeError for shapes that do not fit, an empty batch, or, in training, a single value per channel.
+    Source: Ioffe and Szegedy, 2015; formula in ops/norm.py.
+    """
+    x = as_tensor(x)
+    _require_floats("batch_norm", x)
+    if x.ndim < 2:
+        raise ShapeError("batch_norm: x has the wrong rank", expected="(N, C) or (N, C, ...)", got=str(x.shape))
+    layer_checks.require_batch("batch_norm", x.shape)
+    running = [value.data if isinstance(value, Tensor) else value for value in (running_mean, running_var)]
+    parameters = [None if value is None else as_tensor(value) for value in (weight, bias)]
+    names = ("running_mean", "running_var", "weight", "bias")
+    for name, value in zip(names, running + parameters, strict=True):
+        layer_checks.require_vector("batch_norm", name, value, x.shape[1])
+    if (running[0] is None) != (running[1] is None) or (running[0] is None and not training):
+        raise ArgumentError("batch_norm: running statistics", expected="both, or in training none", got="one, or none")
+    if not training:
+        return apply(norm.BatchNorm(eps, (running[0], running[1])), x, *parameters)
+    count = layer_checks.values_per_channel("batch_norm", x.shape)
+    op = norm.BatchNorm(eps, None)
+    output = apply(op, x, *parameters)
+    for kept, batch in zip(running, (op.mean, op.variance * (count / (count - 1))), strict=True):
+        if kept is not None:
+            kept[...] = (1 - momentum) * kept + momentum * batch
+    return output
+
+
+# Two operands and more -----------------------------------------------------------------------------------------------
+
+
+def where(condition: Any, a: Operand, b: Operand) -> Tensor:
+    """(condition), (a), (b) -> broadcast: a where the condition holds, else b. The condition has no gradient."""
+    chosen = condition.data if isinstance(condition, Tensor) else condition
+    chosen = chosen if is_array(chosen) else checks.as_array(chosen, "bool")
+    return apply(elementwise.Where(chosen if chosen.dtype.kind == "b" else chosen != 0), a, b)
+
+
+def maximum(a: Operand, b: Operand) -> Tensor:
+    """(a), (b) -> broadcast: the larger of the two; ties share the gradient, one half each."""
+    return apply(elementwise.Maximum(), a, b)
+
+
+def minimum(a: Operand, b: Operand) -> Tensor:
+    """(a), (b) -> broadcast: the smaller of the two; ties share the gradient, one half each."""
+    return apply(elementwise.Minimum(), a, b)
+
+
+def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
+    """(.., d1, ..), (.., d2, ..), ... -> (.., d1 + d2 + ..., ..): joined along an axis that they have."""
+    joined = [as_tensor(tensor) for tensor in tensors]
+    (along,) = checks.joining_axis("concatenate", [tensor.shape for tensor in joined], axis, new=False)
+    return apply(shape.Concatenate(along), *joined)
+
+
+def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
+    """k tensors of (shape) -> shape with a new axis of length k at `axis`."""
+    joined = [as_tensor(tensor) for tensor in tensors]
+    (along,) = checks.joining_axis("stack", [tensor.shape for tensor in joined], axis, new=True)
+    return apply(shape.Stack(along), *joined)
+
+
+# The methods of Tensor, as functions ---------------------------------------------------------------------------------
+
+
+def _as_function(method: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[Concatenate[Operand, P], Tensor]:
+    """x.relu() as relu(x), with arrays and lists made into tensors first."""
+
+    @functools.wraps(method)
+    def function(x: Operand, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        return method(as_tensor(x), *args, **kwargs)
+
+    return function
+
+
+exp, log, sqrt, abs = map(_as_function, (Tensor.exp, Tensor.log, Tensor.sqrt, Tensor.abs))
+relu, sigmoid, tanh = map(_as_function, (Tensor.relu, Tensor.sigmoid, Tensor.tanh))
+elu, clip = _as_function(Tensor.elu), _as_function(Tensor.clip)
+sum, mean, var = _as_function(Tensor.sum), _as_function(Tensor.mean), _as_function(Tensor.var)
+max, min = _as_function(Tensor.max), _as_function(Tensor.min)
+reshape, transpose, flatten = map(_as_function, (Tensor.reshape, Tensor.transpose, Tensor.flatten))
+expand, pad = _as_function(Tensor.expand), _as_function(Tensor.pad)
+matmul = product

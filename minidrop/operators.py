@@ -1,0 +1,185 @@
+"""The operators and methods of Tensor that are ops, one line each. The formulas stand in `minidrop.ops`."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any, Self, TypeAlias
+
+from . import checks
+from .errors import GraphError
+from .ops import activation, arithmetic, elementwise, reduction
+from .ops import shape as shaping
+
+Axis: TypeAlias = int | tuple[int, ...] | None
+
+
+class Operators:
+    """What Tensor inherits: +, -, *, /, **, @, indexing, comparisons, and the ops that read well as methods.
+
+    Operands are tensors, arrays, lists and Python numbers, of any shapes that broadcast; a number or a list takes the number
+    type of the other operand. Errors are those of `minidrop.apply`.
+    """
+
+    __slots__ = ()
+
+    # What Tensor provides.
+    apply: Callable[..., Self]
+    product: Callable[..., Self]
+    compare: Callable[..., Self]
+    shape: Any
+    device: Any
+
+    # Operators -------------------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Self:
+        return self.apply(arithmetic.Add(), self, other)
+
+    def __radd__(self, other: Any) -> Self:
+        return self.apply(arithmetic.Add(), other, self)
+
+    def __sub__(self, other: Any) -> Self:
+        return self.apply(arithmetic.Sub(), self, other)
+
+    def __rsub__(self, other: Any) -> Self:
+        return self.apply(arithmetic.Sub(), other, self)
+
+    def __mul__(self, other: Any) -> Self:
+        return self.apply(arithmetic.Mul(), self, other)
+
+    def __rmul__(self, other: Any) -> Self:
+        return self.apply(arithmetic.Mul(), other, self)
+
+    def __truediv__(self, other: Any) -> Self:
+        return self.apply(arithmetic.Div(), self, other)
+
+    def __rtruediv__(self, other: Any) -> Self:
+        return self.apply(arithmetic.Div(), other, self)
+
+    def __pow__(self, other: Any) -> Self:
+        return self.apply(arithmetic.Pow(), self, other)
+
+    def __rpow__(self, other: Any) -> Self:
+        return self.apply(arithmetic.Pow(), other, self)
+
+    def __neg__(self) -> Self:
+        return self.apply(arithmetic.Neg(), self)
+
+    def __matmul__(self, other: Any) -> Self:
+        return self.product(self, other)
+
+    def __rmatmul__(self, other: Any) -> Self:
+        return self.product(other, self)
+
+    def __getitem__(self, index: Any) -> Self:
+        return self.apply(shaping.GetItem(checks.index(index, self.device)), self)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise GraphError("tensors are not changed in place", help="build a new one (md.where), or assign to x.data[...]")
+
+    def __lt__(self, other: Any) -> Self:
+        return self.compare(operator.lt, other)
+
+    def __le__(self, other: Any) -> Self:
+        return self.compare(operator.le, other)
+
+    def __gt__(self, other: Any) -> Self:
+        return self.compare(operator.gt, other)
+
+    def __ge__(self, other: Any) -> Self:
+        return self.compare(operator.ge, other)
+
+    def __eq__(self, other: object) -> Self:  # type: ignore[override]
+        return self.compare(operator.eq, other)
+
+    def __ne__(self, other: object) -> Self:  # type: ignore[override]
+        return self.compare(operator.ne, other)
+
+    # Element by element: (any shape) -> same; formulas in ops/elementwise.py and ops/activation.py -----------------------
+
+    def exp(self) -> Self:
+        """(any shape) -> same: e^x."""
+        return self.apply(elementwise.Exp(), self)
+
+    def log(self) -> Self:
+        """(any shape) -> same: the natural logarithm; -inf at 0, NaN below."""
+        return self.apply(elementwise.Log(), self)
+
+    def sqrt(self) -> Self:
+        """(any shape) -> same: the square root; NaN below 0."""
+        return self.apply(elementwise.Sqrt(), self)
+
+    def abs(self) -> Self:
+        """(any shape) -> same: |x|; the gradient at 0 is 0."""
+        return self.apply(elementwise.Abs(), self)
+
+    __abs__ = abs
+
+    def clip(self, low: float | None = None, high: float | None = None) -> Self:
+        """(any shape) -> same: min(max(x, low), high); the gradient passes where low <= x <= high."""
+        return self.apply(elementwise.Clip(*checks.bounds(low, high)), self)
+
+    def tanh(self) -> Self:
+        """(any shape) -> same: the hyperbolic tangent."""
+        return self.apply(activation.Tanh(), self)
+
+    def sigmoid(self) -> Self:
+        """(any shape) -> same: 1 / (1 + e^-x)."""
+        return self.apply(activation.Sigmoid(), self)
+
+    def relu(self) -> Self:
+        """(any shape) -> same: max(x, 0); the gradient at 0 is 0."""
+        return self.apply(activation.Relu(), self)
+
+    def elu(self, alpha: float = 1.0) -> Self:
+        """(any shape) -> same: x for x > 0, else alpha (e^x - 1)."""
+        return self.apply(activation.Elu(alpha), self)
+
+    # Reductions: (shape) -> shape without the axes (with length 1 where keepdims); formulas in ops/reduction.py ------------
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Self:
+        """(shape) -> shape without `axis`: the sum over one axis, several, or (None) all."""
+        return self.apply(reduction.Sum(checks.axes("sum", self.shape, axis), keepdims), self)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Self:
+        """(shape) -> shape without `axis`: the arithmetic mean. Raises ShapeError if there is nothing to average."""
+        return self.apply(reduction.Mean(checks.axes("mean", self.shape, axis, fewest=1), keepdims), self)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Self:
+        """(shape) -> shape without `axis`: the largest element; equal ones share the gradient in equal parts."""
+        return self.apply(reduction.Max(checks.axes("max", self.shape, axis, fewest=1), keepdims), self)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Self:
+        """(shape) -> shape without `axis`: the smallest element; equal ones share the gradient in equal parts."""
+        return self.apply(reduction.Min(checks.axes("min", self.shape, axis, fewest=1), keepdims), self)
+
+    def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Self:
+        """(shape) -> shape without `axis`: sum of (x - mean)^2 / (n - ddof); ddof 0 as in NumPy, 1 for the unbiased one."""
+        return self.apply(reduction.Var(checks.axes("var", self.shape, axis, fewest=1 + ddof), keepdims, ddof), self)
+
+    # Shapes: formulas in ops/shape.py --------------------------------------------------------------------------------------
+
+    def reshape(self, *new_shape: Any) -> Self:
+        """(shape) -> new shape of the same size; one length may be -1."""
+        return self.apply(shaping.Reshape(checks.new_shape(self.shape, new_shape)), self)
+
+    def flatten(self, start_axis: int = 0) -> Self:
+        """(d0, ..., dn) -> (d0, ..., product of the axes from start_axis on)."""
+        return self.apply(shaping.Reshape(checks.flat_shape(self.shape, start_axis)), self)
+
+    def transpose(self, *axes: Any) -> Self:
+        """(d0, d1, ...) -> the axes in another order; without arguments in reverse."""
+        return self.apply(shaping.Transpose(checks.permutation(self.shape, axes)), self)
+
+    @property
+    def T(self) -> Self:
+        """The axes in reverse."""
+        return self.transpose()
+
+    def expand(self, *new_shape: Any) -> Self:
+        """(shape) -> the shape that it is broadcast to; -1 leaves an axis as it is."""
+        return self.apply(shaping.Expand(checks.expanded_shape(self.shape, new_shape)), self)
+
+    def pad(self, widths: Any, value: float = 0.0) -> Self:
+        """(d0, ...) -> (before0 + d0 + after0, ...); widths: a number, a pair, or one (before, after) per axis."""
+        return self.apply(shaping.Pad(checks.pad_widths(self.shape, widths), value), self)
