@@ -1,0 +1,151 @@
+"""save and load: weights in the safetensors format, written so that a kill leaves the old file or the new one.
+
+A safetensors file is a JSON header and raw numbers: it can be read by many programs, and reading it runs no code (a pickle
+can). Module tensors stand under their own names ("0.weight"); optimiser arrays under "optimizer:...", other arrays under
+"state:..."; everything that is not an array is JSON in the header's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .backend import is_array, to_numpy
+from .errors import ArgumentError, StateError
+from .module import Module
+from .optim import Optimizer
+from .tensor import Tensor
+
+OPTIMIZER = "optimizer:"
+STATE = "state:"
+METADATA_KEY = "minidrop"
+
+
+class Checkpoint(dict[str, Any]):
+    """What `load` found: {"module": state dict, "optimizer": state dict or None, and the `state` given to `save` by name}.
+
+    `checkpoint.module`, `.optimizer` and `.state` (all the rest, as a dict) are the same things as attributes.
+    """
+
+    @property
+    def module(self) -> dict[str, Any]:
+        """{name: array}: for `Module.load_state_dict`."""
+        return self["module"]  # type: ignore[no-any-return]
+
+    @property
+    def optimizer(self) -> dict[str, Any] | None:
+        """For `Optimizer.load_state_dict`; None if none was saved."""
+        return self["optimizer"]  # type: ignore[no-any-return]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Whatever else was saved, by name."""
+        return {name: value for name, value in self.items() if name not in ("module", "optimizer")}
+
+
+def save(path: str | os.PathLike[str], module: Module, optimizer: Optimizer | None = None, **state: Any) -> None:
+    """Write a module's tensors, an optimiser's state and any further `state` (arrays, or what JSON can hold) to one file.
+
+    The file appears under its name only when it is complete and on the disk. GPU arrays come back as NumPy arrays.
+    Raises ArgumentError, before anything is written, for state that is neither an array nor JSON.
+    """
+    if not isinstance(module, Module):
+        raise ArgumentError("save: nothing to save", expected="a Module", got=type(module).__name__)
+    arrays = {name: to_numpy(array) for name, array in module.state_dict().items()}
+    plain: dict[str, dict[str, Any]] = {"optimizer": {}, "state": {}}
+    parts = [("optimizer", OPTIMIZER, optimizer.state_dict() if optimizer else {}), ("state", STATE, state)]
+    for part, prefix, values in parts:
+        for name, value in values.items():
+            value = value.data if isinstance(value, Tensor) else value
+            if is_array(value):
+                arrays[prefix + name] = to_numpy(value)
+            else:
+                plain[part][name] = _require_json(name, value)
+    from safetensors.numpy import save as to_bytes  # here, so that importing minidrop stays fast
+
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    content = to_bytes(contiguous, metadata={METADATA_KEY: json.dumps({**plain, "has_optimizer": optimizer is not None})})
+    write_atomically(Path(path), content)
+
+
+def load(path: str | os.PathLike[str], module: Module | None = None, optimizer: Optimizer | None = None) -> Checkpoint:
+    """Read a file that `save` wrote; where a module or an optimiser is given, its state is loaded into it too.
+
+    A safetensors file from elsewhere is read as a module's tensors. Raises FileNotFoundError; StateError for a file that is
+    damaged or no safetensors file, and for names or shapes that do not fit (all of them listed; nothing is changed then).
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"load: no file {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, ValueError) as error:
+        raise StateError(
+            f"load: {path} cannot be read",
+            expected="a complete safetensors file, as md.save writes it",
+            got=f"{path.stat().st_size} bytes ({error})",
+            help="a download or copy that broke off? md.save itself never leaves half a file",
+        ) from error
+    optimizer_state = {**header.get("optimizer", {}), **_with_prefix(arrays, OPTIMIZER)}
+    own = {name: array for name, array in arrays.items() if not name.startswith((OPTIMIZER, STATE))}
+    checkpoint = Checkpoint(module=own, optimizer=optimizer_state if header.get("has_optimizer") else None)
+    checkpoint.update({**header.get("state", {}), **_with_prefix(arrays, STATE)})
+    if optimizer is not None and checkpoint.optimizer is None:
+        raise StateError(f"load: {path} holds no optimiser state", expected="a file saved with optimizer=", got="none in it")
+    if module is not None:
+        module.load_state_dict(checkpoint.module)
+    if optimizer is not None and checkpoint.optimizer is not None:
+        optimizer.load_state_dict(checkpoint.optimizer)
+    return checkpoint
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that at every moment there is the old one or the new one under its name, never half of one."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # the new name, too, has to reach the disk
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _with_prefix(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _require_json(name: str, value: Any) -> Any:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"save: cannot store {name!r}",
+            expected="an array, or numbers, text, lists and dicts as in JSON",
+            got=f"{type(value).__name__} ({error})",
+        ) from None
+    return value
