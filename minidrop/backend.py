@@ -30,8 +30,8 @@ INSTALL_HELP = (
 
 
 def array_module(array: Array) -> Any:
-    """array -> numpy or cupy: the library that `array` belongs to."""
-    if isinstance(array, np.ndarray):
+    """array -> numpy or cupy: the library that `array` (or a NumPy scalar, a 0-d result) belongs to."""
+    if isinstance(array, (np.ndarray, np.generic)):
         return np
     return _import_cupy()
 
@@ -46,7 +46,7 @@ def is_array(value: object) -> bool:
 
 def device_of(array: Array) -> str:
     """array -> "cpu", "cuda" (the first GPU) or "cuda:1", "cuda:2", ..."""
-    if isinstance(array, np.ndarray):
+    if isinstance(array, (np.ndarray, np.generic)):
         return "cpu"
     return _cuda_name(int(array.device.id))
 

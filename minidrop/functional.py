@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec
 
 from . import checks, layer_checks
-from .backend import Array, array_module, is_array, run
+from .backend import Array, array_module, device_of, is_array, run, to_device
 from .errors import ArgumentError, DTypeError, ShapeError
 from .ops import conv, elementwise, loss, norm, pool, shape
 from .ops.dropalan import Alpha, Beta, Distribution, DropAlan, DropAlanExpectation
@@ -239,8 +239,10 @@ def batch_norm(
 
 def where(condition: Any, a: Operand, b: Operand) -> Tensor:
     """(condition), (a), (b) -> broadcast: a where the condition holds, else b. The condition has no gradient."""
+    device = next((operand.device for operand in (a, b) if isinstance(operand, Tensor)), "cpu")
     chosen = condition.data if isinstance(condition, Tensor) else condition
-    chosen = chosen if is_array(chosen) else checks.as_array(chosen, "bool")
+    chosen = chosen if is_array(chosen) else to_device(checks.as_array(chosen, "bool"), device)
+    checks.require_same_device("where", device, device_of(chosen))
     return apply(elementwise.Where(chosen if chosen.dtype.kind == "b" else chosen != 0), a, b)
 
 

@@ -35,9 +35,5 @@ class Dropout(Op):
 
 
 def drop(product: Array, factor: Array) -> Array:
-    """(any shape) -> same: `product`, with an exact 0 wherever `factor` is 0 (inf * 0 and NaN * 0 are NaN, not 0).
-
-    Writes into `product`, which must be new.
-    """
-    product[factor == 0] = 0
-    return product
+    """(any shape) -> same: `product`, with an exact 0 wherever `factor` is 0 (inf * 0 and NaN * 0 are NaN, not 0)."""
+    return array_module(factor).where(factor == 0, 0, product)

@@ -97,8 +97,8 @@ class Maximum(Op):
         a, b = self.saved
         half_tie = 0.5 * (a == b).astype(grad.dtype)
         return (
-            unbroadcast(grad * (1 - (a < b) - half_tie), shape_of(a)) if self.needs_grad[0] else None,
-            unbroadcast(grad * (1 - (b < a) - half_tie), shape_of(b)) if self.needs_grad[1] else None,
+            unbroadcast(grad * (1 - (a < b).astype(grad.dtype) - half_tie), shape_of(a)) if self.needs_grad[0] else None,
+            unbroadcast(grad * (1 - (b < a).astype(grad.dtype) - half_tie), shape_of(b)) if self.needs_grad[1] else None,
         )
 
 
@@ -116,8 +116,8 @@ class Minimum(Op):
         a, b = self.saved
         half_tie = 0.5 * (a == b).astype(grad.dtype)
         return (
-            unbroadcast(grad * (1 - (a > b) - half_tie), shape_of(a)) if self.needs_grad[0] else None,
-            unbroadcast(grad * (1 - (b > a) - half_tie), shape_of(b)) if self.needs_grad[1] else None,
+            unbroadcast(grad * (1 - (a > b).astype(grad.dtype) - half_tie), shape_of(a)) if self.needs_grad[0] else None,
+            unbroadcast(grad * (1 - (b > a).astype(grad.dtype) - half_tie), shape_of(b)) if self.needs_grad[1] else None,
         )
 
 

@@ -1,0 +1,82 @@
+"""What all tests share: the array libraries to run on, and the Hypothesis profiles."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+import cupy_stand_in
+
+settings.register_profile(
+    "default",
+    max_examples=25,
+    deadline=None,
+    derandomize=True,  # the same cases in every run: a failure in CI is a failure here
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=400, derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+class Library:
+    """An array library to run a test on: where its arrays live, and how they come and go."""
+
+    def __init__(self, name, device, xp):
+        self.name = name
+        self.device = device
+        self.xp = xp
+
+    def __repr__(self):
+        return self.name
+
+    def array(self, values, layout=None):
+        """A NumPy array as an array of this library; `layout` (see layouts.py) says how it lies in memory."""
+        if layout is None:
+            return self.xp.asarray(values)
+        return layout.unpack(self.xp.asarray(np.array(layout.pack(values), order="C")))
+
+    def numpy(self, array):
+        return array if isinstance(array, np.ndarray) else self.xp.asnumpy(array)
+
+
+def gpu_is_here() -> bool:
+    if importlib.util.find_spec("cupy") is None:
+        return False
+    import cupy
+
+    try:
+        return cupy.cuda.runtime.getDeviceCount() > 0
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return False
+
+
+def pytest_collection_modifyitems(items):
+    if any("gpu" in item.keywords for item in items) and not gpu_is_here():
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="needs CuPy and a GPU; not here"))
+
+
+@pytest.fixture(params=["numpy", "stand_in", pytest.param("cupy", marks=pytest.mark.gpu)])
+def library(request):
+    """Each array library in turn: NumPy; the strict stand-in for CuPy; CuPy itself where there is a GPU."""
+    if request.param == "numpy":
+        yield Library("numpy", "cpu", np)
+    elif request.param == "stand_in":
+        with cupy_stand_in.installed() as module:
+            yield Library("stand_in", "cuda", module)
+    else:
+        import cupy
+
+        yield Library("cupy", "cuda", cupy)
+
+
+@pytest.fixture
+def stand_in():
+    """The stand-in for CuPy alone, under the name cupy."""
+    with cupy_stand_in.installed() as module:
+        yield module
