@@ -48,12 +48,16 @@ class Alpha:
 
     def drop_probability(self, z: Array) -> Array:
         """(any shape) -> same: clip(-slope z, 0, limit); NaN for NaN."""
-        return array_module(z).clip(-self.slope * z, 0, self.limit)
+        return array_module(z).minimum(self._rise(z), self.limit)
 
     def derivative(self, z: Array) -> Array:
         """(any shape) -> same: dp/dz = -slope where 0 < -slope z <= limit, else 0."""
-        rise = -self.slope * z
+        rise = self._rise(z)
         return -self.slope * ((rise > 0) & (rise <= self.limit)).astype(z.dtype)
+
+    def _rise(self, z: Array) -> Array:
+        """-slope z for z < 0, else 0; finite, so that a slope of 0 gives 0 at z = -inf too."""
+        return self.slope * array_module(z).clip(-z, 0, 1e30)
 
 
 class Beta:
@@ -121,7 +125,7 @@ class DropAlan(Op):
         if self.scaled:
             never = keep == 0
             self.keep = keep + never  # 1 in place of 0, so that nothing divides by 0
-            self.factor = self.mask * ~never / self.keep
+            self.factor = drop(self.mask / self.keep, self.mask * ~never)
         return drop(z * self.factor, self.factor)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:

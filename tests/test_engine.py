@@ -1,0 +1,457 @@
+"""The tape: order, accumulation, release, memory, in-place changes."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import tracemalloc
+import weakref
+
+import numpy as np
+import pytest
+
+import minidrop as md
+from minidrop.errors import GraphError, ModifiedError, ShapeError
+from minidrop.ops.arithmetic import Add
+
+F = md.functional
+rng = np.random.default_rng(0)
+
+
+def leaf(*shape, dtype="float64"):
+    return md.Tensor(rng.normal(size=shape).astype(dtype), requires_grad=True)
+
+
+class TestOrder:
+    def test_a_chain_of_5000_ops(self):
+        x = leaf(3)
+        y = x
+        for _ in range(5000):
+            y = y * 1.001
+        y.backward(np.array([1.0, 2.0, -3.0]))
+        np.testing.assert_allclose(x.grad, np.array([1.0, 2.0, -3.0]) * 1.001**5000, rtol=1e-10)
+
+    def test_a_chain_of_100000_ops_dies_without_recursion(self):
+        x = leaf(1)
+        y = x
+        for _ in range(100_000):
+            y = y + 1.0
+        del y
+        gc.collect()
+
+    def test_thirty_doublings_visit_each_op_once(self, monkeypatch):
+        visits = []
+        original = Add.backward
+        monkeypatch.setattr(Add, "backward", lambda op, grad: visits.append(op) or original(op, grad))
+        x = leaf(2)
+        y = x
+        for _ in range(30):
+            y = y + y
+        y.backward(np.array([0.5, -2.0]))
+        np.testing.assert_array_equal(x.grad, np.array([0.5, -2.0]) * 2**30)
+        assert len(visits) == 30
+
+    def test_a_graph_where_the_naive_order_is_wrong(self):
+        """z is reached by a short and a long way: depth first would send half of its gradient on too early."""
+        x = leaf(4)
+        z = x * 2
+        long_way = ((z + 1) * z).exp() * 0.1
+        u = rng.normal(size=4)
+        (z * long_way + z).backward(u)
+        t = 2 * x.data
+        e = 0.1 * np.exp((t + 1) * t)
+        np.testing.assert_allclose(x.grad, u * 2 * (1 + e + t * e * (2 * t + 1)), rtol=1e-12)
+
+    def test_time_grows_linearly_with_the_graph(self):
+        """Counted, not timed: every op's backward runs once, and the ordering looks at each edge once."""
+        calls = []
+
+        class Counted(md.Op):
+            def forward(self, x):
+                return x + 0
+
+            def backward(self, grad):
+                calls.append(1)
+                return (grad,)
+
+        for length in (50, 500):
+            calls.clear()
+            x = leaf(1)
+            y, previous = x, x
+            for _ in range(length):
+                y, previous = md.apply(Counted(), y + previous), y
+            y.sum().backward()
+            assert len(calls) == length
+
+
+class TestAccumulation:
+    def test_a_parameter_used_twice(self):
+        w, x = leaf(3), leaf(3)
+        u = rng.normal(size=3)
+        (w * x + w.exp()).backward(u)
+        np.testing.assert_allclose(w.grad, u * (x.data + np.exp(w.data)), rtol=1e-12)
+
+    def test_two_forwards_two_backwards_add_up(self):
+        w = leaf(3)
+        first, second = rng.normal(size=3), rng.normal(size=3)
+        (w * 2).backward(first)
+        kept = w.grad
+        (w * w).backward(second)
+        np.testing.assert_allclose(w.grad, 2 * first + 2 * w.data * second, rtol=1e-12)
+        np.testing.assert_array_equal(kept, 2 * first)  # a gradient read out earlier is not changed
+
+    def test_a_second_backward_through_the_same_graph_is_an_error(self):
+        w = leaf(3)
+        loss = (w * w).sum()
+        loss.backward()
+        before = w.grad.copy()
+        with pytest.raises(GraphError, match="already used by an earlier backward"):
+            loss.backward()
+        np.testing.assert_array_equal(w.grad, before)
+
+    def test_a_second_loss_on_a_released_part_is_an_error(self):
+        w = leaf(3)
+        shared = w * w
+        other = shared.exp().sum()
+        shared.sum().backward()
+        before = w.grad.copy()
+        with pytest.raises(GraphError, match=r"add the losses|retain_graph"):
+            other.backward()
+        np.testing.assert_array_equal(w.grad, before)
+
+    def test_retain_graph_allows_a_second_backward(self):
+        w = leaf(3)
+        loss = (w * w).sum()
+        loss.backward(retain_graph=True)
+        loss.backward()
+        np.testing.assert_allclose(w.grad, 4 * w.data)
+
+    def test_gradients_are_not_shared(self):
+        a, b = leaf(3), leaf(3)
+        u = rng.normal(size=3)
+        (a + b).backward(u)
+        a.grad *= 100
+        np.testing.assert_array_equal(b.grad, u)
+        c = leaf(3)
+        given = u.copy()
+        c.backward(given)
+        c.grad *= 100
+        np.testing.assert_array_equal(given, u)
+
+    def test_retain_grad_keeps_the_gradient_of_an_intermediate(self):
+        x = leaf(3)
+        y = (x * 2).retain_grad()
+        z = y.exp()
+        u = rng.normal(size=3)
+        z.backward(u)
+        np.testing.assert_allclose(y.grad, u * np.exp(y.data))
+        assert z.grad is None
+        np.testing.assert_allclose(x.grad, 2 * y.grad)
+
+    def test_intermediates_keep_no_gradient_otherwise(self):
+        x = leaf(3)
+        y = x * 2
+        y.sum().backward()
+        assert y.grad is None and x.grad is not None
+
+
+class TestNoGrad:
+    def test_no_grad_in_the_middle_makes_a_constant(self):
+        x = leaf(3)
+        y = x * 3
+        with md.no_grad():
+            constant = y * y
+        assert not constant.requires_grad
+        u = rng.normal(size=3)
+        (y * constant).backward(u)
+        np.testing.assert_allclose(x.grad, u * 3 * constant.data)
+
+    def test_nests_and_recovers_from_errors(self):
+        x = leaf(3)
+        with pytest.raises(ZeroDivisionError), md.no_grad():
+            with md.no_grad():
+                assert not (x * 2).requires_grad
+            assert not (x * 2).requires_grad
+            raise ZeroDivisionError
+        assert (x * 2).requires_grad
+
+    def test_decorates_a_function(self):
+        @md.no_grad()
+        def evaluate(x):
+            return x * 2
+
+        x = leaf(3)
+        assert not evaluate(x).requires_grad and (x * 2).requires_grad
+
+    def test_holds_for_its_own_thread_only(self):
+        seen = []
+        x = leaf(3)
+        with md.no_grad():
+            thread = threading.Thread(target=lambda: seen.append((x * 2).requires_grad))
+            thread.start()
+            thread.join()
+        assert seen == [True]
+
+    def test_detach_is_a_constant(self):
+        x = leaf(3)
+        u = rng.normal(size=3)
+        (x * x.detach()).backward(u)
+        np.testing.assert_allclose(x.grad, u * x.data)
+
+
+class TestMemory:
+    def test_the_graph_is_freed_by_backward_without_the_garbage_collector(self):
+        gc.collect()
+        gc.disable()
+        try:
+            x = leaf(10)
+            y = x.exp()
+            loss = (y * y).sum()
+            op, array, product = weakref.ref(y._op), weakref.ref(y.data), weakref.ref(loss._op)
+            del y
+            assert op() is not None and array() is not None
+            loss.backward()
+            assert op() is None and array() is None  # while the loss is still held
+            del loss
+            assert product() is None
+        finally:
+            gc.enable()
+
+    def test_a_graph_without_backward_is_freed_with_its_output(self):
+        gc.collect()
+        gc.disable()
+        try:
+            x = leaf(10)
+            y = x.exp().log() * x
+            op = weakref.ref(y._op)
+            del y
+            assert op() is None
+        finally:
+            gc.enable()
+
+    def test_intermediates_that_backward_does_not_need_are_not_kept(self):
+        x = leaf(10)
+        y = x + 1
+        array = weakref.ref(y.data)
+        z = y + 1
+        del y
+        assert array() is None and z.requires_grad
+
+    def test_a_constant_operand_keeps_nothing_alive(self):
+        x, constant = leaf(10), md.Tensor(rng.normal(size=10))
+        y = x * constant
+        assert y._op.saved[0] is None  # x itself is needed only for the gradient of the constant
+
+    def test_peak_memory_does_not_grow_over_100_training_steps(self):
+        generator = md.Generator(0)
+        model = md.nn.Sequential(
+            md.nn.Conv2d(1, 4, 3, padding="same", generator=generator),
+            md.nn.ReLU(),
+            md.nn.MaxPool2d(2),
+            md.nn.Flatten(),
+            md.nn.Dense(1024, 10, generator=generator),
+            md.nn.DropAlan(scaled=True, generator=generator),
+            md.nn.BatchNorm1d(10),
+        )
+        optimizer = md.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        images, labels = rng.normal(size=(16, 1, 32, 32)).astype("float32"), np.arange(16) % 10
+
+        def peak_of(steps):
+            tracemalloc.reset_peak()
+            for _ in range(steps):
+                optimizer.zero_grad()
+                F.softmax_cross_entropy(model(images), labels).backward()
+                optimizer.step()
+            return tracemalloc.get_traced_memory()[1]
+
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            peak_of(20)
+            first = peak_of(5)
+            last = peak_of(100)
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+        assert first > 1_000_000  # so one array that is kept in each step would show many times over
+        assert last <= first * 1.01 + 100_000  # CPython itself keeps some thousand freed tuples
+
+    def test_the_peak_check_notices_a_graph_that_is_kept(self):
+        """The same measurement, with a leak: it must show."""
+        kept = []
+        tracemalloc.start()
+        try:
+            x = leaf(1000)
+            first = (x * 2).sum().item() and tracemalloc.get_traced_memory()[0]
+            for _ in range(100):
+                kept.append((x * 2).exp())
+            assert tracemalloc.get_traced_memory()[0] > first + 100 * 1000 * 8
+        finally:
+            tracemalloc.stop()
+
+
+class TestChangesInPlace:
+    @pytest.mark.parametrize("size", [3, 31, 1000, 100_001])
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda a: a.__setitem__(0, 5.0),
+            lambda a: a.__setitem__(-1, 5.0),
+            lambda a: a.__setitem__(slice(None), a * 1.0000002 + 1e-6),
+            lambda a: np.negative(a, out=a),
+            lambda a: a.__setitem__(slice(None), a[::-1].copy()),
+            lambda a: a.sort(),
+            lambda a: a.fill(0),
+        ],
+        ids=["first element", "last element", "a little", "negated", "reversed", "sorted", "filled"],
+    )
+    def test_a_saved_array_that_changed_is_an_error(self, size, dtype, change):
+        x = leaf(size, dtype=dtype)
+        y = (x * x).sum()
+        change(x.data)
+        with pytest.raises(ModifiedError, match="Mul: an array that backward needs was changed in place"):
+            y.backward()
+        assert x.grad is None
+
+    def test_any_single_element_of_a_large_array(self):
+        for index in rng.integers(0, 50_000, size=20):
+            x = leaf(50_000, dtype="float32")
+            y = x.exp()
+            y.data[index] = np.nextafter(y.data[index], np.float32(10))
+            with pytest.raises(ModifiedError, match="Exp"):
+                y.sum().backward()
+
+    def test_through_a_view_and_through_the_array_it_was_made_from(self):
+        values = rng.normal(size=(4, 6))
+        x = md.Tensor(values, requires_grad=True)
+        y = x.T.reshape(24).exp().log()
+        values[2, 3] = 9
+        y.sum().backward()  # exp saved its own output: nothing that backward needs has changed
+        x = md.Tensor(values, requires_grad=True)
+        y = (x[1:] * 2.0).abs().sum() + (x * x).sum()
+        values[2, 3] = 10
+        with pytest.raises(ModifiedError):
+            y.backward()
+
+    def test_in_any_memory_order(self):
+        stored = rng.normal(size=(8, 8, 2, 3))
+        x = md.Tensor(stored.transpose(2, 3, 0, 1), requires_grad=True)
+        y = (x * x).sum()
+        stored[7, 0, 1, 2] += 1
+        with pytest.raises(ModifiedError):
+            y.backward()
+
+    def test_an_optimiser_step_between_forward_and_backward(self):
+        layer = md.nn.Dense(5, 3)
+        optimizer = md.optim.SGD(layer.parameters(), lr=0.1)
+        x = md.Tensor(rng.normal(size=(2, 5)).astype("float32"), requires_grad=True)
+        first, second = layer(x).sum(), layer(x).sum()
+        first.backward()
+        optimizer.step()
+        with pytest.raises(ModifiedError, match="MatMul"):
+            second.backward()
+
+    def test_labels_and_masks_and_indices_are_watched_too(self):
+        x = leaf(4, 4)
+        labels, index, mask = np.arange(4), np.array([0, 1]), np.ones((4, 4))
+        losses = [F.softmax_cross_entropy(x, labels), x[index].sum(), md.where(mask > 0, x, 0.0).sum()]
+        labels[0], index[0] = 1, 2
+        for loss in losses[:2]:
+            with pytest.raises(ModifiedError):
+                loss.backward()
+        losses[2].backward()  # where made its own condition from mask > 0
+
+    def test_what_backward_does_not_need_may_change(self):
+        x, y = leaf(3), leaf(3)
+        z = (x + y).sum()
+        x.data[...] = 0
+        z.backward()
+        np.testing.assert_array_equal(y.grad, np.ones(3))
+
+    def test_a_new_array_is_no_change(self):
+        x = leaf(3)
+        old = x.data
+        y = (x * x).sum()
+        x.data = x.data + 1
+        y.backward()
+        np.testing.assert_allclose(x.grad, 2 * old)
+
+    def test_on_a_gpu_under_detect_anomaly(self, stand_in):
+        x = md.Tensor(stand_in.asarray(np.array([1.0, 2.0])), requires_grad=True)
+        with md.detect_anomaly():
+            y = (x * x).sum()
+            x.data[0] = 7.0
+            with pytest.raises(ModifiedError):
+                y.backward()
+
+
+class TestOwnOps:
+    class Square(md.Op):
+        def forward(self, x):
+            self.saved = (x,)
+            return x * x
+
+        def backward(self, grad):
+            (x,) = self.saved
+            return (2 * x * grad,)
+
+    def test_the_op_of_the_docstring(self):
+        assert md.gradcheck(lambda x: md.apply(self.Square(), x), rng.normal(size=(2, 3)))
+
+    def test_an_op_may_use_other_ops_inside(self):
+        class Composed(md.Op):
+            def forward(self, x):
+                with md.no_grad():
+                    return (md.Tensor(x) * 2).exp().data
+
+            def backward(self, grad):
+                return (grad,)
+
+        x = leaf(3)
+        np.testing.assert_allclose(md.apply(Composed(), x).data, np.exp(2 * x.data))
+
+    @pytest.mark.parametrize(
+        ("result", "message"),
+        [
+            (lambda grad: grad, "must return one gradient per input"),
+            (lambda grad: (grad, grad), "a tuple of 2"),
+            (lambda grad: (grad[:1],), r"expected: \(3,\)"),
+        ],
+    )
+    def test_a_backward_of_the_wrong_form(self, result, message):
+        class Wrong(md.Op):
+            def forward(self, x):
+                return x * 1
+
+            def backward(self, grad):
+                return result(grad)
+
+        with pytest.raises((GraphError, ShapeError), match=message):
+            md.apply(Wrong(), leaf(3)).backward(np.ones(3))
+
+
+def test_no_floating_point_warnings_and_no_changed_numpy_settings():
+    before = np.geterr()
+    with md.no_grad():
+        x = md.Tensor([0.0, -1.0, 1e38])
+        np.testing.assert_array_equal((1 / x).data[0], np.inf)
+        assert np.isnan(x.log().data[1]) and np.isnan(x.sqrt().data[1])
+        assert np.isinf((x * 1e38).data[2]) and np.isinf(x.exp().data[2])
+    assert np.geterr() == before
+
+
+def test_draw_graph():
+    x, w = leaf(2, 3), md.nn.Parameter(rng.normal(size=(3, 4)))
+    loss = ((x @ w).relu() * x.sum()).mean()
+    source = md.draw_graph(loss)
+    assert source.startswith("digraph") and source.rstrip().endswith("}")
+    assert 'label="MatMul\\n(2, 4)\\n64 bytes"' in source
+    assert 'label="parameter\\n(3, 4)\\n96 bytes"' in source
+    assert source.count("shape=ellipse") == 2  # x is drawn once, though it is used twice
+    assert source.count(" -> ") == 7
+    loss.backward()
+    with pytest.raises(GraphError, match="released"):
+        md.draw_graph(loss)
+    assert "constant" in md.draw_graph(md.Tensor([1.0]))
