@@ -175,13 +175,13 @@ def permutation(shape: Shape, arguments: tuple[Any, ...]) -> Shape:
 def expanded_shape(shape: Shape, arguments: tuple[Any, ...]) -> Shape:
     """The arguments of expand -> the shape to broadcast to; -1 stands for the old length."""
     target = _lengths(arguments)
-    old = (1,) * (len(target) - len(shape)) + shape
-    target = tuple(before if length == -1 else length for before, length in zip(old, target, strict=False))
-    if len(old) != len(target) or any(before not in (1, length) for before, length in zip(old, target, strict=True)):
+    new = len(target) - len(shape)
+    filled = (*target[:new], *(old if length == -1 else length for old, length in zip(shape, target[max(new, 0) :], strict=False)))
+    if new < 0 or min(filled, default=0) < 0 or any(old not in (1, now) for old, now in zip(shape, filled[new:], strict=True)):
         raise ShapeError(
             "expand: shapes that do not broadcast", expected=f"a shape that {shape} broadcasts to", got=str(arguments)
         )
-    return target
+    return filled
 
 
 def pad_widths(shape: Shape, widths: Any) -> tuple[tuple[int, int], ...]:

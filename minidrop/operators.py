@@ -78,22 +78,22 @@ class Operators:
         raise GraphError("tensors are not changed in place", help="build a new one (md.where), or assign to x.data[...]")
 
     def __lt__(self, other: Any) -> Self:
-        return self.compare(operator.lt, other)
+        return self.compare(operator.lt, self, other)
 
     def __le__(self, other: Any) -> Self:
-        return self.compare(operator.le, other)
+        return self.compare(operator.le, self, other)
 
     def __gt__(self, other: Any) -> Self:
-        return self.compare(operator.gt, other)
+        return self.compare(operator.gt, self, other)
 
     def __ge__(self, other: Any) -> Self:
-        return self.compare(operator.ge, other)
+        return self.compare(operator.ge, self, other)
 
     def __eq__(self, other: object) -> Self:  # type: ignore[override]
-        return self.compare(operator.eq, other)
+        return self.compare(operator.eq, self, other)
 
     def __ne__(self, other: object) -> Self:  # type: ignore[override]
-        return self.compare(operator.ne, other)
+        return self.compare(operator.ne, self, other)
 
     # Element by element: (any shape) -> same; formulas in ops/elementwise.py and ops/activation.py -----------------------
 

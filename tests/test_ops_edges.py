@@ -1,0 +1,193 @@
+"""Where several answers are possible: ties, kinks, NaN, extremes; and convolution against its definition in loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidrop as md
+from layouts import layouts
+from minidrop.ops.conv import conv2d_loops
+from minidrop.ops.window import output_size, same_padding
+
+F = md.functional
+NAN, INF = np.nan, np.inf
+
+
+def gradient(function, *arrays, upstream=None):
+    tensors = [md.Tensor(np.array(array, dtype="float64"), requires_grad=True) for array in arrays]
+    output = function(*tensors)
+    output.backward(upstream)
+    return tensors[0].grad if len(tensors) == 1 else [tensor.grad for tensor in tensors]
+
+
+class TestTies:
+    def test_max_and_min_share_the_gradient_in_equal_parts(self):
+        np.testing.assert_array_equal(gradient(lambda x: x.max(), [3, 1, 3, 3], upstream=6.0), [2, 0, 2, 2])
+        np.testing.assert_array_equal(gradient(lambda x: x.min(axis=0), [[1, 2], [1, 5]], upstream=[4, 8]), [[2, 8], [2, 0]])
+
+    @given(data=st.data())
+    def test_max_with_ties_agrees_with_pytorch_amax(self, data):
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        values = np.array(data.draw(st.lists(st.integers(0, 2), min_size=12, max_size=12)), dtype="float64").reshape(3, 4)
+        axis = data.draw(st.sampled_from([0, 1, (0, 1)]))
+        theirs = torch.tensor(values, requires_grad=True)
+        out = theirs.amax(axis)
+        upstream = np.random.default_rng(0).normal(size=tuple(out.shape))
+        out.backward(torch.tensor(upstream))
+        np.testing.assert_allclose(gradient(lambda x: x.max(axis=axis), values, upstream=upstream), theirs.grad.numpy())
+
+    def test_maximum_and_minimum_share_by_halves(self):
+        for function in (md.maximum, md.minimum):
+            a, b = gradient(function, [1, 5, 2], [1, 5, 3], upstream=[2, 4, 6])
+            np.testing.assert_array_equal(a + b, [2, 4, 6])
+            np.testing.assert_array_equal(a[:2], [1, 2])
+
+    @given(data=st.data())
+    def test_the_first_maximum_of_a_window_takes_all_as_in_pytorch(self, data):
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        values = np.array(data.draw(st.lists(st.integers(0, 2), min_size=60, max_size=60)), dtype="float64").reshape(1, 2, 6, 5)
+        kernel, stride = data.draw(st.sampled_from([(2, 2), (3, 1), (2, 1), ((2, 3), (1, 2)), (3, 3)]))
+        theirs = torch.tensor(values, requires_grad=True)
+        out = torch.nn.functional.max_pool2d(theirs, kernel, stride)
+        upstream = np.random.default_rng(0).normal(size=tuple(out.shape))
+        out.backward(torch.tensor(upstream))
+        layout = data.draw(layouts)
+        ours = md.Tensor(layout.unpack(np.array(layout.pack(values), order="C")), requires_grad=True)
+        F.max_pool2d(ours, kernel, stride).backward(upstream)
+        np.testing.assert_allclose(ours.grad, theirs.grad.numpy(), atol=1e-14)
+
+    def test_the_first_maximum_row_by_row(self):
+        grad = gradient(lambda x: F.max_pool2d(x, 2), np.array([[[[1, 7], [7, 7]]]]), upstream=np.array([[[[5.0]]]]))
+        np.testing.assert_array_equal(grad, [[[[0, 5], [0, 0]]]])
+
+
+class TestKinks:
+    def test_at_0(self):
+        np.testing.assert_array_equal(gradient(lambda x: x.relu().sum(), [-1, 0, 1]), [0, 0, 1])
+        np.testing.assert_array_equal(gradient(lambda x: x.abs().sum(), [-1, 0, 1]), [-1, 0, 1])
+        np.testing.assert_array_equal(gradient(lambda x: x.elu(0.5).sum(), [0]), [0.5])
+
+    def test_clip_passes_the_gradient_at_its_bounds(self):
+        np.testing.assert_array_equal(gradient(lambda x: x.clip(-1, 1).sum(), [-2, -1, 0, 1, 2]), [0, 1, 1, 1, 0])
+
+    def test_powers_at_0(self):
+        np.testing.assert_array_equal(gradient(lambda x: (x**2).sum(), [0, 3]), [0, 6])
+        np.testing.assert_array_equal(gradient(lambda x: (x**0).sum(), [0, 3]), [0, 0])
+        a, b = gradient(lambda x, y: (x**y).sum(), [0, 0, 2], [0, 2, 3])
+        np.testing.assert_array_equal(a, [0, 0, 12])
+        np.testing.assert_allclose(b, [0, 0, 8 * np.log(2)])
+
+    def test_ieee_infinities(self):
+        assert gradient(lambda x: x.sqrt().sum(), [0])[0] == INF
+        assert gradient(lambda x: x.log().sum(), [0])[0] == INF
+        assert gradient(lambda x: (1 / x).sum(), [0])[0] == -INF
+
+
+class TestNaNAndExtremes:
+    def test_nan_is_handed_on(self):
+        x = md.Tensor([NAN, 1.0])
+        for y in (x.relu(), x.elu(), x.abs(), x.clip(0, 1), x.sigmoid(), x.max().reshape(1), md.maximum(x, 0.0), md.minimum(x, 0.0)):
+            assert np.isnan(y.data[0])
+        assert np.isnan(F.max_pool2d(np.array([[[[NAN, 1.0], [2.0, 3.0]]]]), 2).item())
+        assert np.isnan(gradient(lambda x: x.max(), [NAN, 1.0])).all()
+        np.testing.assert_array_equal(gradient(lambda a, b: md.maximum(a, b).sum(), [NAN], [1.0]), [[1], [1]])
+
+    def test_sigmoid_and_elu_and_softmax_do_not_overflow(self):
+        x = md.Tensor(np.array([-1e4, -100.0, 0.0, 100.0, 1e4]))
+        np.testing.assert_allclose(x.sigmoid().data, [0, np.exp(-100), 0.5, 1, 1], rtol=1e-12)
+        assert np.isfinite(x.elu().data).all() and np.isfinite(F.log_softmax(x).data).all()
+        assert F.softmax_cross_entropy(np.array([[1e4, -1e4]]), [1]).item() == 2e4
+        np.testing.assert_allclose(gradient(lambda x: x.sigmoid().sum(), [-100.0]), [np.exp(-100)], rtol=1e-12)
+
+
+class TestLoss:
+    @pytest.mark.parametrize("batch", [1, 2, 16, 100])
+    def test_equal_logits_cost_ln_10(self, batch):
+        for value in (0.0, 3.5, -2.0):
+            loss = F.softmax_cross_entropy(np.full((batch, 10), value, dtype="float32"), np.arange(batch) % 10)
+            np.testing.assert_allclose(loss.item(), np.log(10), rtol=3e-7)  # float32
+
+    def test_the_loss_of_the_crashed_network_to_the_last_bit(self):
+        loss = F.softmax_cross_entropy(np.zeros((16, 10), dtype="float32"), np.arange(16) % 10)
+        assert loss.item() == float(np.float32(np.log(10))) == 2.3025851249694824
+
+    def test_softmax_minus_one_hot(self):
+        logits = md.Tensor(np.array([[1.0, 2.0, 0.5], [0.0, 0.0, 3.0]]), requires_grad=True)
+        F.softmax_cross_entropy(logits, np.array([2, 0], dtype="uint8")).backward()
+        softmax = np.exp(logits.data) / np.exp(logits.data).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(logits.grad, (softmax - [[0, 0, 1], [1, 0, 0]]) / 2)
+
+
+class TestConvolution:
+    @given(data=st.data())
+    def test_agrees_with_the_definition_in_loops(self, data):
+        side = st.integers(1, 3)
+        draw = data.draw
+        generator = np.random.default_rng(draw(st.integers(0, 10**6)))
+        kernel = (draw(side), draw(side))
+        stride = (draw(side), draw(side))
+        padding = draw(st.sampled_from([((0, 0), (0, 0)), ((1, 1), (2, 2)), ((0, 1), (1, 0))]))
+        x = generator.normal(size=(draw(side), draw(side), kernel[0] + draw(side), kernel[1] + draw(side)))
+        weight, bias = generator.normal(size=(draw(side), x.shape[1], *kernel)), None
+        if draw(st.booleans()):
+            bias = generator.normal(size=weight.shape[0])
+        layout = draw(layouts)
+        strided = layout.unpack(np.array(layout.pack(x), order="C"))
+        padded = np.pad(x, ((0, 0), (0, 0), *padding))
+        expected = conv2d_loops(strided, weight, bias, stride, padding)
+        np.testing.assert_allclose(F.conv2d(padded, weight, bias, stride=stride).data, expected, rtol=1e-12, atol=1e-12)
+        if padding[0][0] == padding[0][1]:
+            got = F.conv2d(strided, weight, bias, stride=stride, padding=(padding[0][0], padding[1][0]))
+            np.testing.assert_allclose(got.data, expected, rtol=1e-12, atol=1e-12)
+
+    def test_the_loops_by_hand(self):
+        x, weight = np.arange(9.0).reshape(1, 1, 3, 3), np.array([[[[1.0, 0.0], [0.0, -1.0]]]])
+        np.testing.assert_array_equal(conv2d_loops(x, weight, np.array([10.0]), (1, 1), ((0, 0), (0, 0))), [[[[6, 6], [6, 6]]]])
+
+    @given(size=st.integers(1, 40), kernel=st.integers(1, 11), stride=st.integers(1, 4))
+    def test_same_padding_gives_ceil_of_size_over_stride(self, size, kernel, stride):
+        before, after = same_padding(size, kernel, stride)
+        assert after - before in (0, 1)
+        assert output_size(size + before + after, kernel, stride) == -(-size // stride)
+
+    @pytest.mark.parametrize(("kernel", "size"), [(11, 32), (7, 16), (5, 8), (4, 9), (2, 7)])
+    def test_same_padding_is_pytorchs_for_stride_1(self, kernel, size):
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        generator = np.random.default_rng(0)
+        x, weight = generator.normal(size=(2, 3, size, size)), generator.normal(size=(4, 3, kernel, kernel))
+        expected = _quiet(lambda: torch.nn.functional.conv2d(torch.tensor(x), torch.tensor(weight), padding="same").numpy())
+        got = F.conv2d(x, weight, padding="same")
+        np.testing.assert_allclose(got.data, expected, rtol=1e-10, atol=1e-11)
+
+    def test_the_output_lies_in_image_order(self):
+        """(N, C, H, W) in shape, (H, W, N, C) in memory: the order that convolution works in."""
+        y = F.conv2d(np.zeros((2, 3, 5, 6)), np.zeros((4, 3, 3, 3))).data
+        assert y.transpose(2, 3, 0, 1).flags.c_contiguous
+
+
+def _quiet(function):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch warns that even kernels with padding="same" copy the input
+        return function()
+
+
+class TestBatchNorm:
+    def test_running_statistics_as_in_pytorch(self, library):
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        generator = np.random.default_rng(0)
+        ours, theirs = md.nn.BatchNorm2d(3, momentum=0.3, dtype="float64"), torch.nn.BatchNorm2d(3, momentum=0.3).double()
+        ours.to(library.device)
+        for _ in range(4):
+            x = generator.normal(2, 3, size=(4, 3, 5, 5))
+            y = ours(library.array(x))
+            np.testing.assert_allclose(library.numpy(y.data), theirs(torch.tensor(x)).detach().numpy(), rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(library.numpy(ours.running_mean.data), theirs.running_mean.numpy(), rtol=1e-12)
+        np.testing.assert_allclose(library.numpy(ours.running_var.data), theirs.running_var.numpy(), rtol=1e-12)
+        ours.eval(), theirs.eval()
+        y = ours(library.array(x))
+        np.testing.assert_allclose(library.numpy(y.data), theirs(torch.tensor(x)).detach().numpy(), rtol=1e-10, atol=1e-12)
