@@ -37,7 +37,7 @@ def array_module(array: Array) -> Any:
 
 
 def is_array(value: object) -> bool:
-    """True for a NumPy array and, where CuPy is in use, for a CuPy array."""
+    """Anything -> True for a NumPy array and, where CuPy is in use, for a CuPy array."""
     if isinstance(value, np.ndarray):
         return True
     cupy = sys.modules.get("cupy")
@@ -71,6 +71,11 @@ def to_numpy(array: Array) -> Any:
     if isinstance(array, np.ndarray):
         return array
     return _import_cupy().asnumpy(array)
+
+
+def ones_like(array: Array) -> Array:
+    """(any shape) -> same: all 1, on the device of `array`."""
+    return run(array_module(array).ones_like, array, where=array)
 
 
 def normalise_device(device: str) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, array_module, device_of, is_array, to_device
-from .errors import ArgumentError, DeviceError, DTypeError, GraphError, ShapeError
+from .backend import Array, device_of, is_array, ones_like, to_device
+from .errors import ArgumentError, DeviceError, DTypeError, GraphError, MinidropError, ShapeError
 
 Shape = tuple[int, ...]
 
@@ -82,6 +82,20 @@ def require_alike(name: str, first: Any, other: Any) -> None:
         )
 
 
+def explain_broadcasting(name: str, error: ValueError, *operands: Any) -> None:
+    """Raise ShapeError if `error` came from shapes that do not broadcast; the library refuses them before it computes."""
+    shapes = [operand.shape for operand in operands if is_array(operand)]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        if "broadcast" in str(error) and not isinstance(error, MinidropError):
+            raise ShapeError(
+                f"{name}: shapes that do not broadcast",
+                expected="equal lengths, or 1, in each axis, counted from the last",
+                got=" and ".join(map(str, shapes)),
+            ) from error
+
+
 def require_one_element(shape: Shape) -> None:
     """Raise ShapeError unless there is exactly one element."""
     if math.prod(shape) != 1:
@@ -90,7 +104,6 @@ def require_one_element(shape: Shape) -> None:
 
 def upstream_gradient(tensor: Any, grad: Any) -> Array:
     """The gradient that `backward` starts from: `grad` in the tensor's shape, type and place, or 1 for a single element."""
-    xp = array_module(tensor.data)
     if grad is None:
         if tensor.size != 1:
             raise ShapeError(
@@ -99,7 +112,7 @@ def upstream_gradient(tensor: Any, grad: Any) -> Array:
                 got=f"shape {tensor.shape} and no gradient",
                 help="reduce it to a scalar loss first, for example .mean()",
             )
-        return xp.ones_like(tensor.data)
+        return ones_like(tensor.data)
     if hasattr(grad, "retain_grad"):
         grad = grad.data
     array = grad if is_array(grad) else to_device(as_array(grad, tensor.dtype), tensor.device)
@@ -176,7 +189,10 @@ def expanded_shape(shape: Shape, arguments: tuple[Any, ...]) -> Shape:
     """The arguments of expand -> the shape to broadcast to; -1 stands for the old length."""
     target = _lengths(arguments)
     new = len(target) - len(shape)
-    filled = (*target[:new], *(old if length == -1 else length for old, length in zip(shape, target[max(new, 0) :], strict=False)))
+    filled = (
+        *target[:new],
+        *(old if length == -1 else length for old, length in zip(shape, target[max(new, 0) :], strict=False)),
+    )
     if new < 0 or min(filled, default=0) < 0 or any(old not in (1, now) for old, now in zip(shape, filled[new:], strict=True)):
         raise ShapeError(
             "expand: shapes that do not broadcast", expected=f"a shape that {shape} broadcasts to", got=str(arguments)

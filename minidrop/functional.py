@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec
 
 from . import checks, layer_checks
-from .backend import Array, array_module, device_of, is_array, run, to_device
+from .backend import Array, device_of, is_array, ones_like, run, to_device
 from .errors import ArgumentError, DTypeError, ShapeError
 from .ops import conv, elementwise, loss, norm, pool, shape
 from .ops.dropalan import Alpha, Beta, Distribution, DropAlan, DropAlanExpectation
@@ -108,7 +108,7 @@ def dropout(
     if mask is not None:
         mask = layer_checks.keep_mask("dropout", mask, x.data)
     if not training:
-        return (x, array_module(x.data).ones_like(x.data)) if return_mask else x
+        return (x, ones_like(x.data)) if return_mask else x
     op = Dropout(rate, mask, generator or default_generator())
     output = apply(op, x)
     return (output, op.mask) if return_mask else output
@@ -148,7 +148,7 @@ def dropalan(
         layer_checks.require_probabilities(type(chosen).__name__, drop_probability(z, chosen), z.data)
     if not training:
         output = apply(DropAlanExpectation(chosen), z) if inference == "expectation" and not scaled else z
-        return (output, array_module(z.data).ones_like(z.data)) if return_mask else output
+        return (output, ones_like(z.data)) if return_mask else output
     op = DropAlan(chosen, scaled, through, mask, generator or default_generator())
     output = apply(op, z)
     return (output, op.mask) if return_mask else output
@@ -228,10 +228,15 @@ def batch_norm(
     count = layer_checks.values_per_channel("batch_norm", x.shape)
     op = norm.BatchNorm(eps, None)
     output = apply(op, x, *parameters)
-    for kept, batch in zip(running, (op.mean, op.variance * (count / (count - 1))), strict=True):
+    for kept, batch, scale in zip(running, (op.mean, op.variance), (1.0, count / (count - 1)), strict=True):
         if kept is not None:
-            kept[...] = (1 - momentum) * kept + momentum * batch
+            run(_move_towards, kept, batch, momentum, scale, where=kept)
     return output
+
+
+def _move_towards(running: Array, batch: Array, momentum: float, scale: float) -> None:
+    """running = (1 - momentum) running + momentum * scale * batch, in place."""
+    running[...] = (1 - momentum) * running + momentum * scale * batch
 
 
 # Two operands and more -----------------------------------------------------------------------------------------------
@@ -243,7 +248,12 @@ def where(condition: Any, a: Operand, b: Operand) -> Tensor:
     chosen = condition.data if isinstance(condition, Tensor) else condition
     chosen = chosen if is_array(chosen) else to_device(checks.as_array(chosen, "bool"), device)
     checks.require_same_device("where", device, device_of(chosen))
-    return apply(elementwise.Where(chosen if chosen.dtype.kind == "b" else chosen != 0), a, b)
+    op = elementwise.Where(chosen if chosen.dtype.kind == "b" else chosen != 0)
+    try:
+        return apply(op, a, b)
+    except ValueError as error:
+        checks.explain_broadcasting("Where", error, chosen, *(as_tensor(operand).data for operand in (a, b)))
+        raise
 
 
 def maximum(a: Operand, b: Operand) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, array_module, device_of, is_array, to_device
+from .backend import Array, array_module, device_of, is_array, run, to_device
 from .checks import as_array, require_same_device
 from .errors import ArgumentError, DTypeError, ShapeError
 from .ops.window import Padding, Pair, same_padding
@@ -93,7 +93,7 @@ def class_labels(name: str, labels: Any, batch: int, classes: int, device: str) 
         )
     if array.shape != (batch,):
         raise ShapeError(f"{name}: one label per example", expected=f"labels of shape ({batch},)", got=str(array.shape))
-    lowest, highest = int(array.min().item()), int(array.max().item())
+    lowest, highest = (int(run(extreme, array, where=array).item()) for extreme in (_smallest, _largest))
     if lowest < 0 or highest >= classes:
         raise ArgumentError(
             f"{name}: labels out of range",
@@ -103,6 +103,14 @@ def class_labels(name: str, labels: Any, batch: int, classes: int, device: str) 
     if is_array(labels) and not isinstance(labels, np.ndarray):
         require_same_device(name, device, device_of(array))
     return to_device(array, device)
+
+
+def _smallest(array: Array) -> Array:
+    return array.min()
+
+
+def _largest(array: Array) -> Array:
+    return array.max()
 
 
 def probability(name: str, argument: str, value: Any) -> float:
@@ -120,10 +128,18 @@ def keep_mask(name: str, mask: Any, like: Array) -> Array:
     require_same_device(name, device_of(like), device_of(array))
     if array.shape != like.shape:
         raise ShapeError(f"{name}: the mask does not fit", expected=f"shape {like.shape}", got=f"shape {array.shape}")
-    if not ((array == 0) | (array == 1)).all().item():
+    if not run(_holds_only_0_and_1, array, where=array).item():
         raise ArgumentError(f"{name}: bad mask", expected="1 for kept, 0 for dropped", got="other numbers in it")
+    return run(_arranged_like, array, like, where=like)
+
+
+def _holds_only_0_and_1(mask: Array) -> Array:
+    return ((mask == 0) | (mask == 1)).all()
+
+
+def _arranged_like(mask: Array, like: Array) -> Array:
     result = array_module(like).empty_like(like)
-    result[...] = array
+    result[...] = mask
     return result
 
 
@@ -132,8 +148,12 @@ def require_probabilities(name: str, p: Any, z: Array) -> None:
     if not is_array(p) or p.shape != z.shape or p.dtype != z.dtype:
         got = f"{p.dtype} of shape {p.shape}" if is_array(p) else type(p).__name__
         raise ShapeError(f"{name}.drop_probability: wrong result", expected=f"{z.dtype} of shape {z.shape}", got=got)
-    if ((p < 0) | (p > 1)).any().item():
+    if not run(_lies_from_0_to_1, p, where=p).item():
         raise ArgumentError(f"{name}.drop_probability: not a probability", expected="0 <= p <= 1", got="numbers outside")
+
+
+def _lies_from_0_to_1(p: Array) -> Array:
+    return ~((p < 0) | (p > 1)).any()
 
 
 def require_choice(name: str, argument: str, value: Any, choices: tuple[str, ...]) -> None:

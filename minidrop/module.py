@@ -141,7 +141,7 @@ class Module:
             )
         for name, tensor in own.items():
             array = arrays[name] if backend.is_array(arrays[name]) else np.asarray(arrays[name])
-            tensor.data = backend.to_device(array, tensor.device).astype(tensor.dtype)  # astype copies
+            tensor.data = backend.to_device(array.astype(tensor.dtype), tensor.device)  # astype copies
         return self
 
     # Printing --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .backend import Array, array_module, is_array, to_device
+from .backend import Array, array_module, is_array, run, to_device
 from .errors import ArgumentError, StateError
 from .tensor import Tensor
 
@@ -49,10 +49,12 @@ class Optimizer:
         self.steps += 1
         for index, parameter in enumerate(self.parameters):
             if parameter.grad is not None:
-                gradient = parameter.grad
-                if self.weight_decay:
-                    gradient = gradient + self.weight_decay * parameter.data
-                self.update(index, parameter, gradient)
+                run(self._step_one, index, parameter, parameter.grad, where=parameter.data)
+
+    def _step_one(self, index: int, parameter: Tensor, gradient: Array) -> None:
+        if self.weight_decay:
+            gradient = gradient + self.weight_decay * parameter.data
+        self.update(index, parameter, gradient)
 
     def update(self, index: int, parameter: Tensor, gradient: Array) -> None:
         """Change parameter number `index`, given its gradient (weight decay included); written by the subclass."""
@@ -98,7 +100,7 @@ class Optimizer:
             if value.shape != parameter.shape:
                 problems.append(f"wrong shape {name}: {value.shape} instead of {parameter.shape}")
                 continue
-            new[slot][int(index)] = to_device(value, parameter.device).astype(parameter.dtype)
+            new[slot][int(index)] = to_device(value.astype(parameter.dtype), parameter.device)  # astype copies
         if problems:
             raise StateError(
                 f"{type(self).__name__}.load_state_dict: the state does not fit",

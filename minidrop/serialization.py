@@ -61,7 +61,7 @@ def save(path: str | os.PathLike[str], module: Module, optimizer: Optimizer | No
     parts = [("optimizer", OPTIMIZER, optimizer.state_dict() if optimizer else {}), ("state", STATE, state)]
     for part, prefix, values in parts:
         for name, value in values.items():
-            value = value.data if isinstance(value, Tensor) else value
+            value = value.data if isinstance(value, Tensor) else value.item() if isinstance(value, np.generic) else value
             if is_array(value):
                 arrays[prefix + name] = to_numpy(value)
             else:

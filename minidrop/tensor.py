@@ -182,7 +182,7 @@ def apply(op: Op, *inputs: Operand) -> Tensor:
             array = value._data
             if first is None:
                 first = value
-            elif type(array) is not ndarray or array.dtype is not first._data.dtype:
+            elif not (type(array) is type(first._data) is ndarray and array.dtype is first._data.dtype):
                 checks.require_alike(op.name, first, value)
             arrays.append(array)
             if recording and value._requires_grad:
@@ -197,7 +197,11 @@ def apply(op: Op, *inputs: Operand) -> Tensor:
         return apply(op, Tensor(inputs[0]), *inputs[1:])
 
     op.needs_grad = needs_grad
-    result = backend.run(op.forward, *arrays, where=first._data)
+    try:
+        result = backend.run(op.forward, *arrays, where=first._data)
+    except ValueError as error:
+        checks.explain_broadcasting(op.name, error, *arrays)
+        raise
     if isinstance(result, generic):  # NumPy turns 0-d results into scalars
         result = np.asarray(result)
     anomaly_mode = anomaly.enabled
@@ -258,7 +262,11 @@ def compare(comparison: Callable[[Array, Array], Array], a: Tensor, b: Any) -> A
     if isinstance(b, Tensor):
         checks.require_same_device(comparison.__name__, a.device, b.device)
         b = b._data
-    return Tensor(backend.run(comparison, a._data, b, where=a._data))
+    try:
+        return Tensor(backend.run(comparison, a._data, b, where=a._data))
+    except ValueError as error:
+        checks.explain_broadcasting(comparison.__name__, error, a._data, b)
+        raise
 
 
 # What the methods of Operators call.

@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 
+import cupy_stand_in
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
-
-import cupy_stand_in
 
 settings.register_profile(
     "default",

@@ -14,7 +14,20 @@ import numpy as np
 from hypothesis import strategies as st
 
 import minidrop as md
-from minidrop.ops import activation, arithmetic, conv, dropalan, dropout, elementwise, loss, matmul, norm, pool, reduction, shape
+from minidrop.ops import (
+    activation,
+    arithmetic,
+    conv,
+    dropalan,
+    dropout,
+    elementwise,
+    loss,
+    matmul,
+    norm,
+    pool,
+    reduction,
+    shape,
+)
 
 F = md.functional
 
@@ -218,7 +231,11 @@ def reduce(op, name, values=normal, least=0, torch_name=None):
     def case(draw):
         shape_ = draw(shapes(max_dims=4))
         axes = draw(st.lists(st.sampled_from(range(len(shape_))), unique=True)) if shape_ else []
-        axis = draw(st.sampled_from([None, tuple(axes) or None])) if len(axes) != 1 else draw(st.sampled_from([axes[0], tuple(axes)]))
+        axis = (
+            draw(st.sampled_from([None, tuple(axes) or None]))
+            if len(axes) != 1
+            else draw(st.sampled_from([axes[0], tuple(axes)]))
+        )
         reduced = range(len(shape_)) if axis is None else axes
         if any(shape_[i] < least for i in reduced):
             shape_ = tuple(max(length, least) if i in reduced else length for i, length in enumerate(shape_))
@@ -258,14 +275,18 @@ def reshape(draw):
     target = {"flatten": (-1,) if np.prod(source) else (0,), "reverse": source[::-1], "split": (1, *source, 1)}.get(kind)
     if kind == "flatten(1)":
         return Case([normal(draw, source)], lambda library, x: x.flatten(1), lambda torch, x: x.flatten(1), {"kind": kind})
-    return Case([normal(draw, source)], lambda library, x: x.reshape(target), lambda torch, x: x.reshape(target), {"target": target})
+    return Case(
+        [normal(draw, source)], lambda library, x: x.reshape(target), lambda torch, x: x.reshape(target), {"target": target}
+    )
 
 
 @register(shape.Transpose)
 def transpose(draw):
     source = draw(shapes())
     axes = draw(st.permutations(range(len(source))))
-    return Case([normal(draw, source)], lambda library, x: x.transpose(*axes), lambda torch, x: x.permute(tuple(axes)), {"axes": axes})
+    return Case(
+        [normal(draw, source)], lambda library, x: x.transpose(*axes), lambda torch, x: x.permute(tuple(axes)), {"axes": axes}
+    )
 
 
 @register(shape.Expand)
@@ -317,7 +338,9 @@ def getitem(draw):
         parts = index if isinstance(index, tuple) else (index,)
         return tuple(torch.tensor(part) if isinstance(part, np.ndarray) else part for part in parts)
 
-    return Case([normal(draw, source)], lambda library, x: x[at(library)], lambda torch, x: x[torch_index(torch)], {"index": index})
+    return Case(
+        [normal(draw, source)], lambda library, x: x[at(library)], lambda torch, x: x[torch_index(torch)], {"index": index}
+    )
 
 
 def join(op, name):

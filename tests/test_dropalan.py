@@ -170,7 +170,9 @@ class TestEdges:
 
     EDGES = (0.0, -0.0, -1.0, INF, -INF, NAN, -1e38, 1e38, -1e-38)
 
-    @pytest.mark.parametrize("distribution", [md.Alpha(), md.Beta(), md.Beta(p_max=1.0), md.Beta(c=0.0, p_max=1.0), md.Alpha(1, 1)])
+    @pytest.mark.parametrize(
+        "distribution", [md.Alpha(), md.Beta(), md.Beta(p_max=1.0), md.Beta(c=0.0, p_max=1.0), md.Alpha(1, 1)]
+    )
     @pytest.mark.parametrize("scaled", [False, True])
     @pytest.mark.parametrize("gradient", ["through", "detach"])
     @pytest.mark.parametrize("mask", [None, 0, 1])

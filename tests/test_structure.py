@@ -1,0 +1,167 @@
+"""The shape of the code: imports run one way, one door to CuPy, files that can be read in one sitting, rules in docstrings."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from op_registry import OPS
+
+import minidrop as md
+from minidrop import backend, functional, module, nn, optim, random, serialization, tape
+
+PACKAGE = pathlib.Path(md.__file__).parent
+ROOT = PACKAGE.parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path):
+    parts = ["minidrop", *path.relative_to(PACKAGE).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path):
+    """Every module that a file imports, absolute names; also imports inside functions."""
+    package = module_name(path) if path.name == "__init__.py" else module_name(path).rpartition(".")[0]
+    names = {module_name(file) for file in FILES}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield f"{source}.{alias.name}" if f"{source}.{alias.name}" in names else source
+
+
+def find_cycle(graph):
+    """A list of names that import each other in a circle, or None."""
+    finished = set()
+
+    def visit(name, path):
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in finished:
+            return None
+        for target in sorted(graph.get(name, ())):
+            if cycle := visit(target, [*path, name]):
+                return cycle
+        finished.add(name)
+        return None
+
+    return next((cycle for name in sorted(graph) if (cycle := visit(name, []))), None)
+
+
+def test_imports_run_one_way():
+    names = {module_name(path) for path in FILES}
+    graph = {
+        module_name(path): {target for target in imports_of(path) if target in names and target != "minidrop"} for path in FILES
+    }
+    assert graph["minidrop.tensor"] >= {"minidrop.tape", "minidrop.operators", "minidrop.checks"}  # the reader of imports works
+    assert find_cycle(graph) is None
+
+
+def test_the_search_for_cycles_finds_one():
+    assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == ["a", "b", "c", "a"]
+    assert find_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None
+
+
+def test_backend_alone_imports_cupy():
+    doors = [path.name for path in FILES if any(name.split(".")[0] == "cupy" for name in imports_of(path))]
+    assert doors == []  # not even there at import: by name, when a GPU array is first asked for
+    assert [path.name for path in FILES if 'import_module("cupy")' in path.read_text()] == ["backend.py"]
+
+
+def test_ops_are_written_for_both_libraries():
+    """No op imports NumPy: it asks array_module for the library of its input."""
+    for path in (PACKAGE / "ops").glob("*.py"):
+        assert "numpy" not in set(imports_of(path)), path.name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_can_be_read_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= 320
+
+
+def public_functions():
+    for owner in (functional, backend, random, serialization, md.gradcheck, md.draw_graph):
+        if inspect.isfunction(owner):
+            yield owner.__name__, owner
+            continue
+        for name, value in vars(owner).items():
+            if inspect.isfunction(value) and value.__module__ == owner.__name__ and not name.startswith("_"):
+                yield f"{owner.__name__}.{name}", value
+
+
+def test_functions_of_arrays_say_their_rule_in_the_first_line():
+    """First line of the docstring: what goes in -> what comes out."""
+    without = [name for name, function in public_functions() if "->" not in (function.__doc__ or "").splitlines()[0]]
+    about_no_array = {"normalise_device", "run", "default_generator", "manual_seed", "save", "load", "write_atomically"}
+    assert {name.rpartition(".")[2] for name in without} <= about_no_array
+
+
+def test_ops_and_layers_say_their_rule_in_the_first_line():
+    layers = [value for value in vars(nn).values() if inspect.isclass(value) and value.__module__ == nn.__name__]
+    for kind in [entry.op for entry in OPS.values()] + [layer for layer in layers if layer is not nn.BatchNorm]:
+        assert "->" in (kind.__doc__ or "").splitlines()[0], kind
+    assert len(layers) > 8
+
+
+def test_public_names():
+    """What the issue fixes: names and signatures that others rely on."""
+    for name in (
+        "Tensor Alpha Beta Generator manual_seed gradcheck draw_graph save load no_grad detect_anomaly where concatenate stack "
+        "maximum minimum functional nn optim"
+    ).split():
+        assert hasattr(md, name), name
+    for name in "conv2d max_pool2d log_softmax softmax_cross_entropy dropout dropalan drop_probability batch_norm".split():
+        assert callable(getattr(functional, name)), name
+    names = "Module Sequential Dense Conv2d MaxPool2d Flatten ReLU ELU Dropout DropAlan BatchNorm1d BatchNorm2d"
+    for name in names.split():
+        kind = getattr(nn, name)
+        assert issubclass(kind, module.Module)
+        for method in "train eval parameters named_parameters state_dict load_state_dict to".split():
+            assert callable(getattr(kind, method))
+    for function, start in {
+        functional.conv2d: "(x, weight, bias=None, stride=1, padding=0)",
+        functional.max_pool2d: "(x, kernel_size, stride=None)",
+        functional.log_softmax: "(x, axis=-1)",
+        functional.softmax_cross_entropy: "(logits, labels)",
+        functional.dropout: "(x, rate, training=True, mask=None, generator=None, return_mask=False)",
+        functional.dropalan: "(z, distribution='beta', scaled=False, scale_gradient='through', inference='identity', training=True, "
+        "mask=None, generator=None, return_mask=False)",
+        optim.SGD: "(parameters, lr, momentum=0.0, nesterov=False, weight_decay=0.0)",
+        optim.Adam: "(parameters, lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0)",
+        md.Alpha: "(slope=0.8, limit=0.8)",
+        md.Beta: "(c=0.2, p_max=0.999)",
+        md.Tensor: "(data, requires_grad=False, dtype=None)",
+    }.items():
+        parameters = inspect.signature(function).parameters.values()
+        bare = inspect.Signature([parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters])
+        assert str(bare) == start
+    for function, names in {
+        md.gradcheck: ["function", "inputs", "seed"],
+        md.save: ["path", "module", "optimizer", "state"],
+        md.load: ["path"],
+        nn.Dense: ["in_features", "out_features", "bias"],
+        nn.Conv2d: ["in_channels", "out_channels", "kernel_size", "stride", "padding"],
+        md.Tensor.backward: ["self", "grad"],
+    }.items():
+        assert list(inspect.signature(function).parameters)[: len(names)] == names
+
+
+def test_the_op_contract_is_abstract():
+    with pytest.raises(TypeError, match="abstract"):
+        tape.Op()
+
+
+def test_importing_is_cheap():
+    """Modules that minidrop itself brings in, beyond NumPy's: few, and none of the slow ones."""
+    code = "import numpy, sys; before = set(sys.modules); import minidrop; print(*sorted(set(sys.modules) - before))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    others = [name for name in result.stdout.split() if not name.startswith("minidrop")]
+    assert not {"dataclasses", "inspect", "asyncio", "unittest", "http", "safetensors"} & set(others), others
