@@ -164,6 +164,7 @@ for number in range(1_000_000):
 """
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path):
     """A real process that saves over and over, killed 12 times at random moments: each time the file is whole and recent."""
     path = tmp_path / "weights.safetensors"
