@@ -75,7 +75,7 @@ def to_numpy(array: Array) -> Any:
 
 def ones_like(array: Array) -> Array:
     """(any shape) -> same: all 1, on the device of `array`."""
-    return run(array_module(array).ones_like, array, where=array)
+    return run_on(array, array_module(array).ones_like, array)
 
 
 def normalise_device(device: str) -> str:
@@ -108,14 +108,14 @@ _inside = contextvars.ContextVar("_inside", default=False)
 _quiet = _Quiet()
 
 
-def run(function: Callable[..., Any], *arguments: Any, where: Array) -> Any:
-    """function(*arguments), on the device of the array `where`, by the rules of IEEE arithmetic and nothing else.
+def run_on(array: Array, function: Callable[..., Any], *arguments: Any) -> Any:
+    """function(*arguments), on the device of `array`, by the rules of IEEE arithmetic and nothing else.
 
     CuPy never warns that 1 / 0 is inf, NumPy does; the same code has to behave the same on both, so NumPy's floating-point
     warnings are off in here. `minidrop.detect_anomaly` is the tool that finds where an inf or a NaN came from.
     """
-    if not isinstance(where, np.ndarray):
-        with where.device:
+    if not isinstance(array, np.ndarray):
+        with array.device:
             return function(*arguments)
     if _inside.get():  # an op that calls another: a context cannot be entered twice
         return function(*arguments)

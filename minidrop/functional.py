@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec
 
 from . import checks, layer_checks
-from .backend import Array, device_of, is_array, ones_like, run, to_device
+from .backend import Array, device_of, is_array, ones_like, run_on, to_device
 from .errors import ArgumentError, DTypeError, ShapeError
 from .ops import conv, elementwise, loss, norm, pool, shape
 from .ops.dropalan import Alpha, Beta, Distribution, DropAlan, DropAlanExpectation
@@ -159,7 +159,7 @@ def drop_probability(z: Any, distribution: str | Distribution = "beta") -> Array
     array = z.data if isinstance(z, Tensor) else checks.as_array(z, None)
     if array.dtype.kind != "f":
         array = array.astype("float32")
-    return run(as_distribution(distribution).drop_probability, array, where=array)
+    return run_on(array, as_distribution(distribution).drop_probability, array)
 
 
 def as_distribution(distribution: str | Distribution) -> Distribution:
@@ -230,7 +230,7 @@ def batch_norm(
     output = apply(op, x, *parameters)
     for kept, batch, scale in zip(running, (op.mean, op.variance), (1.0, count / (count - 1)), strict=True):
         if kept is not None:
-            run(_move_towards, kept, batch, momentum, scale, where=kept)
+            run_on(kept, _move_towards, kept, batch, momentum, scale)
     return output
 
 

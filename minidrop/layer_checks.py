@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, array_module, device_of, is_array, run, to_device
+from .backend import Array, array_module, device_of, is_array, run_on, to_device
 from .checks import as_array, require_same_device
 from .errors import ArgumentError, DTypeError, ShapeError
 from .ops.window import Padding, Pair, same_padding
@@ -93,7 +93,7 @@ def class_labels(name: str, labels: Any, batch: int, classes: int, device: str) 
         )
     if array.shape != (batch,):
         raise ShapeError(f"{name}: one label per example", expected=f"labels of shape ({batch},)", got=str(array.shape))
-    lowest, highest = (int(run(extreme, array, where=array).item()) for extreme in (_smallest, _largest))
+    lowest, highest = (int(run_on(array, extreme, array).item()) for extreme in (_smallest, _largest))
     if lowest < 0 or highest >= classes:
         raise ArgumentError(
             f"{name}: labels out of range",
@@ -128,9 +128,9 @@ def keep_mask(name: str, mask: Any, like: Array) -> Array:
     require_same_device(name, device_of(like), device_of(array))
     if array.shape != like.shape:
         raise ShapeError(f"{name}: the mask does not fit", expected=f"shape {like.shape}", got=f"shape {array.shape}")
-    if not run(_holds_only_0_and_1, array, where=array).item():
+    if not run_on(array, _holds_only_0_and_1, array).item():
         raise ArgumentError(f"{name}: bad mask", expected="1 for kept, 0 for dropped", got="other numbers in it")
-    return run(_arranged_like, array, like, where=like)
+    return run_on(like, _arranged_like, array, like)
 
 
 def _holds_only_0_and_1(mask: Array) -> Array:
@@ -148,7 +148,7 @@ def require_probabilities(name: str, p: Any, z: Array) -> None:
     if not is_array(p) or p.shape != z.shape or p.dtype != z.dtype:
         got = f"{p.dtype} of shape {p.shape}" if is_array(p) else type(p).__name__
         raise ShapeError(f"{name}.drop_probability: wrong result", expected=f"{z.dtype} of shape {z.shape}", got=got)
-    if not run(_lies_from_0_to_1, p, where=p).item():
+    if not run_on(p, _lies_from_0_to_1, p).item():
         raise ArgumentError(f"{name}.drop_probability: not a probability", expected="0 <= p <= 1", got="numbers outside")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .backend import Array, array_module, is_array, run, to_device
+from .backend import Array, array_module, is_array, run_on, to_device
 from .errors import ArgumentError, StateError
 from .tensor import Tensor
 
@@ -49,7 +49,7 @@ class Optimizer:
         self.steps += 1
         for index, parameter in enumerate(self.parameters):
             if parameter.grad is not None:
-                run(self._step_one, index, parameter, parameter.grad, where=parameter.data)
+                run_on(parameter.data, self._step_one, index, parameter, parameter.grad)
 
     def _step_one(self, index: int, parameter: Tensor, gradient: Array) -> None:
         if self.weight_decay:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, array_module, device_of, run, to_device
+from .backend import Array, array_module, device_of, run_on, to_device
 from .errors import ArgumentError, StateError
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -69,7 +69,7 @@ class Generator:
         blocks = -(-count // 4)
         index = to_device(np.arange(self.counter, self.counter + blocks, dtype=np.uint64), device)
         self.counter += blocks
-        return run(self._scramble, index, where=index)[:count]
+        return run_on(index, self._scramble, index)[:count]
 
     def _scramble(self, index: Array) -> Array:
         """(n,) block numbers -> (4 n,) words: block i is Philox of the counter (i, 0), keyed with the seed."""
@@ -85,7 +85,7 @@ class Generator:
             raise ArgumentError("Generator.uniform: bad dtype", expected="float32 or float64", got=str(dtype))
         fill = _fill_float32 if dtype == "float32" else _fill_float64
         words = self.words(math.prod(shape) * (1 if dtype == "float32" else 2), device)
-        return run(fill, words, where=words).reshape(shape)
+        return run_on(words, fill, words).reshape(shape)
 
     def bernoulli(self, keep: Array) -> Array:
         """(shape) of probabilities -> same shape and type: 1 with probability `keep`, else 0; NaN counts as 1.

@@ -21,7 +21,8 @@ import numpy as np
 from numpy import generic, ndarray
 
 from . import anomaly
-from .backend import Array, run
+from .backend import Array, run_on
+from .broadcasting import unbroadcast
 from .errors import GraphError, ModifiedError, ShapeError
 from .fingerprint import Fingerprint, fingerprint, fingerprint_anywhere
 
@@ -82,6 +83,7 @@ class Op(ABC):
                 return (2 * x * grad,)
     """
 
+    broadcasts: bool = False  # True: backward gives gradients of the broadcast shape, and the tape sums them to each input's
     saved: tuple[Array, ...] = ()
     needs_grad: Sequence[bool] = ()  # one per input; backward may return None where it is False
 
@@ -148,7 +150,7 @@ def play_backward(root: Node, grad: Array, retain_graph: bool) -> None:
     Raises GraphError where the graph was released by an earlier backward, ModifiedError where a saved array has changed,
     ShapeError where the backward of an op returns a gradient of the wrong shape. Leaves change only if all went well.
     """
-    run(_play, root, grad, retain_graph, where=grad)
+    run_on(grad, _play, root, grad, retain_graph)
 
 
 def _play(root: Node, grad: Array, retain_graph: bool) -> None:
@@ -166,7 +168,7 @@ def _play(root: Node, grad: Array, retain_graph: bool) -> None:
                 op.check_saved()
             # NumPy needs no device to be chosen, and its warnings are off already.
             on_numpy = type(upstream) is ndarray
-            results = op.backward(upstream) if on_numpy else run(op.backward, upstream, where=upstream)
+            results = op.backward(upstream) if on_numpy else run_on(upstream, op.backward, upstream)
             if type(results) is not tuple or len(results) != len(op.parents):
                 raise _wrong_count(op, results)
             for parent, gradient in zip(op.parents, results, strict=True):
@@ -175,7 +177,9 @@ def _play(root: Node, grad: Array, retain_graph: bool) -> None:
                 if on_numpy and isinstance(gradient, generic):  # NumPy turns 0-d results into scalars
                     gradient = np.asarray(gradient)
                 if gradient.shape != parent.shape:
-                    raise _wrong_shape(op, gradient, parent)
+                    if not op.broadcasts:
+                        raise _wrong_shape(op, gradient, parent)
+                    gradient = unbroadcast(gradient, parent.shape)
                 if anomaly_mode:
                     anomaly.check_gradient(op.name, gradient, op.line)
                 other = gradients.get(parent)
@@ -235,5 +239,5 @@ def _wrong_shape(op: Op, gradient: Array, parent: Node) -> ShapeError:
         f"{op.name}.backward: a gradient has the wrong shape",
         expected=str(parent.shape),
         got=str(gradient.shape),
-        help="a gradient has the shape of what it is the gradient of; sum over axes that broadcasting stretched (unbroadcast)",
+        help="a gradient has the shape of what it is the gradient of; or set `broadcasts = True`",
     )

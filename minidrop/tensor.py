@@ -198,7 +198,7 @@ def apply(op: Op, *inputs: Operand) -> Tensor:
 
     op.needs_grad = needs_grad
     try:
-        result = backend.run(op.forward, *arrays, where=first._data)
+        result = backend.run_on(first._data, op.forward, *arrays)
     except ValueError as error:
         checks.explain_broadcasting(op.name, error, *arrays)
         raise
@@ -263,7 +263,7 @@ def compare(comparison: Callable[[Array, Array], Array], a: Tensor, b: Any) -> A
         checks.require_same_device(comparison.__name__, a.device, b.device)
         b = b._data
     try:
-        return Tensor(backend.run(comparison, a._data, b, where=a._data))
+        return Tensor(backend.run_on(a._data, comparison, a._data, b))
     except ValueError as error:
         checks.explain_broadcasting(comparison.__name__, error, a._data, b)
         raise

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minidrop as md
+from minidrop.broadcasting import expand_reduced, unbroadcast
 from minidrop.errors import ArgumentError, GradientError
 from minidrop.ops import (
     activation,
@@ -21,7 +22,6 @@ from minidrop.ops import (
     reduction,
     shape,
 )
-from minidrop.ops.broadcasting import expand_reduced, unbroadcast
 
 F = md.functional
 rng = np.random.default_rng(0)

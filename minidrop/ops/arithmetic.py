@@ -1,62 +1,53 @@
 """a + b, a - b, a * b, a / b, a ** b, -a: element by element, with broadcasting.
 
-Each operand is an array or a Python number; a number takes the other operand's number type and has no gradient. Every
-gradient below is summed over the axes that broadcasting stretched (`unbroadcast`).
+Each operand is an array or a Python number; a number takes the other operand's number type and has no gradient. The gradients
+below have the broadcast shape; the tape sums them over the axes that broadcasting stretched (`unbroadcast`).
 """
 
 from __future__ import annotations
 
 from ..backend import Array, array_module
 from ..tape import Op
-from .broadcasting import shape_of, unbroadcast
 
 
 class Add(Op):
     """(a), (b) -> broadcast: y = a + b.  dy/da = 1, dy/db = 1."""
 
+    broadcasts = True
+
     def forward(self, a: Array, b: Array) -> Array:
-        self.shapes = shape_of(a), shape_of(b)
         return a + b
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        shape_a, shape_b = self.shapes
-        return (
-            unbroadcast(grad, shape_a) if self.needs_grad[0] else None,
-            unbroadcast(grad, shape_b) if self.needs_grad[1] else None,
-        )
+        return grad, grad
 
 
 class Sub(Op):
     """(a), (b) -> broadcast: y = a - b.  dy/da = 1, dy/db = -1."""
 
+    broadcasts = True
+
     def forward(self, a: Array, b: Array) -> Array:
-        self.shapes = shape_of(a), shape_of(b)
         return a - b
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        shape_a, shape_b = self.shapes
-        return (
-            unbroadcast(grad, shape_a) if self.needs_grad[0] else None,
-            unbroadcast(-grad, shape_b) if self.needs_grad[1] else None,
-        )
+        return grad, -grad if self.needs_grad[1] else None
 
 
 class Mul(Op):
     """(a), (b) -> broadcast: y = a b.  dy/da = b, dy/db = a."""
 
+    broadcasts = True
+
     def forward(self, a: Array, b: Array) -> Array:
-        self.shapes = shape_of(a), shape_of(b)
         needs_a, needs_b = self.needs_grad
         self.saved = (a if needs_b else None, b if needs_a else None)
         return a * b
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         a, b = self.saved
-        shape_a, shape_b = self.shapes
-        return (
-            unbroadcast(grad * b, shape_a) if self.needs_grad[0] else None,
-            unbroadcast(grad * a, shape_b) if self.needs_grad[1] else None,
-        )
+        needs_a, needs_b = self.needs_grad
+        return grad * b if needs_a else None, grad * a if needs_b else None
 
 
 class Div(Op):
@@ -66,19 +57,17 @@ class Div(Op):
     later op sends back a gradient of 0. This is how DropAlan as published met its end; `detect_anomaly` names the place.
     """
 
+    broadcasts = True
+
     def forward(self, a: Array, b: Array) -> Array:
-        self.shapes = shape_of(a), shape_of(b)
         self.saved = (a if self.needs_grad[1] else None, b)
         return a / b
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         a, b = self.saved
-        shape_a, shape_b = self.shapes
-        return (
-            unbroadcast(grad / b, shape_a) if self.needs_grad[0] else None,
-            # Dividing twice: b * b would overflow, or vanish, long before b does.
-            unbroadcast(-grad * (a / b) / b, shape_b) if self.needs_grad[1] else None,
-        )
+        needs_a, needs_b = self.needs_grad
+        # Dividing twice: b * b would overflow, or vanish, long before b does.
+        return grad / b if needs_a else None, -grad * (a / b) / b if needs_b else None
 
 
 class Pow(Op):
@@ -87,17 +76,15 @@ class Pow(Op):
     At the edges: b = 0 gives dy/da = 0 (also for a = 0); a = 0 with b >= 0 gives dy/db = 0; a < 0 gives dy/db = NaN.
     """
 
+    broadcasts = True
+
     def forward(self, a: Array, b: Array) -> Array:
-        self.shapes = shape_of(a), shape_of(b)
         self.saved = (a, b)
         return a**b
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        shape_a, shape_b = self.shapes
-        return (
-            unbroadcast(grad * self.slope_base(), shape_a) if self.needs_grad[0] else None,
-            unbroadcast(grad * self.slope_exponent(), shape_b) if self.needs_grad[1] else None,
-        )
+        needs_a, needs_b = self.needs_grad
+        return grad * self.slope_base() if needs_a else None, grad * self.slope_exponent() if needs_b else None
 
     def slope_base(self) -> Array:
         a, b = self.saved

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from ..backend import Array, array_module
 from ..tape import Op
-from .broadcasting import shape_of, unbroadcast
 
 
 class Exp(Op):
@@ -89,16 +88,18 @@ class Maximum(Op):
     NaN in either operand gives NaN, and both operands then get the whole gradient.
     """
 
+    broadcasts = True
+
     def forward(self, a: Array, b: Array) -> Array:
         self.saved = (a, b)
-        return array_module(a if shape_of(b) == () else b).maximum(a, b)
+        return array_module(b if isinstance(a, (int, float)) else a).maximum(a, b)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         a, b = self.saved
         half_tie = 0.5 * (a == b).astype(grad.dtype)
         return (
-            unbroadcast(grad * (1 - (a < b).astype(grad.dtype) - half_tie), shape_of(a)) if self.needs_grad[0] else None,
-            unbroadcast(grad * (1 - (b < a).astype(grad.dtype) - half_tie), shape_of(b)) if self.needs_grad[1] else None,
+            grad * (1 - (a < b).astype(grad.dtype) - half_tie) if self.needs_grad[0] else None,
+            grad * (1 - (b < a).astype(grad.dtype) - half_tie) if self.needs_grad[1] else None,
         )
 
 
@@ -108,16 +109,18 @@ class Minimum(Op):
     NaN in either operand gives NaN, and both operands then get the whole gradient.
     """
 
+    broadcasts = True
+
     def forward(self, a: Array, b: Array) -> Array:
         self.saved = (a, b)
-        return array_module(a if shape_of(b) == () else b).minimum(a, b)
+        return array_module(b if isinstance(a, (int, float)) else a).minimum(a, b)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         a, b = self.saved
         half_tie = 0.5 * (a == b).astype(grad.dtype)
         return (
-            unbroadcast(grad * (1 - (a > b).astype(grad.dtype) - half_tie), shape_of(a)) if self.needs_grad[0] else None,
-            unbroadcast(grad * (1 - (b > a).astype(grad.dtype) - half_tie), shape_of(b)) if self.needs_grad[1] else None,
+            grad * (1 - (a > b).astype(grad.dtype) - half_tie) if self.needs_grad[0] else None,
+            grad * (1 - (b > a).astype(grad.dtype) - half_tie) if self.needs_grad[1] else None,
         )
 
 
@@ -127,21 +130,21 @@ class Where(Op):
     The condition is a bool array; it has no gradient.
     """
 
+    broadcasts = True
+
     def __init__(self, condition: Array) -> None:
         self.condition = condition
 
     def forward(self, a: Array, b: Array) -> Array:
         self.saved = (self.condition,)
-        self.shapes = shape_of(a), shape_of(b)
         return array_module(self.condition).where(self.condition, a, b)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         (condition,) = self.saved
-        shape_a, shape_b = self.shapes
         xp = array_module(grad)
         return (
-            unbroadcast(xp.where(condition, grad, 0), shape_a) if self.needs_grad[0] else None,
-            unbroadcast(xp.where(condition, 0, grad), shape_b) if self.needs_grad[1] else None,
+            xp.where(condition, grad, 0) if self.needs_grad[0] else None,
+            xp.where(condition, 0, grad) if self.needs_grad[1] else None,
         )
 
 

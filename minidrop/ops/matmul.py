@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from ..backend import Array
 from ..tape import Op
-from .broadcasting import unbroadcast
 
 
 class MatMul(Op):
     """(..., M, K) @ (..., K, N) -> (..., M, N).  dL/da = grad @ b^T, dL/db = a^T @ grad.
 
-    The gradients are summed over leading axes along which an operand was broadcast.
+    The tape sums the gradients over leading axes along which an operand was broadcast.
     """
 
+    broadcasts = True
+
     def forward(self, a: Array, b: Array) -> Array:
-        self.shapes = a.shape, b.shape
         needs_a, needs_b = self.needs_grad
         self.saved = (a if needs_b else None, b if needs_a else None)
         return a @ b
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         a, b = self.saved
-        shape_a, shape_b = self.shapes
-        return (
-            unbroadcast(grad @ b.swapaxes(-1, -2), shape_a) if self.needs_grad[0] else None,
-            unbroadcast(a.swapaxes(-1, -2) @ grad, shape_b) if self.needs_grad[1] else None,
-        )
+        needs_a, needs_b = self.needs_grad
+        return grad @ b.swapaxes(-1, -2) if needs_a else None, a.swapaxes(-1, -2) @ grad if needs_b else None

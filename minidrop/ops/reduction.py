@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 from ..backend import Array
+from ..broadcasting import expand_reduced
 from ..tape import Op
-from .broadcasting import expand_reduced
 
 
 class Reduction(Op):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..backend import Array, array_module
+from .backend import Array, array_module
 
 
 def unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
@@ -27,8 +27,3 @@ def expand_reduced(array: Array, shape: tuple[int, ...], axes: tuple[int, ...]) 
     """
     kept = tuple(1 if axis in axes else length for axis, length in enumerate(shape))
     return array_module(array).broadcast_to(array.reshape(kept), shape)
-
-
-def shape_of(operand: Array) -> tuple[int, ...]:
-    """operand -> its shape; () for a Python number, which broadcasts like a 0-d array."""
-    return getattr(operand, "shape", ())
