@@ -95,11 +95,16 @@ def normalise_device(device: str) -> str:
 
 
 class _Quiet(threading.local):
-    """For each thread a context in which NumPy does not warn. Entering it costs a tenth of entering np.errstate."""
+    """For each thread a context in which NumPy does not warn.
+
+    NumPy 2 keeps its errstate in a context variable. So errstate is entered once, the context is copied, and every op runs in
+    the copy: that costs a tenth of entering errstate each time. Ops therefore see context variables, a caller's errstate among
+    them, as they were when the context was copied.
+    """
 
     def __init__(self) -> None:
         with np.errstate(all="ignore"):
-            _inside.set(True)
+            _inside.set(True)  # in the copy, that is: it is how `run_on` knows that it is in there already
             self.context = contextvars.copy_context()
             _inside.set(False)
 

@@ -22,9 +22,9 @@ SAMPLES = 128
 def fingerprint(array: Array) -> Fingerprint:
     """(any shape) -> what changes when the contents of `array` change; None for anything but a NumPy array.
 
-    A small array: a copy of its bytes. A large one: the sum of all its bits, read as 64-bit integers and so without rounding,
-    in which a change of any single element shows; and some elements, in which a change shows that leaves the sum alone (all
-    signs flipped, elements reordered). Only a change that keeps the sum and avoids every sampled element is missed.
+    A small array: a copy of its bytes. A large one: some 128 elements; the sum, modulo 2^64, of its memory read as 64-bit
+    integers, which do not round, so that a change of any one element shows; and the last 8 bytes, for a rest that fills no
+    word. Missed is only a change that keeps the sum and touches no sampled element, such as two other elements exchanged.
 
     A GPU array is not watched, for reading it would make the GPU wait at every op (`fingerprint_anywhere` does).
     """

@@ -17,7 +17,7 @@ from .ops import conv, elementwise, loss, norm, pool, shape
 from .ops.dropalan import Alpha, Beta, Distribution, DropAlan, DropAlanExpectation
 from .ops.dropout import Dropout
 from .random import Generator, default_generator
-from .tensor import Operand, Tensor, apply, as_tensor, product
+from .tensor import Operand, Tensor, apply, as_tensor
 
 P = ParamSpec("P")
 
@@ -25,7 +25,7 @@ P = ParamSpec("P")
 
 
 def conv2d(x: Operand, weight: Operand, bias: Operand | None = None, stride: Any = 1, padding: Any = 0) -> Tensor:
-    """(N, C, H, W) * (F, C, R, S) [+ (F)] -> (N, F, H', W'), H' = floor((H + padding - R) / stride) + 1.
+    """(N, C, H, W) * (F, C, R, S) [+ (F)] -> (N, F, H', W'), H' = floor((H + 2 padding - R) / stride) + 1, W' likewise with S.
 
     stride: an int or (rows, columns). padding: zeros on each side, an int or (rows, columns), or "same": H' = ceil(H / stride),
     with the odd row or column at the bottom and right (as in Keras, the paper's framework).
@@ -131,7 +131,8 @@ def dropalan(
     variant: "through" k(z), as published, or "detach", k held constant. inference (not training): "identity" gives z, as
     published; "expectation" gives z * k(z), scaled: z. mask: theta, 1 for kept, 0 for dropped, instead of a drawn one.
     return_mask: return (output, theta array); at inference all ones.
-    Edges: z >= 0 is never dropped; a dropped unit is exactly 0; k = 0 gives 0; NaN stays NaN; gradients at z = 0 are finite.
+    Edges: a drawn mask never drops z >= 0 (alpha, beta) or NaN; a given mask is obeyed, except that scaled, k = 0 gives 0. A
+    dropped unit is exactly 0. The gradient at z = 0 is finite.
     Source: sections II and III.A of the paper; formulas in ops/dropalan.py.
     """
     z = as_tensor(z)
@@ -300,4 +301,3 @@ sum, mean, var = _as_function(Tensor.sum), _as_function(Tensor.mean), _as_functi
 max, min = _as_function(Tensor.max), _as_function(Tensor.min)
 reshape, transpose, flatten = map(_as_function, (Tensor.reshape, Tensor.transpose, Tensor.flatten))
 expand, pad = _as_function(Tensor.expand), _as_function(Tensor.pad)
-matmul = product

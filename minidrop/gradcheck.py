@@ -22,8 +22,9 @@ def gradcheck(function: Callable[..., Tensor], inputs: Any, seed: int = 0, rtol:
     """function of tensors, inputs of any shapes -> True, or GradientError: backward against central differences.
 
     For a random upstream gradient u (normal, from `seed`; never all ones, which a wrong gradient can pass) and each element
-    x_i of each input, backward's gradient must agree with  (u . f(x + h e_i) - u . f(x - h e_i)) / 2 h,  h = 1e-6, to within
-    atol + rtol * |difference quotient| (atol is scaled up where u . f itself is large, for then the quotient has lost digits).
+    x_i of each input, backward's gradient must agree with the quotient  (u . f(x + h e_i) - u . f(x - h e_i)) / (2 h)  to
+    within  atol + rtol * |quotient| + 1e-9 * sum |u f|;  the last term is the rounding error of f divided by h. h = 1e-6: the
+    error of the quotient itself grows like h^2, that of rounding like 1 / h, and near here, in float64, they balance.
 
     inputs: a tensor or array, or a sequence of them. Floating-point ones are checked, as float64 copies, keeping device and
     memory order; integer and bool ones are passed on. The function must give the same output each time (pass a mask, or seed

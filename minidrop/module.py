@@ -1,7 +1,7 @@
 """Module: parameters and buffers around functions, with names, and Sequential, which chains modules.
 
-A module's parameters, buffers and parts are simply its attributes: whatever is a Parameter, a Buffer, a Module, or a list of
-modules is found, in the order in which it was assigned.
+A module's parameters, buffers and parts are simply its attributes: whatever is a Parameter, a Buffer, a Module, or a list or
+tuple of modules is found. A module's own tensors come first, then those of its parts, each in the order of assignment.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Module:
                     yield (f"{prefix}.{name}" if prefix else name), value
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """(dotted name, parameter), in the order of assignment: "0.weight", "0.bias", ..."""
+        """(dotted name, parameter), own ones first, then part by part: "0.weight", "0.bias", ..."""
         return ((name, tensor) for name, tensor in self.named_tensors() if isinstance(tensor, Parameter))
 
     def parameters(self) -> list[Parameter]:

@@ -25,7 +25,7 @@ class Operators:
 
     # What Tensor provides.
     apply: Callable[..., Self]
-    product: Callable[..., Self]
+    matmul: Callable[..., Self]
     compare: Callable[..., Self]
     shape: Any
     device: Any
@@ -66,10 +66,10 @@ class Operators:
         return self.apply(arithmetic.Neg(), self)
 
     def __matmul__(self, other: Any) -> Self:
-        return self.product(self, other)
+        return self.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Self:
-        return self.product(other, self)
+        return self.matmul(other, self)
 
     def __getitem__(self, index: Any) -> Self:
         return self.apply(shaping.GetItem(checks.index(index, self.device)), self)

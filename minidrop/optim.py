@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -70,7 +71,7 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """{"type", "steps", settings, and "slot.index": a copy of each array kept}."""
-        numbers = {name: getattr(self, name) for name in ("lr", "weight_decay", *self.settings)}
+        numbers = {name: copy.copy(getattr(self, name)) for name in ("lr", "weight_decay", *self.settings)}
         arrays = {
             f"{slot}.{index}": array.copy()
             for slot, kept in self.state.items()
@@ -108,7 +109,7 @@ class Optimizer:
                 got="; ".join(problems),
             )
         for name in numbers:
-            setattr(self, name, state[name])
+            setattr(self, name, copy.copy(state[name]))
         self.state = new
 
 
@@ -149,12 +150,13 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma and Ba, 2015, algorithm 1): p -= lr * m^ / (sqrt(v^) + eps).
 
-    m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, and m^ = m / (1 - beta1^t), v^ = v / (1 - beta2^t) undo their
-    start at 0. weight_decay adds weight_decay * p to g.
+    m = beta1 m + (1 - beta1) g estimates the mean of g (its first moment), v = beta2 v + (1 - beta2) g^2 that of g^2 (the
+    second). Both start at 0 and so are too small at first, which m^ = m / (1 - beta1^t) and v^ = v / (1 - beta2^t) repair; t
+    counts the steps that this parameter has taken. weight_decay adds weight_decay * p to g.
     """
 
-    slots = ("first", "second")
-    settings = ("betas", "eps")
+    slots = ("first_moment", "second_moment")
+    settings = ("betas", "eps", "counts")
 
     def __init__(
         self,
@@ -169,18 +171,21 @@ class Adam(Optimizer):
         _require("Adam", "eps", eps, eps >= 0)
         self.betas = (betas[0], betas[1])
         self.eps = eps
+        self.counts = [0] * len(self.parameters)
 
     def update(self, index: int, parameter: Tensor, gradient: Array) -> None:
         """One step for one parameter."""
         xp = array_module(gradient)
         beta1, beta2 = self.betas
-        first, second = self.kept("first", index), self.kept("second", index)
-        first *= beta1
-        first += (1 - beta1) * gradient
-        second *= beta2
-        second += (1 - beta2) * gradient * gradient
-        scale = self.lr / (1 - beta1**self.steps)
-        parameter.data -= scale * first / (xp.sqrt(second / (1 - beta2**self.steps)) + self.eps)
+        m, v = self.kept("first_moment", index), self.kept("second_moment", index)
+        self.counts[index] += 1
+        t = self.counts[index]
+        m *= beta1
+        m += (1 - beta1) * gradient
+        v *= beta2
+        v += (1 - beta2) * gradient * gradient
+        step_size = self.lr / (1 - beta1**t)
+        parameter.data -= step_size * m / (xp.sqrt(v / (1 - beta2**t)) + self.eps)
 
 
 def _require(name: str, argument: str, value: object, good: bool) -> None:

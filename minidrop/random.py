@@ -1,9 +1,9 @@
 """Random numbers that are the same on NumPy and on CuPy: a counter, scrambled.
 
 A counter-based generator keeps no hidden state: random number i is a fixed function of a key (the seed) and of i. The function
-here is Philox4x32-10 (Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, 2011), the one that cuRAND and PyTorch use
-on GPUs: ten rounds of integer multiplications, written in array operations that both libraries have. Integers do not round,
-so the same seed gives the same bits everywhere. The global random state of NumPy is never touched.
+here is Philox4x32-10 (Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, 2011), which PyTorch uses on GPUs and
+cuRAND offers: ten rounds of integer multiplications, written in array operations that both libraries have. Integers do not
+round, so the same seed gives the same bits everywhere. The global random state of NumPy is never touched.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Generator:
 
     def words(self, count: int, device: str = "cpu") -> Array:
         """(count,) random integers of 32 bits, held as uint64. Moves the counter on by ceil(count / 4) blocks."""
-        blocks = -(-count // 4)
+        blocks = -(-count // 4)  # count / 4, rounded up
         index = to_device(np.arange(self.counter, self.counter + blocks, dtype=np.uint64), device)
         self.counter += blocks
         return run_on(index, self._scramble, index)[:count]
@@ -94,11 +94,14 @@ class Generator:
         """
         draws = self.uniform(keep.shape, device=device_of(keep))
         result = array_module(keep).empty_like(keep)  # in the memory order of `keep`
-        result[...] = ~(draws >= keep)
+        result[...] = ~(draws >= keep)  # not `draws < keep`: NaN has to count as kept
         return result
 
     def normal(self, shape: tuple[int, ...] | int, dtype: Any = "float32") -> Array:
-        """shape -> numbers of the standard normal distribution, on the CPU (Box and Muller, 1958)."""
+        """shape -> numbers of the standard normal distribution, on the CPU (Box and Muller, 1958).
+
+        sqrt(-2 ln(1 - u)) cos(2 pi v), with u and v uniform; 1 - u, because u may be 0, and ln 0 is -inf.
+        """
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         count = math.prod(shape)
         radius = np.sqrt(-2 * np.log1p(-self.uniform(count, "float64")))
@@ -138,7 +141,7 @@ def _fill_float32(words: Array) -> Array:
 
 
 def _fill_float64(words: Array) -> Array:
-    bits = (words[0::2] >> 5) << 26 | words[1::2] >> 6
+    bits = (words[0::2] >> 5) << 26 | words[1::2] >> 6  # 27 bits of one word and 26 of the next: the 53 of a float64
     return bits.astype("float64") * 2.0**-53
 
 

@@ -101,10 +101,16 @@ def load(path: str | os.PathLike[str], module: Module | None = None, optimizer: 
     checkpoint.update({**header.get("state", {}), **_with_prefix(arrays, STATE)})
     if optimizer is not None and checkpoint.optimizer is None:
         raise StateError(f"load: {path} holds no optimiser state", expected="a file saved with optimizer=", got="none in it")
+    before = module.state_dict() if module is not None else {}
     if module is not None:
         module.load_state_dict(checkpoint.module)
     if optimizer is not None and checkpoint.optimizer is not None:
-        optimizer.load_state_dict(checkpoint.optimizer)
+        try:
+            optimizer.load_state_dict(checkpoint.optimizer)
+        except StateError:
+            if module is not None:
+                module.load_state_dict(before)
+            raise
     return checkpoint
 
 

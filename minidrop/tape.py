@@ -1,9 +1,9 @@
-"""The tape: which op made which array from which, and how backward plays it in reverse.
+"""The tape: which op made which array from which, and backpropagation (reverse-mode automatic differentiation) over it.
 
 An op that runs while gradients are recorded becomes a node of a graph: it knows its parents (the ops that made its inputs, or
-the leaves that a user made) and a number that counts up with every op. An op is always made after its parents, so playing the
-ops in falling order of that number visits every op after all of its consumers: each op is visited once, whatever the shape
-of the graph, and nothing is recursive.
+the leaves that a user made) and its creation index, which counts up with every op. An op is made after its parents, so the
+order of creation is a topological order of the graph. Going through it backwards, an op's gradient is complete (summed over
+all its consumers) when its turn comes: each op is visited once, whatever the shape of the graph, and nothing is recursive.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class no_grad(ContextDecorator):
 
 
 class Leaf(Protocol):
-    """What the tape knows of a tensor that no op made: a shape, and a place to add a gradient to."""
+    """What the tape knows of a tensor that is to get a gradient: a shape, and a way to add to it."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -65,7 +65,12 @@ class Leaf(Protocol):
 
 
 class Op(ABC):
-    """One differentiable operation on plain arrays: `forward` computes, `backward` is the chain rule.
+    """One differentiable operation on plain arrays, and the record of one call of it: make a new one for each call.
+
+    Let L be the scalar that `backward()` differentiates, and y this op's output. The op's `backward` is the chain rule: it
+    receives grad = dL/dy, of the shape of y, and returns dL/dx for each input x:  dL/dx_i = sum over j of grad_j dy_j/dx_i
+    (the matrix of all dy_j/dx_i is never built). For an op that works element by element that is grad * dy/dx. The docstrings
+    of the ops give dy/dx where that is enough, else dL/dx.
 
     What is differentiated comes as an argument of `forward`; everything else (axis, stride, labels, mask) goes into the
     constructor. `forward` puts the arrays that backward needs, and that others can reach, into `self.saved`: they are watched
@@ -83,13 +88,16 @@ class Op(ABC):
                 return (2 * x * grad,)
     """
 
-    broadcasts: bool = False  # True: backward gives gradients of the broadcast shape, and the tape sums them to each input's
     saved: tuple[Array, ...] = ()
-    needs_grad: Sequence[bool] = ()  # one per input; backward may return None where it is False
+    # True for a + b and its like: backward returns gradients of the output's shape, and the tape sums each one over the axes
+    # along which that input was broadcast.
+    broadcasts: bool = False
+    # One per input, filled in before `forward`; where it is False, backward may return None.
+    needs_grad: Sequence[bool] = ()
 
-    # The node of the graph, filled in by `record`.
+    # The node of the graph, filled in by `record`, after `forward`.
     parents: Sequence[Op | Leaf | None] = ()
-    number: int = -1
+    creation_index: int = -1
     shape: tuple[int, ...] = ()
     nbytes: int = 0
     fingerprints: tuple[Fingerprint, ...] = ()
@@ -103,7 +111,7 @@ class Op(ABC):
 
     @abstractmethod
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        """(shape of the output) -> one gradient per input of `forward`, each of that input's shape."""
+        """dL/dy, in the shape of the output -> dL/dx for each input of `forward`, in its shape (or see `broadcasts`)."""
 
     @property
     def name(self) -> str:
@@ -111,9 +119,16 @@ class Op(ABC):
         return type(self).__name__
 
     def record(self, parents: Sequence[Op | Leaf | None], output: Array, anomaly_mode: bool) -> None:
-        """Make this op, which has just run, a node of the graph."""
+        """Make this op, which has just run, a node of the graph. Raises GraphError if it is one already."""
+        if self.creation_index >= 0 or self.released:
+            raise GraphError(
+                f"{self.name}: this op object was applied before",
+                expected="a new op for each call: an op holds what its one backward needs",
+                got="the same object twice",
+                help=f"write apply({self.name}(...), x) each time",
+            )
         self.parents = parents
-        self.number = next(_numbers)
+        self.creation_index = next(_creation_indices)
         self.shape = output.shape
         self.nbytes = output.nbytes
         if self.saved:
@@ -141,23 +156,23 @@ class Op(ABC):
 
 
 Node: TypeAlias = Op | Leaf
-_numbers = itertools.count()
+_creation_indices = itertools.count()
 
 
-def play_backward(root: Node, grad: Array, retain_graph: bool) -> None:
+def backpropagate(root: Node, grad: Array, retain_graph: bool) -> None:
     """Send `grad` (the shape of `root`) back through the graph, and add what arrives at each leaf to that leaf's gradient.
 
-    Raises GraphError where the graph was released by an earlier backward, ModifiedError where a saved array has changed,
-    ShapeError where the backward of an op returns a gradient of the wrong shape. Leaves change only if all went well.
+    Raises GraphError where the graph was released by an earlier backward; midway, with the graph used up but no gradient
+    changed, ModifiedError where a saved array has changed, and ShapeError where an op's backward returns a wrong shape.
     """
-    run_on(grad, _play, root, grad, retain_graph)
+    run_on(grad, _backpropagate, root, grad, retain_graph)
 
 
-def _play(root: Node, grad: Array, retain_graph: bool) -> None:
+def _backpropagate(root: Node, grad: Array, retain_graph: bool) -> None:
     anomaly_mode = anomaly.enabled
     gradients: dict[Node, Array] = {root: grad}
     retained: list[tuple[Leaf, Array]] = []
-    ops = sorted(_ops_below(root), key=_number_of)
+    ops = sorted(_ancestors(root), key=_creation_index)
     while ops:
         op = ops.pop()
         upstream = gradients.pop(op, None)
@@ -177,7 +192,7 @@ def _play(root: Node, grad: Array, retain_graph: bool) -> None:
                 if on_numpy and isinstance(gradient, generic):  # NumPy turns 0-d results into scalars
                     gradient = np.asarray(gradient)
                 if gradient.shape != parent.shape:
-                    if not op.broadcasts:
+                    if not (op.broadcasts and gradient.shape == op.shape):
                         raise _wrong_shape(op, gradient, parent)
                     gradient = unbroadcast(gradient, parent.shape)
                 if anomaly_mode:
@@ -190,11 +205,11 @@ def _play(root: Node, grad: Array, retain_graph: bool) -> None:
     _hand_out(retained + [(leaf, gradient) for leaf, gradient in gradients.items() if not isinstance(leaf, Op)], grad)
 
 
-def _number_of(op: Op) -> int:
-    return op.number
+def _creation_index(op: Op) -> int:
+    return op.creation_index
 
 
-def _ops_below(root: Node) -> set[Op]:
+def _ancestors(root: Node) -> set[Op]:
     """Every op that `root` was made from, itself included, each once."""
     if not isinstance(root, Op):
         return set()

@@ -17,8 +17,9 @@ from . import anomaly, backend, checks
 from .backend import Array
 from .errors import GraphError
 from .operators import Operators
-from .ops import elementwise, matmul, shape
-from .tape import Op, mode, play_backward
+from .ops import elementwise, shape
+from .ops.matmul import MatMul
+from .tape import Op, backpropagate, mode
 
 
 class Tensor(Operators):
@@ -136,9 +137,10 @@ class Tensor(Operators):
     def backward(self, grad: Any = None, retain_graph: bool = False) -> None:
         """() or (shape) -> adds d(sum of grad * self) / d(leaf) to the `.grad` of every leaf that requires a gradient.
 
-        grad: the upstream gradient, of this tensor's shape and type; may be left out for a tensor of one element (then 1).
+        grad: the upstream gradient, of this tensor's shape (its number type is converted); may be left out for one element (1).
         The graph is released on the way, unless `retain_graph`: a second backward through the same ops is an error.
-        Raises GraphError, ShapeError, DTypeError or DeviceError before anything is computed.
+        Raises GraphError, ShapeError or DeviceError before anything is computed. ModifiedError (a saved array was changed in
+        place) comes midway: then no gradient has changed, but the graph is used up.
         """
         if not self._requires_grad:
             raise GraphError(
@@ -148,7 +150,7 @@ class Tensor(Operators):
                 help="make the inputs with md.Tensor(..., requires_grad=True), and not inside no_grad()",
             )
         upstream = checks.upstream_gradient(self, grad)
-        play_backward(self if self._op is None else self._op, upstream, retain_graph)
+        backpropagate(self if self._op is None else self._op, upstream, retain_graph)
 
     def retain_grad(self) -> Tensor:
         """(any shape) -> itself: keep `.grad` of this tensor too, though an op made it. Call it before backward."""
@@ -238,13 +240,13 @@ def as_tensor(value: Operand) -> Tensor:
     return value if isinstance(value, Tensor) else Tensor(value)
 
 
-def product(a: Operand, b: Operand) -> Tensor:
+def matmul(a: Operand, b: Operand) -> Tensor:
     """(..., M, K) @ (..., K, N) -> (..., M, N): the matrix product; a 1-d operand is one row (left) or one column (right)."""
     a, b = (as_tensor(value) for value in _as_operands((a, b)))
     checks.require_matrices(a.shape, b.shape)
     rows = a.reshape(1, -1) if a.ndim == 1 else a
     columns = b.reshape(-1, 1) if b.ndim == 1 else b
-    result = apply(matmul.MatMul(), rows, columns)
+    result = apply(MatMul(), rows, columns)
     if a.ndim == 1 or b.ndim == 1:
         leading = result.shape[:-2]
         return result.reshape(
@@ -271,5 +273,5 @@ def compare(comparison: Callable[[Array, Array], Array], a: Tensor, b: Any) -> A
 
 # What the methods of Operators call.
 Tensor.apply = staticmethod(apply)  # type: ignore[misc]
-Tensor.product = staticmethod(product)  # type: ignore[misc]
+Tensor.matmul = staticmethod(matmul)  # type: ignore[misc]
 Tensor.compare = staticmethod(compare)  # type: ignore[misc]

@@ -413,6 +413,26 @@ class TestOwnOps:
         x = leaf(3)
         np.testing.assert_allclose(md.apply(Composed(), x).data, np.exp(2 * x.data))
 
+    def test_an_op_object_serves_one_call(self):
+        op, a, b = self.Square(), leaf(3), leaf(3)
+        md.apply(op, a)
+        with pytest.raises(GraphError, match="this op object was applied before"):
+            md.apply(op, b)
+        op = self.Square()
+        md.apply(op, a).sum().backward()
+        with pytest.raises(GraphError, match="applied before"):
+            md.apply(op, b)
+
+    def test_a_broadcasting_op_with_a_gradient_of_another_shape(self):
+        class Wrong(self.Square):
+            broadcasts = True
+
+            def backward(self, grad):
+                return (np.ones((5, 3)),)
+
+        with pytest.raises(ShapeError, match=r"expected: \(1, 3\)"):
+            md.apply(Wrong(), leaf(1, 3)).backward(np.ones((1, 3)))
+
     @pytest.mark.parametrize(
         ("result", "message"),
         [

@@ -136,9 +136,9 @@ DROPPED_TERMS = [
     (elementwise.Maximum, "choice", lambda op, g: (g, g)),
     (elementwise.Where, "choice", lambda op, g: (g, g)),
     (activation.Relu, "slope", lambda op, g: (g,)),
-    (activation.Elu, "alpha", lambda op, g: (g * np.where(op.positive, 1, saved(op)),)),
+    (activation.Elu, "alpha", lambda op, g: (g * np.where(saved(op) > 0, 1, np.exp(saved(op))),)),
     (activation.Sigmoid, "1 - y", lambda op, g: (g * np.sqrt(op.slope),)),
-    (activation.Tanh, "square", lambda op, g: (g * (1 - saved(op)),)),
+    (activation.Tanh, "square", lambda op, g: (g * (1 - np.tanh(saved(op))),)),
     (reduction.Mean, "1 / n", lambda op, g: (np.broadcast_to(g, (3, 4)),)),
     (reduction.Max, "choice", lambda op, g: (np.repeat(g[:, None], 4, axis=1),)),
     (reduction.Var, "mean", lambda op, g: (op.spread(g * 0.5, (3, 4)) * (op.centred + 0.1),)),
@@ -186,7 +186,7 @@ def _batch_norm(op, g, mean, scale):
         result -= op.per_channel(normalised.mean(axis=op.axes))
     if scale:
         result -= op.normalised * op.per_channel((normalised * op.normalised).mean(axis=op.axes))
-    return (result * op.per_channel(op.scale), *op.backward(g)[1:])
+    return (result * op.per_channel(op.inverse_std), *op.backward(g)[1:])
 
 
 @pytest.mark.parametrize("op", RIGHT, ids=lambda op: op.__name__)

@@ -111,6 +111,11 @@ class TestNaNAndExtremes:
         assert F.softmax_cross_entropy(np.array([[1e4, -1e4]]), [1]).item() == 2e4
         np.testing.assert_allclose(gradient(lambda x: x.sigmoid().sum(), [-100.0]), [np.exp(-100)], rtol=1e-12)
 
+    def test_slopes_that_are_tiny_but_not_0(self):
+        np.testing.assert_allclose(gradient(lambda x: x.elu().sum(), [-18.0, -40.0]), np.exp([-18.0, -40.0]), rtol=1e-12)
+        expected = 4 * np.exp(-2 * np.array([10.0, 30.0]))
+        np.testing.assert_allclose(gradient(lambda x: x.tanh().sum(), [10.0, -30.0]), expected, rtol=1e-8)
+
 
 class TestLoss:
     @pytest.mark.parametrize("batch", [1, 2, 16, 100])

@@ -75,6 +75,18 @@ def test_parameters_without_gradient_are_left_alone():
     assert a.grad is None
 
 
+def test_adam_counts_the_steps_of_each_parameter():
+    """A first gradient after many steps moves by lr, as algorithm 1 says of a first step."""
+    a, b = (md.Tensor(np.array([1.0]), requires_grad=True) for _ in range(2))
+    optimizer = md.optim.Adam([a, b], lr=0.1)
+    a.grad = np.array([0.5])
+    for _ in range(50):
+        optimizer.step()
+    b.grad = np.array([0.5])
+    optimizer.step()
+    np.testing.assert_allclose(b.data, [0.9], rtol=1e-6)
+
+
 def test_the_gradient_itself_is_not_changed():
     for name, settings in SETTINGS:
         p = md.Tensor(np.ones(3), requires_grad=True)

@@ -65,7 +65,7 @@ def test_the_optimiser_too(tmp_path):
     other, steps = trained(seed=1)
     md.load(tmp_path / "c", other, steps)
     assert steps.steps == 3 and steps.lr == 0.02
-    for slot in ("first", "second"):
+    for slot in ("first_moment", "second_moment"):
         for a, b in zip(steps.state[slot], optimizer.state[slot], strict=True):
             np.testing.assert_array_equal(a, b)
 
@@ -76,7 +76,7 @@ def test_files_are_plain_safetensors_with_the_modules_own_names(tmp_path):
     model, optimizer = trained()
     md.save(tmp_path / "w", model, optimizer, extra=np.ones(2))
     names = set(load_file(tmp_path / "w"))
-    assert set(model.state_dict()) <= names and "state:extra" in names and "optimizer:first.0" in names
+    assert set(model.state_dict()) <= names and "state:extra" in names and "optimizer:first_moment.0" in names
     save_file({"weight": np.ones((3, 4), "float32"), "bias": np.zeros(4, "float32")}, tmp_path / "foreign")
     layer = nn.Dense(3, 4)
     md.load(tmp_path / "foreign", layer)
@@ -117,6 +117,17 @@ def test_what_does_not_fit_is_listed(tmp_path):
         np.testing.assert_array_equal(array, before[name])
     with pytest.raises(StateError, match="holds no optimiser state"):
         md.load(tmp_path / "c", optimizer=md.optim.SGD(model.parameters(), lr=0.1))
+
+
+def test_a_state_of_another_optimiser_changes_nothing(tmp_path):
+    model, _ = trained()
+    md.save(tmp_path / "c", model, md.optim.SGD(model.parameters(), lr=0.1))
+    other, steps = trained(seed=1)
+    before = other.state_dict()
+    with pytest.raises(StateError, match="it is the state of SGD"):
+        md.load(tmp_path / "c", other, steps)
+    for name, array in other.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
 
 
 def test_missing_and_damaged_files(tmp_path):

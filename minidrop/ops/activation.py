@@ -23,9 +23,9 @@ class Relu(Op):
 
 
 class Elu(Op):
-    """(any shape) -> same: y = x for x > 0, else alpha (e^x - 1).  dy/dx = 1 for x > 0, else y + alpha.
+    """(any shape) -> same: y = x for x > 0, else alpha (e^x - 1).  dy/dx = 1 for x > 0, else alpha e^x.
 
-    Source: Clevert et al., 2016; named in section II of the paper as the best known remedy for dead units.
+    Source: Clevert et al., 2016; Casallas (2018, section II) calls it one of the most successful remedies for dead ReLUs.
     """
 
     def __init__(self, alpha: float) -> None:
@@ -33,15 +33,15 @@ class Elu(Op):
 
     def forward(self, x: Array) -> Array:
         xp = array_module(x)
-        self.positive = x > 0
+        self.saved = (x,)
         # expm1 of min(x, 0), so that the branch not taken cannot overflow.
-        y = xp.where(self.positive, x, self.alpha * xp.expm1(xp.minimum(x, 0)))
-        self.saved = (y,)
-        return y
+        return xp.where(x > 0, x, self.alpha * xp.expm1(xp.minimum(x, 0)))
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        (y,) = self.saved
-        return (grad * array_module(y).where(self.positive, 1, y + self.alpha),)
+        (x,) = self.saved
+        xp = array_module(x)
+        # Not y + alpha, which rounds to 0 long before alpha e^x does.
+        return (grad * xp.where(x > 0, 1, self.alpha * xp.exp(xp.minimum(x, 0))),)
 
 
 class Sigmoid(Op):
@@ -60,13 +60,14 @@ class Sigmoid(Op):
 
 
 class Tanh(Op):
-    """(any shape) -> same: y = tanh x.  dy/dx = 1 - y^2."""
+    """(any shape) -> same: y = tanh x.  dy/dx = 1 - y^2 = 4 s / (1 + s)^2 with s = e^(-2 |x|)."""
 
     def forward(self, x: Array) -> Array:
-        y = array_module(x).tanh(x)
-        self.saved = (y,)
-        return y
+        self.saved = (x,)
+        return array_module(x).tanh(x)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        (y,) = self.saved
-        return (grad * (1 - y * y),)
+        (x,) = self.saved
+        xp = array_module(x)
+        small = xp.exp(-2 * xp.abs(x))  # 1 - y * y rounds to 0 long before this does
+        return (grad * (4 * small / (1 + small) ** 2),)

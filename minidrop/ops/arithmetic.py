@@ -53,8 +53,9 @@ class Mul(Op):
 class Div(Op):
     """(a), (b) -> broadcast: y = a / b.  dy/da = 1 / b, dy/db = -a / b^2.
 
-    b = 0 follows IEEE arithmetic: the output is +-inf or NaN, and so is the gradient, silently: 0 * inf is NaN even where a
-    later op sends back a gradient of 0. This is how DropAlan as published met its end; `detect_anomaly` names the place.
+    b = 0 follows IEEE arithmetic: y is +-inf or NaN, without a warning. A later op that ignores y sends back grad = 0, but
+    0 / 0 is NaN: the gradient of b is lost all the same. (One suspect for the crash of the published DropAlan;
+    `detect_anomaly` names the op.)
     """
 
     broadcasts = True

@@ -17,7 +17,7 @@ from ..backend import Array, array_module
 from ..errors import ArgumentError
 from ..random import Generator
 from ..tape import Op
-from .dropout import drop
+from .dropout import zero_where_dropped
 
 
 class Distribution(Protocol):
@@ -101,8 +101,13 @@ class DropAlan(Op):
 
     Scaled beta, z < -1, kept: y = z / k = -5 z^2 and dy/dz = -10 z, up to the clip at p_max.
 
-    Edges: a unit with k = 0 can never be kept: scaled, its output and gradient are 0, whatever the mask. A dropped unit is
-    exactly 0, also at z = -inf. At z = 0: p = 0, the gradient is 1. NaN is never dropped: it stays visible.
+    theta jumps between 0 and 1 and so has no derivative in z; like the published code this holds the drawn mask fixed, which
+    leaves out how z moves the probability to be kept. So the gradient is biased: on average dy/dz is k (unscaled; d E[y]/dz is
+    k - z p'), 1 + z p' / k (scaled, through k: 2 for beta below -1, where d E[y]/dz is 1), or 1 (scaled, detached: unbiased).
+
+    Edges: a dropped unit is exactly 0, also where z is infinite or NaN, and so is its gradient. Drawn masks never drop NaN, so
+    that it stays visible. Scaled, k = 0 means never kept: output and gradient are 0, whatever the mask. At z = 0, p = 0 and,
+    if kept, dy/dz = 1.
 
     After forward `mask` holds theta: 1 for kept, 0 for dropped, in the number type of z.
     """
@@ -125,15 +130,16 @@ class DropAlan(Op):
         if self.scaled:
             never = keep == 0
             self.keep = keep + never  # 1 in place of 0, so that nothing divides by 0
-            self.factor = drop(self.mask / self.keep, self.mask * ~never)
-        return drop(z * self.factor, self.factor)
+            # Exactly 0 for what is dropped and for what can never be kept; 0 / NaN would be NaN.
+            self.factor = zero_where_dropped(self.mask / self.keep, self.mask * ~never)
+        return zero_where_dropped(z * self.factor, self.factor)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        slope = self.factor
+        dy_dz = self.factor
         if self.scaled and self.through:
             _, z = self.saved
-            slope = drop(slope * (1 + z_times_derivative(z, self.distribution) / self.keep), slope)
-        return (grad * slope,)
+            dy_dz = zero_where_dropped(dy_dz * (1 + z_times_derivative(z, self.distribution) / self.keep), dy_dz)
+        return (zero_where_dropped(grad * dy_dz, dy_dz),)
 
 
 class DropAlanExpectation(Op):
@@ -148,7 +154,7 @@ class DropAlanExpectation(Op):
     def forward(self, z: Array) -> Array:
         self.keep = 1 - self.distribution.drop_probability(z)
         self.saved = (z,)
-        return drop(z * self.keep, self.keep)
+        return zero_where_dropped(z * self.keep, self.keep)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         (z,) = self.saved
@@ -158,7 +164,7 @@ class DropAlanExpectation(Op):
 def z_times_derivative(z: Array, distribution: Distribution) -> Array:
     """(any shape) -> same: z p'(z), and 0 wherever p' is 0, also at z = +-inf."""
     derivative: Array = distribution.derivative(z)  # type: ignore[attr-defined]
-    return drop(z * derivative, derivative)
+    return zero_where_dropped(z * derivative, derivative)
 
 
 def _check_number(name: str, argument: str, value: float, low: float, high: float) -> None:

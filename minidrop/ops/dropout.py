@@ -28,12 +28,12 @@ class Dropout(Op):
         scale = 1 / (1 - self.rate) if self.rate < 1 else 0.0
         self.factor = self.mask * scale
         self.saved = (self.mask,)
-        return drop(x * self.factor, self.factor)
+        return zero_where_dropped(x * self.factor, self.factor)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        return (grad * self.factor,)
+        return (zero_where_dropped(grad * self.factor, self.factor),)
 
 
-def drop(product: Array, factor: Array) -> Array:
-    """(any shape) -> same: `product`, with an exact 0 wherever `factor` is 0 (inf * 0 and NaN * 0 are NaN, not 0)."""
-    return array_module(factor).where(factor == 0, 0, product)
+def zero_where_dropped(values: Array, kept: Array) -> Array:
+    """(any shape) -> same: `values`, with an exact 0 wherever `kept` is 0 (a mere product would make NaN of inf * 0)."""
+    return array_module(kept).where(kept == 0, 0, values)

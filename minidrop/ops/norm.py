@@ -1,4 +1,7 @@
-"""Batch normalisation: each channel to mean 0 and variance 1, then its own scale and shift (Ioffe and Szegedy, 2015)."""
+"""Batch normalisation: each channel to mean 0 and variance 1, then its own weight and bias (Ioffe and Szegedy, 2015).
+
+weight and bias are gamma and beta in their paper.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from ..tape import Op
 class BatchNorm(Op):
     """(N, C, ...) , (C), (C) -> (N, C, ...): y = weight * (x - mean) / sqrt(var + eps) + bias, per channel.
 
-    `statistics` None: mean and variance (divided by n, not n - 1) are those of this batch, over every axis but the channel's,
-    and the gradient flows through them; `forward` leaves them in `mean` and `variance`. With x^ = (x - mean) / sqrt(var + eps)
-    and g = weight * grad:   dL/dx = (g - mean of g - x^ * mean of (g x^)) / sqrt(var + eps).
+    Means and sums run over every axis but the channel's. With x^ = (x - mean) / sqrt(var + eps) and g = weight * grad:
+    dL/dbias = sum of grad,   dL/dweight = sum of grad * x^,   and
+
+    `statistics` None: mean and variance (divided by n, not n - 1) are those of this batch; `forward` leaves them in `mean` and
+    `variance`. They depend on every x of the channel, so   dL/dx = (g - mean of g - x^ * mean of (g x^)) / sqrt(var + eps).
     `statistics` (mean, variance), each (C): they are constants, and dL/dx = g / sqrt(var + eps).
     """
 
@@ -25,8 +30,8 @@ class BatchNorm(Op):
             self.mean, self.variance = x.mean(axis=self.axes), x.var(axis=self.axes)
         else:
             self.mean, self.variance = self.statistics
-        self.scale = 1 / (self.variance + self.eps) ** 0.5
-        self.normalised = (x - self.per_channel(self.mean)) * self.per_channel(self.scale)
+        self.inverse_std = 1 / (self.variance + self.eps) ** 0.5
+        self.normalised = (x - self.per_channel(self.mean)) * self.per_channel(self.inverse_std)
         self.saved = (weight,)
         y = self.normalised
         if weight is not None:
@@ -41,10 +46,10 @@ class BatchNorm(Op):
         grad_weight = (grad * self.normalised).sum(axis=self.axes)
         grad_normalised = grad if weight is None else grad * self.per_channel(weight)
         if self.statistics is None:
-            along_mean = self.per_channel(grad_normalised.mean(axis=self.axes))
-            along_scale = self.per_channel((grad_normalised * self.normalised).mean(axis=self.axes))
-            grad_normalised = grad_normalised - along_mean - self.normalised * along_scale
-        return grad_normalised * self.per_channel(self.scale), grad_weight, grad_bias
+            mean_g = self.per_channel(grad_normalised.mean(axis=self.axes))
+            mean_g_normalised = self.per_channel((grad_normalised * self.normalised).mean(axis=self.axes))
+            grad_normalised = grad_normalised - mean_g - self.normalised * mean_g_normalised
+        return grad_normalised * self.per_channel(self.inverse_std), grad_weight, grad_bias
 
     def per_channel(self, array: Array) -> Array:
         """(C) -> (C, 1, 1, ...): one number per channel, ready to broadcast against x."""

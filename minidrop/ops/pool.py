@@ -25,11 +25,11 @@ class MaxPool2d(Op):
     def forward(self, x: Array) -> Array:
         xp = array_module(x)
         height, width = x.shape[2:]
-        self.output = (
+        self.output_size = (
             output_size(height, self.kernel[0], self.stride[0]),
             output_size(width, self.kernel[1], self.stride[1]),
         )
-        places = [x[:, :, rows, cols] for _, _, rows, cols in window_slices(self.kernel, self.stride, self.output)]
+        places = [x[:, :, rows, cols] for _, _, rows, cols in window_slices(self.kernel, self.stride, self.output_size)]
         y = places[0].copy(order="K")
         for place in places[1:]:
             xp.maximum(y, place, out=y)
@@ -41,7 +41,7 @@ class MaxPool2d(Op):
         xp = array_module(x)
         grad_x = xp.zeros_like(x)
         unclaimed = xp.ones_like(y, dtype=bool)
-        for _, _, rows, cols in window_slices(self.kernel, self.stride, self.output):
+        for _, _, rows, cols in window_slices(self.kernel, self.stride, self.output_size):
             wins = (x[:, :, rows, cols] == y) & unclaimed
             unclaimed &= ~wins
             grad_x[:, :, rows, cols] += grad * wins

@@ -11,7 +11,7 @@ Padding: TypeAlias = tuple[Pair, Pair]  # ((top, bottom), (left, right))
 
 def same_padding(size: int, kernel: int, stride: int) -> Pair:
     """Rows to add (before, after), so that the output has ceil(size / stride) rows; an odd one goes after, as in Keras."""
-    outputs = -(-size // stride)
+    outputs = -(-size // stride)  # size / stride, rounded up
     total = max((outputs - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
