@@ -119,12 +119,12 @@ def run_on(array: Array, function: Callable[..., Any], *arguments: Any) -> Any:
     CuPy never warns that 1 / 0 is inf, NumPy does; the same code has to behave the same on both, so NumPy's floating-point
     warnings are off in here. `minidrop.detect_anomaly` is the tool that finds where an inf or a NaN came from.
     """
-    if not isinstance(array, np.ndarray):
-        with array.device:
+    if type(array) is np.ndarray:
+        if _inside.get():  # an op that calls another: a context cannot be entered twice
             return function(*arguments)
-    if _inside.get():  # an op that calls another: a context cannot be entered twice
+        return _quiet.context.run(function, *arguments)
+    with array.device:
         return function(*arguments)
-    return _quiet.context.run(function, *arguments)
 
 
 def _cuda_name(index: int) -> str:

@@ -28,7 +28,7 @@ def fingerprint(array: Array) -> Fingerprint:
 
     A GPU array is not watched, for reading it would make the GPU wait at every op (`fingerprint_anywhere` does).
     """
-    if not isinstance(array, ndarray):
+    if type(array) is not ndarray:
         return None
     if array.nbytes <= EXACT_BYTES:
         return array.tobytes()

@@ -9,9 +9,9 @@ all its consumers) when its turn comes: each op is visited once, whatever the sh
 from __future__ import annotations
 
 import itertools
+import operator
 import threading
 import weakref
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ContextDecorator
 from types import TracebackType
@@ -64,7 +64,7 @@ class Leaf(Protocol):
         ...
 
 
-class Op(ABC):
+class Op:
     """One differentiable operation on plain arrays, and the record of one call of it: make a new one for each call.
 
     Let L be the scalar that `backward()` differentiates, and y this op's output. The op's `backward` is the chain rule: it
@@ -105,13 +105,13 @@ class Op(ABC):
     line: str = ""
     released: bool = False
 
-    @abstractmethod
     def forward(self, *arrays: Array) -> Array:
         """arrays -> array: the result, in new memory or as a view of an input."""
+        raise TypeError(f"{self.name} has no forward(): an op says there what it computes")
 
-    @abstractmethod
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         """dL/dy, in the shape of the output -> dL/dx for each input of `forward`, in its shape (or see `broadcasts`)."""
+        raise TypeError(f"{self.name} has no backward(): an op says there what its gradients are")
 
     @property
     def name(self) -> str:
@@ -157,6 +157,7 @@ class Op(ABC):
 
 Node: TypeAlias = Op | Leaf
 _creation_indices = itertools.count()
+_creation_index = operator.attrgetter("creation_index")
 
 
 def backpropagate(root: Node, grad: Array, retain_graph: bool) -> None:
@@ -203,10 +204,6 @@ def _backpropagate(root: Node, grad: Array, retain_graph: bool) -> None:
         if not retain_graph:
             op.release()
     _hand_out(retained + [(leaf, gradient) for leaf, gradient in gradients.items() if not isinstance(leaf, Op)], grad)
-
-
-def _creation_index(op: Op) -> int:
-    return op.creation_index
 
 
 def _ancestors(root: Node) -> set[Op]:

@@ -154,9 +154,19 @@ def test_public_names():
         assert list(inspect.signature(function).parameters)[: len(names)] == names
 
 
-def test_the_op_contract_is_abstract():
-    with pytest.raises(TypeError, match="abstract"):
-        tape.Op()
+def test_an_op_without_forward_or_backward_says_so():
+    class Nothing(tape.Op):
+        pass
+
+    class OnlyForward(tape.Op):
+        def forward(self, x):
+            return x + 0
+
+    x = md.Tensor([1.0], requires_grad=True)
+    with pytest.raises(TypeError, match=r"Nothing has no forward\(\)"):
+        md.apply(Nothing(), x)
+    with pytest.raises(TypeError, match=r"OnlyForward has no backward\(\)"):
+        md.apply(OnlyForward(), x).backward()
 
 
 def test_importing_is_cheap():
