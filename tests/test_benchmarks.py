@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 
 import pytest
 from benchmarks import overhead
@@ -25,6 +26,12 @@ def test_the_bare_arithmetic_is_what_the_ops_compute():
         y.grad = None
         operation(y, b).sum().backward()
         assert y.grad.shape == (4,)
+
+
+def test_the_figures_in_the_readme_are_those_of_the_stored_run():
+    root = pathlib.Path(overhead.__file__).parents[2]
+    stored = json.loads((root / "tests" / "benchmarks" / "results" / "overhead.json").read_text())
+    assert overhead.report(stored) in (root / "README.md").read_text()
 
 
 def test_bad_arguments(capsys):

@@ -1,6 +1,6 @@
 """What the tape costs: tiny ops, forward and backward together, against PyTorch in the same run.
 
-    python -m tests.benchmarks.overhead [--repeats 60] [--length 500] [--json FILE]
+    python -m tests.benchmarks.overhead [--repeats 200] [--length 500] [--json FILE]
 
 One measurement is a chain of `length` ops on four float32 numbers, then one backward; the figure is its time divided by the
 number of ops. The repeats of minidrop, of PyTorch (where installed) and of the bare array arithmetic (the same NumPy calls
@@ -148,22 +148,27 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def report(result: dict[str, Any]) -> str:
+    """A result of `main --json` as Markdown: the table, how it was measured, and where."""
+    how = f"Medians of {result['repeats']} interleaved repeats (quartiles in brackets), chains of {result['length']} ops, one thread; "
+    return (
+        table(result["rows"]) + "\n\n" + how + ", ".join(f"{key} {value}" for key, value in result["provenance"].items()) + "."
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Time tiny ops, forward and backward together, against PyTorch.")
-    parser.add_argument("--repeats", type=int, default=60, help="interleaved repeats per op (60)")
+    parser.add_argument("--repeats", type=int, default=200, help="interleaved repeats per op (200)")
     parser.add_argument("--length", type=int, default=500, help="ops in a chain (500)")
     parser.add_argument("--json", type=Path, help="also write rows and provenance to this file")
     options = parser.parse_args(arguments)
     if options.repeats < 2 or options.length < 1:
         parser.error("--repeats must be at least 2 and --length at least 1")
     rows = measure(options.repeats, options.length)
-    print(table(rows))
-    print("\n" + ", ".join(f"{key} {value}" for key, value in provenance().items()))
-    print(f"median of {options.repeats} interleaved repeats, quartiles in brackets; chains of {options.length} ops")
+    result = {"provenance": provenance(), "repeats": options.repeats, "length": options.length, "rows": rows}
+    print(report(result))
     if options.json:
-        options.json.write_text(
-            json.dumps({"provenance": provenance(), "options": vars(options), "rows": rows}, indent=1, default=str)
-        )
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
     return 0
 
 
