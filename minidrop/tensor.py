@@ -171,6 +171,7 @@ def apply(op: Op, *inputs: Operand) -> Tensor:
     """op, inputs -> the output of `op`, recorded on the tape if an input requires a gradient (and not inside no_grad).
 
     inputs: tensors; Python numbers and None, which are constants of the op; arrays and lists, which are made into tensors.
+    A bool tensor beside others counts as 0 and 1 in their number type.
     Raises DTypeError or DeviceError, before anything is computed, if tensors differ in number type or device.
     """
     first: Tensor | None = None
@@ -185,6 +186,8 @@ def apply(op: Op, *inputs: Operand) -> Tensor:
             if first is None:
                 first = value
             elif not (type(array) is type(first._data) is ndarray and array.dtype is first._data.dtype):
+                if first.dtype != value.dtype and "b" in (first.dtype.kind, value.dtype.kind):
+                    return apply(op, *_masks_as_numbers(inputs))
                 checks.require_alike(op.name, first, value)
             arrays.append(array)
             if recording and value._requires_grad:
@@ -233,6 +236,12 @@ def _as_operands(inputs: tuple[Any, ...]) -> list[Any]:
         else:
             operands.append(Tensor(value))
     return operands
+
+
+def _masks_as_numbers(inputs: tuple[Any, ...]) -> list[Any]:
+    """Bool tensors as 0 and 1 in the number type of the others: x * (x > 0) means what it says."""
+    types = [value.dtype for value in inputs if isinstance(value, Tensor) and value.dtype.kind != "b"]
+    return [value.astype(types[0]) if isinstance(value, Tensor) and value.dtype.kind == "b" else value for value in inputs]
 
 
 def as_tensor(value: Operand) -> Tensor:

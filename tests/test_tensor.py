@@ -134,6 +134,20 @@ class TestOperators:
             np.testing.assert_array_equal(got.data, np.array(expected, bool))
         assert (x == None) is False and (x != "text") is True  # noqa: E711
 
+    def test_a_bool_tensor_is_a_mask_of_0_and_1(self):
+        x = md.Tensor([-1.0, 2.0, 3.0], requires_grad=True)
+        positive = x > 0
+        for function, expected in [
+            (lambda m: x * m, [0, 1, 1]), (lambda m: m * x, [0, 1, 1]), (lambda m: m - x, [-1, -1, -1]), (lambda m: x + m, [1, 1, 1]),
+            (lambda m: x**m, [0, 1, 1]), (lambda m: md.concatenate([m, x]), [1, 1, 1]), (lambda m: md.where(m, x, 0.0), [0, 1, 1]),
+        ]:  # fmt: skip
+            x.grad = None
+            y = function(positive)
+            assert y.dtype == np.float32
+            y.sum().backward()
+            assert x.grad.dtype == np.float32
+            np.testing.assert_array_equal(x.grad, expected)
+
     def test_tensors_are_not_changed_in_place(self):
         x = md.Tensor([1.0, 2.0], requires_grad=True)
         with pytest.raises(GraphError, match="not changed in place"):
