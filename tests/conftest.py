@@ -45,11 +45,12 @@ class Library:
 def gpu_is_here() -> bool:
     if importlib.util.find_spec("cupy") is None:
         return False
-    import cupy
-
     try:
+        import cupy
+
         return cupy.cuda.runtime.getDeviceCount() > 0
-    except cupy.cuda.runtime.CUDARuntimeError:
+    except Exception as error:  # no CUDA libraries, no driver, no device: CuPy has an error of its own for each
+        print(f"CuPy is installed, but cannot be used: {type(error).__name__}: {error}")
         return False
 
 

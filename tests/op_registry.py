@@ -6,6 +6,7 @@ and other edges have tests of their own (test_ops_edges.py).
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,17 +109,12 @@ def pair_of_shapes(draw):
 # Arithmetic ----------------------------------------------------------------------------------------------------------
 
 
-def binary(op, name, values=normal, second=None):
+def binary(op, function, values=normal, second=None):
+    name = op.__name__
+
     @register(op, elementwise=True, name=name)
     def case(draw):
         shape_a, shape_b = pair_of_shapes(draw)
-        function = {
-            "Add": lambda a, b: a + b,
-            "Sub": lambda a, b: a - b,
-            "Mul": lambda a, b: a * b,
-            "Div": lambda a, b: a / b,
-            "Pow": lambda a, b: a**b,
-        }[op.__name__]
         return Case(
             [values(draw, shape_a), (second or values)(draw, shape_b)],
             lambda library, a, b: function(a, b),
@@ -129,13 +125,6 @@ def binary(op, name, values=normal, second=None):
     def with_number(draw):
         number = draw(st.sampled_from([-2.5, -1, 0.5, 2, 3]))
         left = op.__name__ != "Pow" and draw(st.booleans())
-        function = {
-            "Add": lambda a, b: a + b,
-            "Sub": lambda a, b: a - b,
-            "Mul": lambda a, b: a * b,
-            "Div": lambda a, b: a / b,
-            "Pow": lambda a, b: a**b,
-        }[op.__name__]
         call = (lambda x: function(number, x)) if left else (lambda x: function(x, number))
         return Case(
             [(second or values)(draw, draw(shapes())) if op.__name__ != "Pow" else values(draw, draw(shapes()))],
@@ -145,11 +134,11 @@ def binary(op, name, values=normal, second=None):
         )
 
 
-binary(arithmetic.Add, "Add")
-binary(arithmetic.Sub, "Sub")
-binary(arithmetic.Mul, "Mul")
-binary(arithmetic.Div, "Div", normal, away_from_zero)
-binary(arithmetic.Pow, "Pow", positive, normal)
+binary(arithmetic.Add, operator.add)
+binary(arithmetic.Sub, operator.sub)
+binary(arithmetic.Mul, operator.mul)
+binary(arithmetic.Div, operator.truediv, normal, away_from_zero)
+binary(arithmetic.Pow, operator.pow, positive, normal)
 
 
 @register(arithmetic.Pow, elementwise=True, name="Pow of a number")
