@@ -73,6 +73,13 @@ def check_output(op: str, output: Array, inputs: list[Array]) -> None:
     )
 
 
+def check_given(gradient: Array) -> None:
+    """Raise AnomalyError if the gradient that backward starts from is not finite already."""
+    trouble = describe_non_finite(gradient)
+    if trouble is not None:
+        raise AnomalyError("backward: the upstream gradient given is not finite", expected="only finite numbers", got=trouble)
+
+
 def check_gradient(op: str, gradient: Array, line: str) -> None:
     """Raise AnomalyError if `gradient`, just made by the backward of `op`, is not finite."""
     trouble = describe_non_finite(gradient)

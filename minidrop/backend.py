@@ -73,6 +73,11 @@ def to_numpy(array: Array) -> Any:
     return _import_cupy().asnumpy(array)
 
 
+def require_device(device: str) -> None:
+    """Raise what `to_device` raises if `device` is no device's name, or cannot be used."""
+    to_device(np.empty(0), device)
+
+
 def ones_like(array: Array) -> Array:
     """(any shape) -> same: all 1, on the device of `array`."""
     return run_on(array, array_module(array).ones_like, array)
@@ -119,7 +124,7 @@ def run_on(array: Array, function: Callable[..., Any], *arguments: Any) -> Any:
     CuPy never warns that 1 / 0 is inf, NumPy does; the same code has to behave the same on both, so NumPy's floating-point
     warnings are off in here. `minidrop.detect_anomaly` is the tool that finds where an inf or a NaN came from.
     """
-    if type(array) is np.ndarray:
+    if isinstance(array, (np.ndarray, np.generic)):
         if _inside.get():  # an op that calls another: a context cannot be entered twice
             return function(*arguments)
         return _quiet.context.run(function, *arguments)

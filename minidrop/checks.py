@@ -148,6 +148,13 @@ def axes(name: str, shape: Shape, axis: Any, fewest: int = 0) -> Shape:
     return chosen
 
 
+def one_axis(name: str, shape: Shape, axis: Any, fewest: int = 0) -> int:
+    """One axis, not negative; `fewest` elements at least must stand along it."""
+    if axis is None or isinstance(axis, (tuple, list)):
+        raise ArgumentError(f"{name}: bad axis", expected="one int", got=repr(axis))
+    return axes(name, shape, axis, fewest)[0]
+
+
 def _lengths(arguments: tuple[Any, ...]) -> Shape:
     """f(2, 3) and f((2, 3)) mean the same."""
     if len(arguments) == 1 and isinstance(arguments[0], (tuple, list)):
@@ -250,15 +257,15 @@ def require_matrices(a: Shape, b: Shape) -> None:
         raise ShapeError("matmul: shapes that do not fit", expected="(..., M, K) @ (..., K, N)", got=f"{a} @ {b}")
 
 
-def joining_axis(name: str, shapes: list[Shape], axis: int, new: bool) -> Shape:
-    """The axis of concatenate or (`new`) stack, not negative, in a tuple; the shapes must fit along all others."""
+def joining_axis(name: str, shapes: list[Shape], axis: int, new: bool) -> int:
+    """The axis of concatenate or (`new`) stack, not negative; the shapes must fit along all others."""
     if not shapes:
         raise ShapeError(f"{name}: nothing to join", expected="at least one tensor", got="none")
     rank = len(shapes[0]) + new
-    (along,) = axes(name, (1,) * rank, axis)
+    along = one_axis(name, (1,) * rank, axis)
     others = {shape if new else (*shape[:along], -1, *shape[along + 1 :]) for shape in shapes}
     if len(others) > 1 or any(len(shape) != len(shapes[0]) for shape in shapes):
         raise ShapeError(
             f"{name}: shapes that do not fit", expected=f"like {shapes[0]}, except in the joined axis", got=str(shapes)
         )
-    return (along,)
+    return along

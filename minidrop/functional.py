@@ -37,6 +37,8 @@ def conv2d(x: Operand, weight: Operand, bias: Operand | None = None, stride: Any
     layer_checks.require_rank("conv2d", "weight", weight.shape, "(F, C, R, S)")
     layer_checks.require_batch("conv2d", x.shape)
     layer_checks.require_features("conv2d", x.shape, 1, weight.shape[1], "channels")
+    if 0 in weight.shape:
+        raise ShapeError("conv2d: empty weight", expected="at least one filter, channel, row and column", got=str(weight.shape))
     bias = None if bias is None else as_tensor(bias)
     layer_checks.require_vector("conv2d", "bias", bias, weight.shape[0])
     stride = layer_checks.pair("conv2d", "stride", stride, 1)
@@ -66,7 +68,7 @@ def max_pool2d(x: Operand, kernel_size: Any, stride: Any = None) -> Tensor:
 def log_softmax(x: Operand, axis: int = -1) -> Tensor:
     """(shape) -> same: x - log(sum of e^x along `axis`); no overflow, however large x is."""
     x = as_tensor(x)
-    (along,) = checks.axes("log_softmax", x.shape, axis, fewest=1)
+    along = checks.one_axis("log_softmax", x.shape, axis, fewest=1)
     return apply(loss.LogSoftmax(along), x)
 
 
@@ -160,7 +162,8 @@ def drop_probability(z: Any, distribution: str | Distribution = "beta") -> Array
     array = z.data if isinstance(z, Tensor) else checks.as_array(z, None)
     if array.dtype.kind != "f":
         array = array.astype("float32")
-    return run_on(array, as_distribution(distribution).drop_probability, array)
+    p = run_on(array, as_distribution(distribution).drop_probability, array)
+    return checks.as_array(p, None) if array.ndim == 0 else p
 
 
 def as_distribution(distribution: str | Distribution) -> Distribution:
@@ -222,16 +225,18 @@ def batch_norm(
     names = ("running_mean", "running_var", "weight", "bias")
     for name, value in zip(names, running + parameters, strict=True):
         layer_checks.require_vector("batch_norm", name, value, x.shape[1])
+        if value is not None and value.dtype != x.dtype:
+            raise DTypeError(f"batch_norm: {name} is of another number type", expected=str(x.dtype), got=str(value.dtype))
     if (running[0] is None) != (running[1] is None) or (running[0] is None and not training):
         raise ArgumentError("batch_norm: running statistics", expected="both, or in training none", got="one, or none")
     if not training:
-        return apply(norm.BatchNorm(eps, (running[0], running[1])), x, *parameters)
+        return apply(norm.BatchNorm(float(eps), (running[0], running[1])), x, *parameters)
     count = layer_checks.values_per_channel("batch_norm", x.shape)
-    op = norm.BatchNorm(eps, None)
+    op = norm.BatchNorm(float(eps), None)
     output = apply(op, x, *parameters)
     for kept, batch, scale in zip(running, (op.mean, op.variance), (1.0, count / (count - 1)), strict=True):
         if kept is not None:
-            run_on(kept, _move_towards, kept, batch, momentum, scale)
+            run_on(kept, _move_towards, kept, batch, float(momentum), scale)
     return output
 
 
@@ -270,14 +275,14 @@ def minimum(a: Operand, b: Operand) -> Tensor:
 def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """(.., d1, ..), (.., d2, ..), ... -> (.., d1 + d2 + ..., ..): joined along an axis that they have."""
     joined = [as_tensor(tensor) for tensor in tensors]
-    (along,) = checks.joining_axis("concatenate", [tensor.shape for tensor in joined], axis, new=False)
+    along = checks.joining_axis("concatenate", [tensor.shape for tensor in joined], axis, new=False)
     return apply(shape.Concatenate(along), *joined)
 
 
 def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """k tensors of (shape) -> shape with a new axis of length k at `axis`."""
     joined = [as_tensor(tensor) for tensor in tensors]
-    (along,) = checks.joining_axis("stack", [tensor.shape for tensor in joined], axis, new=True)
+    along = checks.joining_axis("stack", [tensor.shape for tensor in joined], axis, new=True)
     return apply(shape.Stack(along), *joined)
 
 

@@ -18,7 +18,7 @@ from .tensor import Tensor
 STEP = 1e-6
 
 
-def gradcheck(function: Callable[..., Tensor], inputs: Any, seed: int = 0, rtol: float = 1e-5, atol: float = 1e-6) -> bool:
+def gradcheck(function: Callable[..., Tensor], inputs: Any, seed: int = 0, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     """function of tensors, inputs of any shapes -> True, or GradientError: backward against central differences.
 
     For a random upstream gradient u (normal, from `seed`; never all ones, which a wrong gradient can pass) and each element

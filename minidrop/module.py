@@ -1,7 +1,8 @@
 """Module: parameters and buffers around functions, with names, and Sequential, which chains modules.
 
 A module's parameters, buffers and parts are simply its attributes: whatever is a Parameter, a Buffer, a Module, or a list or
-tuple of modules is found. A module's own tensors come first, then those of its parts, each in the order of assignment.
+tuple of them is found, and so is a plain tensor with requires_grad=True. A module's own tensors come first, then those of its
+parts, each in the order of assignment.
 """
 
 from __future__ import annotations
@@ -39,19 +40,19 @@ class Module:
     training: bool = True
     output_shape: tuple[int, ...] | None = None  # of the last call; shown in the table
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, *inputs: Any, **options: Any) -> Tensor:
         """Inputs -> output; written by the subclass."""
         raise TypeError(f"{type(self).__name__} has no forward(): a module says there what it computes")
 
-    def __call__(self, *inputs: Any) -> Tensor:
+    def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """Inputs -> output of `forward`; errors from below say which layer they passed through."""
         try:
-            output = self.forward(*inputs)
+            output = self.forward(*inputs, **options)
         except MinidropError as error:
             if not isinstance(self, Sequential):
                 error.inside(self.describe())
             raise
-        self.output_shape = output.shape
+        self.output_shape = getattr(output, "shape", None)  # a module of one's own may return several tensors
         return output
 
     # Parts -----------------------------------------------------------------------------------------------------------
@@ -76,15 +77,17 @@ class Module:
         seen: set[int] = set()
         for prefix, module in self.named_modules():
             for name, value in vars(module).items():
-                if isinstance(value, (Parameter, Buffer)) and id(value) not in seen:
-                    seen.add(id(value))
-                    yield (f"{prefix}.{name}" if prefix else name), value
+                listed = isinstance(value, (list, tuple))
+                for key, tensor in ((f"{name}.{i}", one) for i, one in enumerate(value)) if listed else ((name, value),):
+                    if _belongs_to_the_state(tensor) and id(tensor) not in seen:
+                        seen.add(id(tensor))
+                        yield (f"{prefix}.{key}" if prefix else key), tensor
 
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """(dotted name, parameter), own ones first, then part by part: "0.weight", "0.bias", ..."""
-        return ((name, tensor) for name, tensor in self.named_tensors() if isinstance(tensor, Parameter))
+        return ((name, tensor) for name, tensor in self.named_tensors() if not isinstance(tensor, Buffer))
 
-    def parameters(self) -> list[Parameter]:
+    def parameters(self) -> list[Tensor]:
         """All parameters, in the order of `named_parameters`."""
         return [parameter for _, parameter in self.named_parameters()]
 
@@ -107,6 +110,7 @@ class Module:
 
     def to(self, device: str) -> Self:
         """Move all parameters, their gradients and all buffers to `device` ("cpu", "cuda", "cuda:1"); return this module."""
+        backend.require_device(device)  # also where there is nothing to move
         moved = [(tensor, backend.to_device(tensor.data, device)) for _, tensor in self.named_tensors()]
         for tensor, array in moved:
             tensor.data = array
@@ -182,6 +186,13 @@ class Module:
 
     def __repr__(self) -> str:
         return str(self) if any(True for _ in self.children()) else self.describe()
+
+
+def _belongs_to_the_state(value: object) -> bool:
+    """A Parameter (frozen or not), a Buffer, or a plain tensor that a user made to be trained."""
+    if isinstance(value, (Parameter, Buffer)):
+        return True
+    return isinstance(value, Tensor) and value.requires_grad and value.is_leaf
 
 
 def _count(module: Module) -> int:

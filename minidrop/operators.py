@@ -133,7 +133,7 @@ class Operators:
 
     def elu(self, alpha: float = 1.0) -> Self:
         """(any shape) -> same: x for x > 0, else alpha (e^x - 1)."""
-        return self.apply(activation.Elu(alpha), self)
+        return self.apply(activation.Elu(float(alpha)), self)
 
     # Reductions: (shape) -> shape without the axes (with length 1 where keepdims); formulas in ops/reduction.py ------------
 

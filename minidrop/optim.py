@@ -30,10 +30,10 @@ class Optimizer:
         name = type(self).__name__
         _require(name, "lr", lr, lr > 0)
         _require(name, "weight_decay", weight_decay, weight_decay >= 0)
-        if not self.parameters or not all(isinstance(p, Tensor) and p.requires_grad for p in self.parameters):
+        if not self.parameters or not all(isinstance(p, Tensor) and p.requires_grad and p.is_leaf for p in self.parameters):
             raise ArgumentError(
                 f"{name}: bad parameters",
-                expected="at least one tensor, each with requires_grad=True",
+                expected="at least one tensor, each with requires_grad=True and made by the user, not by an op",
                 got=f"{len(self.parameters)} of types {sorted({type(p).__name__ for p in self.parameters})}",
                 help="for example module.parameters()",
             )
@@ -70,7 +70,7 @@ class Optimizer:
         return arrays[index]
 
     def state_dict(self) -> dict[str, Any]:
-        """{"type", "steps", settings, and "slot.index": a copy of each array kept}."""
+        """{"type", "parameters" (how many), "steps", settings, and "slot.index": a copy of each array kept}."""
         numbers = {name: copy.copy(getattr(self, name)) for name in ("lr", "weight_decay", *self.settings)}
         arrays = {
             f"{slot}.{index}": array.copy()
@@ -78,7 +78,7 @@ class Optimizer:
             for index, array in enumerate(kept)
             if array is not None
         }
-        return {"type": type(self).__name__, "steps": self.steps, **numbers, **arrays}
+        return {"type": type(self).__name__, "parameters": len(self.parameters), "steps": self.steps, **numbers, **arrays}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where the optimiser that gave `state` stood.
@@ -86,13 +86,15 @@ class Optimizer:
         Raises StateError that lists what is missing, extra or of the wrong shape; then nothing is changed.
         """
         numbers = ("steps", "lr", "weight_decay", *self.settings)
-        problems = [f"missing {name}" for name in ("type", *numbers) if name not in state]
+        problems = [f"missing {name}" for name in ("type", "parameters", *numbers) if name not in state]
+        if state.get("parameters", len(self.parameters)) != len(self.parameters):
+            problems.append(f"it is the state of {state['parameters']} parameters")
         if state.get("type", type(self).__name__) != type(self).__name__:
             problems.append(f"it is the state of {state['type']}")
         new: dict[str, list[Array | None]] = {slot: [None] * len(self.parameters) for slot in self.slots}
         for name, value in state.items():
             slot, _, index = name.partition(".")
-            if name in ("type", *numbers):
+            if name in ("type", "parameters", *numbers):
                 continue
             if slot not in self.slots or not index.isdecimal() or int(index) >= len(self.parameters) or not is_array(value):
                 problems.append(f"extra {name}")

@@ -51,6 +51,8 @@ class Checkpoint(dict[str, Any]):
 def save(path: str | os.PathLike[str], module: Module, optimizer: Optimizer | None = None, **state: Any) -> None:
     """Write a module's tensors, an optimiser's state and any further `state` (arrays, or what JSON can hold) to one file.
 
+    As always with JSON, tuples come back as lists, and the keys of dicts as text.
+
     The file appears under its name only when it is complete and on the disk. GPU arrays come back as NumPy arrays.
     Raises ArgumentError, before anything is written, for state that is neither an array nor JSON.
     """
@@ -62,7 +64,7 @@ def save(path: str | os.PathLike[str], module: Module, optimizer: Optimizer | No
     for part, prefix, values in parts:
         for name, value in values.items():
             value = value.data if isinstance(value, Tensor) else value.item() if isinstance(value, np.generic) else value
-            if is_array(value):
+            if is_array(value) and value.dtype.kind in "fiub" and value.dtype.itemsize <= 8:
                 arrays[prefix + name] = to_numpy(value)
             else:
                 plain[part][name] = _require_json(name, value)

@@ -171,6 +171,8 @@ def backpropagate(root: Node, grad: Array, retain_graph: bool) -> None:
 
 def _backpropagate(root: Node, grad: Array, retain_graph: bool) -> None:
     anomaly_mode = anomaly.enabled
+    if anomaly_mode:
+        anomaly.check_given(grad)
     gradients: dict[Node, Array] = {root: grad}
     retained: list[tuple[Leaf, Array]] = []
     ops = sorted(_ancestors(root), key=_creation_index)
@@ -199,11 +201,19 @@ def _backpropagate(root: Node, grad: Array, retain_graph: bool) -> None:
                 if anomaly_mode:
                     anomaly.check_gradient(op.name, gradient, op.line)
                 other = gradients.get(parent)
-                # A sum in new memory: `gradient` may be the upstream gradient itself, which others still read.
-                gradients[parent] = gradient if other is None else other + gradient
+                gradients[parent] = gradient if other is None else add(other, gradient)
         if not retain_graph:
             op.release()
     _hand_out(retained + [(leaf, gradient) for leaf, gradient in gradients.items() if not isinstance(leaf, Op)], grad)
+
+
+def add(first: Array, second: Array) -> Array:
+    """(shape), (shape) -> (shape): the sum, in new memory: a gradient may be another op's upstream gradient too.
+
+    Always an array: NumPy turns the sum of two 0-d arrays into a scalar.
+    """
+    total = first + second
+    return np.asarray(total) if isinstance(total, generic) else total
 
 
 def _ancestors(root: Node) -> set[Op]:

@@ -19,7 +19,7 @@ from .errors import GraphError
 from .operators import Operators
 from .ops import elementwise, shape
 from .ops.matmul import MatMul
-from .tape import Op, backpropagate, mode
+from .tape import Op, add, backpropagate, mode
 
 
 class Tensor(Operators):
@@ -60,6 +60,11 @@ class Tensor(Operators):
     def requires_grad(self, value: bool) -> None:
         checks.can_require_grad(self, value)
         self._requires_grad = bool(value)
+
+    @property
+    def is_leaf(self) -> bool:
+        """True for a tensor that a user made, False for the recorded output of an op."""
+        return self._op is None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -160,7 +165,7 @@ class Tensor(Operators):
 
     def accumulate_grad(self, gradient: Array) -> None:
         """(shape): add `gradient` to `.grad`, in a new array: one read out earlier keeps its numbers."""
-        self.grad = gradient if self.grad is None else self.grad + gradient
+        self.grad = gradient if self.grad is None else add(self.grad, gradient)
 
 
 Operand: TypeAlias = Tensor | float | int | bool | Array
@@ -269,7 +274,7 @@ def compare(comparison: Callable[[Array, Array], Array], a: Tensor, b: Any) -> A
     if not isinstance(b, (Tensor, float, int, list, tuple, generic)) and not backend.is_array(b):
         return NotImplemented
     if isinstance(b, (list, tuple)):
-        b = Tensor(b).to(a.device)
+        b = Tensor(b, dtype=a.dtype if a.dtype.kind == "f" else np.asarray(b).dtype).to(a.device)
     if isinstance(b, Tensor):
         checks.require_same_device(comparison.__name__, a.device, b.device)
         b = b._data

@@ -55,6 +55,12 @@ def test_inside_layers_it_is_the_users_line():
         assert output
 
 
+def test_a_given_gradient_that_is_not_finite():
+    x = md.Tensor([1.0], requires_grad=True)
+    with md.detect_anomaly(), pytest.raises(AnomalyError, match="upstream gradient given"):
+        (x * 2).backward([np.nan])
+
+
 def test_off_by_default_and_after_an_error_and_nests():
     x = md.Tensor([0.0], requires_grad=True)
     assert np.isinf((1 / x).item())

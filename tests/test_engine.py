@@ -126,6 +126,13 @@ class TestAccumulation:
         loss.backward()
         np.testing.assert_allclose(w.grad, 4 * w.data)
 
+    def test_0d_tensors_used_twice_keep_arrays(self):
+        x = md.Tensor(2.0, requires_grad=True)
+        y = x * 3
+        (y + y).backward()
+        (x * x).backward()
+        assert isinstance(x.grad, np.ndarray) and x.grad.dtype == np.float32 and x.grad == 6 + 4
+
     def test_gradients_are_not_shared(self):
         a, b = leaf(3), leaf(3)
         u = rng.normal(size=3)
@@ -315,6 +322,25 @@ class TestChangesInPlace:
         with pytest.raises(ModifiedError, match="Mul: an array that backward needs was changed in place"):
             y.backward()
         assert x.grad is None
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda a: a.__setitem__(slice(2, 5), -a[2:5]),
+            lambda a: a.__setitem__([2, 3], a[[3, 2]]),
+            lambda a: a.__setitem__(slice(9, 13), 2 * a[9:13]),
+            lambda a: a.__setitem__(3, a[3][::-1].copy()),
+        ],
+        ids=["rows negated", "rows exchanged", "rows doubled", "a row reversed"],
+    )
+    @pytest.mark.parametrize("shape", [(1000, 1000), (1024, 1024), (512, 784)])
+    def test_changes_of_whole_rows(self, change, shape):
+        for dtype in ("float32", "float64"):
+            x = leaf(*shape, dtype=dtype)
+            y = (x * x).sum()
+            change(x.data)
+            with pytest.raises(ModifiedError):
+                y.backward()
 
     def test_any_single_element_of_a_large_array(self):
         for index in rng.integers(0, 50_000, size=20):

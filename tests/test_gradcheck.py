@@ -137,8 +137,8 @@ DROPPED_TERMS = [
     (elementwise.Where, "choice", lambda op, g: (g, g)),
     (activation.Relu, "slope", lambda op, g: (g,)),
     (activation.Elu, "alpha", lambda op, g: (g * np.where(saved(op) > 0, 1, np.exp(saved(op))),)),
-    (activation.Sigmoid, "1 - y", lambda op, g: (g * np.sqrt(op.slope),)),
-    (activation.Tanh, "square", lambda op, g: (g * (1 - np.tanh(saved(op))),)),
+    (activation.Sigmoid, "1 - y", lambda op, g: (g * saved(op),)),
+    (activation.Tanh, "square", lambda op, g: (g * (1 - saved(op)),)),
     (reduction.Mean, "1 / n", lambda op, g: (np.broadcast_to(g, (3, 4)),)),
     (reduction.Max, "choice", lambda op, g: (np.repeat(g[:, None], 4, axis=1),)),
     (reduction.Var, "mean", lambda op, g: (op.spread(g * 0.5, (3, 4)) * (op.centred + 0.1),)),
@@ -269,6 +269,20 @@ def test_a_wrong_gradient_that_all_ones_would_not_catch():
     np.testing.assert_allclose(x.grad, 0)  # right, for ones
     with pytest.raises(GradientError, match="0 everywhere"):
         md.gradcheck(lambda x: md.apply(ForgetfulSoftmax(), x), A)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_a_wrong_gradient_is_caught_at_every_scale(scale):
+    class Forgetful(md.Op):
+        def forward(self, x):
+            return scale * x * x
+
+        def backward(self, grad):
+            return (0 * grad,)
+
+    with pytest.raises(GradientError):
+        md.gradcheck(lambda x: md.apply(Forgetful(), x), np.array([0.3, -1.0]))
+    assert md.gradcheck(lambda x: scale * x * x, np.array([0.3, -1.0]))
 
 
 class TestReports:

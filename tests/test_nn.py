@@ -99,6 +99,25 @@ class TestLayers:
         assert names == expected
         assert Own()(np.zeros((1, 2), "float32")).shape == (1, 1)
 
+    def test_plain_tensors_that_require_a_gradient_are_parameters_too(self):
+        class Own(nn.Module):
+            def __init__(self):
+                self.weight = md.Tensor([2.0], requires_grad=True)
+                self.more = [nn.Parameter([3.0])]
+                self.constant = md.Tensor([5.0])
+
+            def forward(self, x, scale=1.0):
+                return x * self.weight * scale, x * self.more[0]
+
+        own = Own()
+        assert [name for name, _ in own.named_parameters()] == ["weight", "more.0"] == list(own.state_dict())
+        first, second = own(md.Tensor([1.0]), scale=10.0)
+        assert first.item() == 20 and second.item() == 3 and own.output_shape is None
+
+    def test_a_device_is_checked_even_if_nothing_moves(self):
+        with pytest.raises(MinidropError, match="unknown device"):
+            nn.ReLU().to("bogus")
+
     def test_a_module_without_forward(self):
         with pytest.raises(TypeError, match=r"has no forward\(\)"):
             nn.Module()(1)

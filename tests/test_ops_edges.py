@@ -113,8 +113,16 @@ class TestNaNAndExtremes:
 
     def test_slopes_that_are_tiny_but_not_0(self):
         np.testing.assert_allclose(gradient(lambda x: x.elu().sum(), [-18.0, -40.0]), np.exp([-18.0, -40.0]), rtol=1e-12)
-        expected = 4 * np.exp(-2 * np.array([10.0, 30.0]))
-        np.testing.assert_allclose(gradient(lambda x: x.tanh().sum(), [10.0, -30.0]), expected, rtol=1e-8)
+
+    def test_an_infinite_gradient_stays_where_it_belongs(self):
+        """sqrt has an infinite slope at 0; what relu, clip, maximum, where and the pool cut off gets 0, not 0 * inf."""
+        for function in (
+            lambda x: x.relu(), lambda x: x.clip(0, 5), lambda x: md.maximum(x, 0.0), lambda x: -md.minimum(-x, 0.0),
+            lambda x: md.where(x > 0, x, 0.0),
+        ):  # fmt: skip
+            np.testing.assert_array_equal(gradient(lambda x, f=function: f(x).sqrt().sum(), [-1.0, 4.0]), [0, 0.25])
+        grad = gradient(lambda x: F.max_pool2d(x, 2).sqrt().sum(), [[[[-1.0, 0.0], [-2.0, -3.0]]]])
+        np.testing.assert_array_equal(grad, [[[[0, INF], [0, 0]]]])
 
 
 class TestLoss:

@@ -117,6 +117,7 @@ P = md.Tensor([1.0], requires_grad=True)
         lambda: md.optim.SGD([P, P], 0.1),
         lambda: md.optim.SGD([md.Tensor([1.0])], 0.1),
         lambda: md.optim.SGD([np.ones(2)], 0.1),
+        lambda: md.optim.SGD([P * 2], 0.1),
         lambda: md.optim.SGD([P], 0),
         lambda: md.optim.SGD([P], float("nan")),
         lambda: md.optim.SGD([P], 0.1, momentum=1.0),
@@ -138,5 +139,8 @@ def test_a_state_that_does_not_fit_is_listed_and_nothing_changed():
     with pytest.raises(StateError, match=r"missing lr; wrong shape velocity\.0: \(3,\).*extra velocity\.7; extra extra"):
         optimizer.load_state_dict(state)
     assert optimizer.state["velocity"] == [None]
+    two = md.optim.SGD([P, md.Tensor([2.0], requires_grad=True)], lr=0.1, momentum=0.9)
+    with pytest.raises(StateError, match="it is the state of 2 parameters"):
+        optimizer.load_state_dict(two.state_dict())
     with pytest.raises(StateError, match="it is the state of Adam"):
         optimizer.load_state_dict(md.optim.Adam([P]).state_dict())

@@ -93,7 +93,7 @@ def test_arrays_in_any_memory_order_and_of_no_size(tmp_path):
     assert loaded["c"].shape == (0, 3)
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", [np.ones(2)]])
+@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", [np.ones(2)], np.array(["a"]), np.array([1j])])
 def test_state_that_cannot_be_stored_is_refused_before_writing(tmp_path, value):
     with pytest.raises(ArgumentError, match="cannot store 'thing'"):
         md.save(tmp_path / "c", trained()[0], thing=value)

@@ -100,7 +100,16 @@ def public_functions():
 def test_functions_of_arrays_say_their_rule_in_the_first_line():
     """First line of the docstring: what goes in -> what comes out."""
     without = [name for name, function in public_functions() if "->" not in (function.__doc__ or "").splitlines()[0]]
-    about_no_array = {"normalise_device", "run_on", "default_generator", "manual_seed", "save", "load", "write_atomically"}
+    about_no_array = {
+        "normalise_device",
+        "require_device",
+        "run_on",
+        "default_generator",
+        "manual_seed",
+        "save",
+        "load",
+        "write_atomically",
+    }
     assert {name.rpartition(".")[2] for name in without} <= about_no_array
 
 

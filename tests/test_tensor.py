@@ -132,6 +132,7 @@ class TestOperators:
         ]:  # fmt: skip
             assert got.dtype == bool and not got.requires_grad
             np.testing.assert_array_equal(got.data, np.array(expected, bool))
+        assert (md.Tensor(np.array([0.1])) == [0.1]).item()  # a list takes the type of the tensor here too
         assert (x == None) is False and (x != "text") is True  # noqa: E711
 
     def test_a_bool_tensor_is_a_mask_of_0_and_1(self):

@@ -19,7 +19,8 @@ class Relu(Op):
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         (y,) = self.saved
-        return (grad * (y > 0),)
+        # Not grad * (y > 0): an infinite upstream gradient times 0 would be NaN.
+        return (array_module(y).where(y > 0, grad, 0),)
 
 
 class Elu(Op):
@@ -50,24 +51,23 @@ class Sigmoid(Op):
     def forward(self, x: Array) -> Array:
         xp = array_module(x)
         # Both exponents are <= 0, so nothing overflows, and small results keep all their digits.
-        small = xp.exp(-xp.abs(x))
-        y = xp.exp(xp.minimum(x, 0)) / (1 + small)
-        self.slope = small / (1 + small) ** 2  # y (1 - y), without the cancellation in 1 - y
+        y = xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
+        self.saved = (y,)
         return y
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        return (grad * self.slope,)
+        (y,) = self.saved
+        return (grad * (y * (1 - y)),)
 
 
 class Tanh(Op):
-    """(any shape) -> same: y = tanh x.  dy/dx = 1 - y^2 = 4 s / (1 + s)^2 with s = e^(-2 |x|)."""
+    """(any shape) -> same: y = tanh x.  dy/dx = 1 - y^2."""
 
     def forward(self, x: Array) -> Array:
-        self.saved = (x,)
-        return array_module(x).tanh(x)
+        y = array_module(x).tanh(x)
+        self.saved = (y,)
+        return y
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        (x,) = self.saved
-        xp = array_module(x)
-        small = xp.exp(-2 * xp.abs(x))  # 1 - y * y rounds to 0 long before this does
-        return (grad * (4 * small / (1 + small) ** 2),)
+        (y,) = self.saved
+        return (grad * (1 - y * y),)

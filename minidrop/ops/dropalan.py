@@ -11,6 +11,7 @@ No activation function follows: the dropping itself plays that part.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Protocol
 
 from ..backend import Array, array_module
@@ -38,10 +39,8 @@ class Alpha:
     """
 
     def __init__(self, slope: float = 0.8, limit: float = 0.8) -> None:
-        _check_number("Alpha", "slope", slope, 0, float("inf"))
-        _check_number("Alpha", "limit", limit, 0, 1)
-        self.slope = slope
-        self.limit = limit
+        self.slope = _number("Alpha", "slope", slope, 0, 1e6)
+        self.limit = _number("Alpha", "limit", limit, 0, 1)
 
     def __repr__(self) -> str:
         return f"Alpha(slope={self.slope}, limit={self.limit})"
@@ -68,10 +67,8 @@ class Beta:
     """
 
     def __init__(self, c: float = 0.2, p_max: float = 0.999) -> None:
-        _check_number("Beta", "c", c, 0, 1)
-        _check_number("Beta", "p_max", p_max, 0, 1)
-        self.c = c
-        self.p_max = p_max
+        self.c = _number("Beta", "c", c, 0, 1)
+        self.p_max = _number("Beta", "p_max", p_max, 0, 1)
 
     def __repr__(self) -> str:
         return f"Beta(c={self.c}, p_max={self.p_max})"
@@ -122,7 +119,7 @@ class DropAlan(Op):
         self.generator = generator
 
     def forward(self, z: Array) -> Array:
-        keep = 1 - self.distribution.drop_probability(z)
+        keep = keep_probability(z, self.distribution)
         if self.mask is None:
             self.mask = self.generator.bernoulli(keep)
         self.saved = (self.mask, z if self.scaled and self.through else None)
@@ -152,7 +149,7 @@ class DropAlanExpectation(Op):
         self.distribution = distribution
 
     def forward(self, z: Array) -> Array:
-        self.keep = 1 - self.distribution.drop_probability(z)
+        self.keep = keep_probability(z, self.distribution)
         self.saved = (z,)
         return zero_where_dropped(z * self.keep, self.keep)
 
@@ -163,15 +160,21 @@ class DropAlanExpectation(Op):
 
 def z_times_derivative(z: Array, distribution: Distribution) -> Array:
     """(any shape) -> same: z p'(z), and 0 wherever p' is 0, also at z = +-inf."""
-    derivative: Array = distribution.derivative(z)  # type: ignore[attr-defined]
+    derivative: Array = distribution.derivative(z).astype(z.dtype)  # type: ignore[attr-defined]
     return zero_where_dropped(z * derivative, derivative)
 
 
-def _check_number(name: str, argument: str, value: float, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+def keep_probability(z: Array, distribution: Distribution) -> Array:
+    """(any shape) -> same: k(z) = 1 - p(z), in the number type of z, whichever type the distribution computes in."""
+    return (1 - distribution.drop_probability(z)).astype(z.dtype)
+
+
+def _number(name: str, argument: str, value: float, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
         raise ArgumentError(
             f"{name}: bad {argument}",
-            expected=f"a number from {low} to {high}",
+            expected=f"a number from {low:g} to {high:g}",
             got=repr(value),
             help="the paper's distributions are md.Alpha(slope=.8, limit=.8) and md.Beta(c=.2, p_max=.999)",
         )
+    return float(value)  # a NumPy float64 would turn float32 arrays into float64

@@ -75,10 +75,11 @@ class Clip(Op):
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         (x,) = self.saved
+        xp = array_module(x)
         if self.low is not None:
-            grad = grad * (x >= self.low)
+            grad = xp.where(x >= self.low, grad, 0)
         if self.high is not None:
-            grad = grad * (x <= self.high)
+            grad = xp.where(x <= self.high, grad, 0)
         return (grad,)
 
 
@@ -96,10 +97,11 @@ class Maximum(Op):
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         a, b = self.saved
-        half_tie = 0.5 * (a == b).astype(grad.dtype)
+        xp = array_module(grad)
+        shared = xp.where(a == b, grad / 2, grad)
         return (
-            grad * (1 - (a < b).astype(grad.dtype) - half_tie) if self.needs_grad[0] else None,
-            grad * (1 - (b < a).astype(grad.dtype) - half_tie) if self.needs_grad[1] else None,
+            xp.where(a < b, 0, shared) if self.needs_grad[0] else None,
+            xp.where(b < a, 0, shared) if self.needs_grad[1] else None,
         )
 
 
@@ -117,10 +119,11 @@ class Minimum(Op):
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         a, b = self.saved
-        half_tie = 0.5 * (a == b).astype(grad.dtype)
+        xp = array_module(grad)
+        shared = xp.where(a == b, grad / 2, grad)
         return (
-            grad * (1 - (a > b).astype(grad.dtype) - half_tie) if self.needs_grad[0] else None,
-            grad * (1 - (b > a).astype(grad.dtype) - half_tie) if self.needs_grad[1] else None,
+            xp.where(a > b, 0, shared) if self.needs_grad[0] else None,
+            xp.where(b > a, 0, shared) if self.needs_grad[1] else None,
         )
 
 

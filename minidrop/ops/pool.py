@@ -44,5 +44,5 @@ class MaxPool2d(Op):
         for _, _, rows, cols in window_slices(self.kernel, self.stride, self.output_size):
             wins = (x[:, :, rows, cols] == y) & unclaimed
             unclaimed &= ~wins
-            grad_x[:, :, rows, cols] += grad * wins
+            grad_x[:, :, rows, cols] += xp.where(wins, grad, 0)
         return (grad_x,)
