@@ -38,7 +38,7 @@ def _label(node: Node) -> str:
                 "draw_graph: the graph was released by backward()",
                 help="draw it before backward, or backward(retain_graph=True)",
             )
-        return f'shape=box, label="{node.name}\\n{node.shape}\\n{node.nbytes:,} bytes"'
+        return f'shape=box, label="{node.name}\\n{node.grad_shape}\\n{node.output_nbytes:,} bytes"'
     assert isinstance(node, Tensor)
     kind = type(node).__name__.lower() if node.requires_grad else "constant"
     return f'shape=ellipse, label="{kind}\\n{node.shape}\\n{node.data.nbytes:,} bytes"'

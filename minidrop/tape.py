@@ -55,7 +55,7 @@ class Leaf(Protocol):
     """What the tape knows of a tensor that is to get a gradient: a shape, and a way to add to it."""
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def grad_shape(self) -> tuple[int, ...]:
         """The shape that its gradient must have."""
         ...
 
@@ -98,8 +98,8 @@ class Op:
     # The node of the graph, filled in by `record`, after `forward`.
     parents: Sequence[Op | Leaf | None] = ()
     creation_index: int = -1
-    shape: tuple[int, ...] = ()
-    nbytes: int = 0
+    grad_shape: tuple[int, ...] = ()  # the output's shape; not `shape`, a name that an op may want for itself
+    output_nbytes: int = 0
     fingerprints: tuple[Fingerprint, ...] = ()
     retained: weakref.ref[Leaf] | None = None  # the output tensor, if it asked for its gradient
     line: str = ""
@@ -129,8 +129,8 @@ class Op:
             )
         self.parents = parents
         self.creation_index = next(_creation_indices)
-        self.shape = output.shape
-        self.nbytes = output.nbytes
+        self.grad_shape = output.shape
+        self.output_nbytes = output.nbytes
         if self.saved:
             self.fingerprints = tuple(map(fingerprint_anywhere if anomaly_mode else fingerprint, self.saved))
         if anomaly_mode:
@@ -194,10 +194,10 @@ def _backpropagate(root: Node, grad: Array, retain_graph: bool) -> None:
                     continue
                 if on_numpy and isinstance(gradient, generic):  # NumPy turns 0-d results into scalars
                     gradient = np.asarray(gradient)
-                if gradient.shape != parent.shape:
-                    if not (op.broadcasts and gradient.shape == op.shape):
+                if gradient.shape != parent.grad_shape:
+                    if not (op.broadcasts and gradient.shape == op.grad_shape):
                         raise _wrong_shape(op, gradient, parent)
-                    gradient = unbroadcast(gradient, parent.shape)
+                    gradient = unbroadcast(gradient, parent.grad_shape)
                 if anomaly_mode:
                     anomaly.check_gradient(op.name, gradient, op.line)
                 other = gradients.get(parent)
@@ -259,7 +259,7 @@ def _wrong_count(op: Op, results: object) -> GraphError:
 def _wrong_shape(op: Op, gradient: Array, parent: Node) -> ShapeError:
     return ShapeError(
         f"{op.name}.backward: a gradient has the wrong shape",
-        expected=str(parent.shape),
+        expected=str(parent.grad_shape),
         got=str(gradient.shape),
         help="a gradient has the shape of what it is the gradient of; or set `broadcasts = True`",
     )

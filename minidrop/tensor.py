@@ -67,6 +67,11 @@ class Tensor(Operators):
         return self._op is None
 
     @property
+    def grad_shape(self) -> tuple[int, ...]:
+        """The shape that its gradient must have: its own."""
+        return self._data.shape  # type: ignore[no-any-return]
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The length of each axis."""
         return self._data.shape  # type: ignore[no-any-return]

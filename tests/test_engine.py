@@ -439,6 +439,17 @@ class TestOwnOps:
         x = leaf(3)
         np.testing.assert_allclose(md.apply(Composed(), x).data, np.exp(2 * x.data))
 
+    def test_an_op_may_call_its_attributes_as_it_likes(self):
+        class Total(md.Op):
+            def forward(self, x):
+                self.shape, self.size, self.axes, self.dtype = x.shape, x.size, (0, 1), x.dtype
+                return x.sum()
+
+            def backward(self, grad):
+                return (np.broadcast_to(grad, self.shape).astype(self.dtype),)
+
+        assert md.gradcheck(lambda x: md.apply(Total(), x) * 2, rng.normal(size=(2, 3)))
+
     def test_an_op_object_serves_one_call(self):
         op, a, b = self.Square(), leaf(3), leaf(3)
         md.apply(op, a)
