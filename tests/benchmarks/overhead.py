@@ -11,10 +11,12 @@ meets all alike. "Overhead" is minidrop's time less that of the bare arithmetic.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -124,6 +126,9 @@ def provenance() -> dict[str, str]:
     versions = {"python": platform.python_version(), "numpy": np.__version__, "minidrop": md.__version__}
     if "torch" in sys.modules:
         versions["torch"] = str(sys.modules["torch"].__version__)
+    git = ["git", "-C", str(Path(md.__file__).parent), "rev-parse", "--short", "HEAD"]
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):  # no git, or no checkout: then no commit
+        versions["commit"] = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     model = "unknown processor"
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
