@@ -69,3 +69,7 @@ class GradientError(MinidropError, AssertionError):
 
 class StateError(MinidropError, ValueError):
     """A state dictionary or file whose names or shapes do not fit what it is loaded into."""
+
+
+class DataError(MinidropError, ValueError):
+    """A data file that is not there, or not what it should be."""

@@ -1,0 +1,106 @@
+"""What a run leaves behind: one row per evaluation, as CSV, and the moments at which something went wrong.
+
+The file grows a line at a time while the run goes on, so that it can be watched; after a break it is written anew from the
+checkpoint, which holds the same rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import DataError
+from .serialization import write_atomically
+
+COLUMNS = {
+    "iteration": "training steps so far",
+    "loss": "mean training loss of the steps since the last row, in nats",
+    "accuracy": "share of the evaluation images that are classified rightly",
+    "gradient_norm": "length of the whole gradient at the last step",
+    "dead_dense": "share of the hidden stage's units whose output is 0 for every evaluation image",
+    "dead_logits": "share of the logits that are 0 for every evaluation image",
+    "keep_probability": "mean over evaluation images and units",
+    "largest_z": "largest |z| at the hidden stage's input over evaluation images and units",
+    "seconds": "of training and evaluation so far",
+}
+
+
+class History:
+    """The rows of one run; with a path, also on disk, a line at a time."""
+
+    def __init__(self, path: Path | None = None, rows: list[dict[str, float]] | None = None) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = list(rows or [])
+        if path is not None:
+            write_atomically(path, self.text().encode())
+
+    def append(self, row: Mapping[str, float]) -> None:
+        """Add a row, and a line to the file."""
+        self.rows.append({name: row[name] for name in COLUMNS})
+        if self.path is not None:
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(self.rows[-1])
+
+    def text(self) -> str:
+        """The whole file."""
+        file = io.StringIO()
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return file.getvalue()
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """The rows of a file that `History` wrote; a last line that broke off is left out. Raises DataError for other columns."""
+    text = path.read_text(encoding="utf-8")
+    reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
+    if list(reader.fieldnames or ()) != list(COLUMNS):
+        raise DataError(f"{path}: not a history", expected=",".join(COLUMNS), got=",".join(reader.fieldnames or ["nothing"]))
+    try:
+        return [{name: int(row[name]) if name == "iteration" else float(row[name]) for name in COLUMNS} for row in reader]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: a line is damaged", expected=f"{len(COLUMNS)} numbers", got=str(error)) from error
+
+
+class Divergence:
+    """When training went wrong: for each kind the first step, the last step, and how many there were.
+
+    Kinds: "non-finite loss"; "equal logits" (every image of a batch gets the same number ten times, so that the loss is
+    ln 10 = 2.302585 and, behind a ReLU, the gradient 0).
+    """
+
+    def __init__(self, moments: Mapping[str, Mapping[str, int]] | None = None) -> None:
+        self.moments: dict[str, dict[str, int]] = {kind: dict(moment) for kind, moment in (moments or {}).items()}
+
+    def note(self, kind: str, iteration: int) -> None:
+        """Step number `iteration` was of this kind."""
+        moment = self.moments.setdefault(kind, {"first": iteration, "last": iteration, "steps": 0})
+        moment["last"] = iteration
+        moment["steps"] += 1
+
+    def __bool__(self) -> bool:
+        return bool(self.moments)
+
+    def __str__(self) -> str:
+        parts = [
+            f"{kind} from iteration {moment['first']:,} ({moment['steps']:,} steps, the last at {moment['last']:,})"
+            for kind, moment in self.moments.items()
+        ]
+        return "; ".join(parts) or "none"
+
+
+def summarise(rows: list[dict[str, Any]], last: int = 20) -> dict[str, float]:
+    """Rows -> {"peak", "peak_iteration", "mean_last", "evaluations"}: the first of the highest accuracies; the mean of the last
+    `last` evaluations."""
+    accuracies = [row["accuracy"] for row in rows]
+    best = max(range(len(rows)), key=accuracies.__getitem__)
+    tail = accuracies[-last:]
+    return {
+        "peak": accuracies[best],
+        "peak_iteration": rows[best]["iteration"],
+        "mean_last": sum(tail) / len(tail),
+        "evaluations": len(rows),
+    }

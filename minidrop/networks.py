@@ -1,0 +1,163 @@
+"""The paper's five networks, in two sizes, and the variants that its open questions ask for.
+
+| stage | `paper` | `lite` |
+|---|---|---|
+| conv 1, ReLU, max-pool 2x2 | 64 filters 11x11 | 8 filters 5x5 |
+| conv 2, ReLU, max-pool 2x2 | 64 filters 7x7 | 16 filters 3x3 |
+| conv 3, ReLU, max-pool 2x2 | 64 filters 5x5 | 16 filters 3x3 |
+| dense | 1000 units | 128 units |
+| hidden stage | ReLU, ReLU and dropout, or DropAlan and no activation function | the same |
+| dense | 10 logits (and a ReLU, as published) | the same |
+
+All convolutions pad to 'same': without padding, as published, 32x32 images would shrink to nothing (28x28 ones too). Weights
+start Glorot-uniform and biases at 0, as in Keras, the paper's framework (section III).
+
+A variant's name is a base and any number of options, joined by hyphens: `beta-scaled`, `alpha-expectation`,
+`beta-scaled-detach`, `beta-scaled-p_max=.95-linear`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import nn
+from .errors import ArgumentError
+from .functional import relu
+from .module import Module, Sequential
+from .ops.dropalan import Alpha, Beta, Distribution, keep_probability
+from .random import Generator
+from .tensor import Tensor, as_tensor
+
+VARIANTS = ("cnn", "dropout", "alpha", "beta", "beta-scaled")  # the rows of Tables I and II, in their order
+
+SIZES: dict[str, dict[str, Any]] = {
+    "paper": {"filters": (64, 64, 64), "kernels": (11, 7, 5), "units": 1000},
+    "lite": {"filters": (8, 16, 16), "kernels": (5, 3, 3), "units": 128},
+}
+
+DROPOUT_RATE = 0.5
+
+OPTIONS = {
+    "scaled": "output divided by k(z)",
+    "detach": "scaled, and no gradient through k(z)",
+    "expectation": "z k(z) at inference, in place of z",
+    "relu": "a ReLU after DropAlan",
+    "elu": "an ELU after DropAlan",
+    "batchnorm": "batch norm between the dense layer and DropAlan",
+    "linear": "no ReLU on the logits, whatever the protocol says",
+    "p_max=.95": "beta's clip",
+    "c=.1": "beta's c",
+}
+
+
+class Variant:
+    """What a variant's name says: `base` (cnn, dropout, alpha or beta) and the options, as a set, and numbers by name.
+
+    Raises ArgumentError for a name that says nothing, says something twice, or asks for what the base cannot do.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.base, *words = name.split("-")
+        self.options = {word for word in words if "=" not in word}
+        self.numbers = {key: _number(value) for key, _, value in (word.partition("=") for word in words if "=" in word)}
+        allowed = {"linear"} if self.base in ("cnn", "dropout") else {word for word in OPTIONS if "=" not in word}
+        numbers = {"p_max", "c"} if self.base == "beta" else set()
+        problems = [] if self.base in ("cnn", "dropout", "alpha", "beta") else [f"unknown base {self.base!r}"]
+        problems += [f"{option!r} does not go with {self.base}" for option in sorted(self.options - allowed)]
+        problems += [f"{key}={value}" for key, value in self.numbers.items() if key not in numbers or value is None]
+        problems += ["an option twice"] if len(words) > len(self.options) + len(self.numbers) else []
+        problems += ["detach without scaled"] if self.options >= {"detach"} and "scaled" not in self.options else []
+        if self.options >= {"scaled", "expectation"}:
+            problems.append("the expectation of a scaled output is z: leave one out")
+        if problems:
+            raise ArgumentError(
+                f"unknown variant {name!r}",
+                expected=f"{', '.join(VARIANTS)}, or a base with options: {', '.join(OPTIONS)}",
+                got="; ".join(problems),
+                help="for example beta-scaled-detach or alpha-expectation",
+            )
+
+    @property
+    def distribution(self) -> Distribution:
+        """DropAlan's drop probability."""
+        return Beta(**self.numbers) if self.base == "beta" else Alpha()  # type: ignore[arg-type]
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+class Network(Module):
+    """(N, C, H, W) -> (N, classes) logits: three convolutions with pooling, a dense layer, the hidden stage, the logits.
+
+    Convolutions, `dense` and `logits` draw their weights from `weights`, in this order, so that one seed starts every variant
+    from the same weights; dropout and DropAlan draw their masks from `masks`.
+    """
+
+    def __init__(
+        self,
+        size: str,
+        variant: str,
+        image_shape: tuple[int, ...],
+        classes: int,
+        weights: Generator,
+        masks: Generator,
+        relu_logits: bool = False,
+    ) -> None:
+        if size not in SIZES:
+            raise ArgumentError("unknown network", expected="one of " + ", ".join(SIZES), got=repr(size))
+        self.variant = Variant(variant)
+        self.relu_logits = relu_logits and "linear" not in self.variant.options
+        filters, kernels, units = SIZES[size]["filters"], SIZES[size]["kernels"], SIZES[size]["units"]
+        channels, rows, columns = image_shape
+        layers: list[Module] = []
+        for count, kernel in zip(filters, kernels, strict=True):
+            layers += [nn.Conv2d(channels, count, kernel, padding="same", generator=weights), nn.ReLU(), nn.MaxPool2d(2)]
+            channels, rows, columns = count, rows // 2, columns // 2
+        self.features = Sequential(*layers, nn.Flatten())
+        self.dense = nn.Dense(channels * rows * columns, units, generator=weights)
+        self.norm = nn.BatchNorm1d(units) if "batchnorm" in self.variant.options else None
+        self.hidden = _hidden_stage(self.variant, masks)
+        self.logits = nn.Dense(units, classes, generator=weights)
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """(N, C, H, W) -> (N, classes)."""
+        return self.stages(*inputs)[-1]
+
+    def stages(self, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, C, H, W) -> z (N, units), the hidden stage's input; its output (N, units); the logits (N, classes)."""
+        z = self.dense(self.features(as_tensor(*inputs)))
+        z = z if self.norm is None else self.norm(z)
+        hidden = self.hidden(z)
+        logits = self.logits(hidden)
+        return z, hidden, relu(logits) if self.relu_logits else logits
+
+    def keep_probability(self, z: Tensor) -> Any:
+        """(N, units) -> same: how likely each unit is kept in training."""
+        if self.variant.base in ("cnn", "dropout"):
+            return z.data * 0 + (1 if self.variant.base == "cnn" else 1 - DROPOUT_RATE)
+        return keep_probability(z.data, self.variant.distribution)
+
+
+def _hidden_stage(variant: Variant, masks: Generator) -> Sequential:
+    """What stands between the dense layer and the logits."""
+    if variant.base == "cnn":
+        return Sequential(nn.ReLU())
+    if variant.base == "dropout":
+        return Sequential(nn.ReLU(), nn.Dropout(DROPOUT_RATE, generator=masks))
+    layers: list[Module] = [
+        nn.DropAlan(
+            variant.distribution,
+            scaled="scaled" in variant.options,
+            scale_gradient="detach" if "detach" in variant.options else "through",
+            inference="expectation" if "expectation" in variant.options else "identity",
+            generator=masks,
+        )
+    ]
+    layers += [nn.ReLU()] if "relu" in variant.options else []
+    layers += [nn.ELU()] if "elu" in variant.options else []
+    return Sequential(*layers)

@@ -1,0 +1,162 @@
+"""The experiment's protocol, as one value: what is trained on, in which order, how it is measured.
+
+    from minidrop.protocol import CAREFUL, PAPER
+
+`PAPER` is what the published code did, as far as it can be known (Casallas, 2018, section III, and its repository); `CAREFUL` is
+what one would do today. Beside them stands what carries them out on data: the order of the images, and the batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .backend import Array, array_module, to_device
+from .datasets import Dataset
+from .errors import ArgumentError
+from .random import Generator
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a network is trained and measured.
+
+    batch_size:        images per step of plain gradient descent
+    learning_rate:     of that step
+    mean_images:       the one number subtracted from every pixel is the mean over so many training images; None: over all
+    shuffle_buffer:    a pass draws from a buffer of so many images (tf.data's `shuffle`); None: a full shuffle
+    validation_share:  share of the training images held out to be measured on; 0: the test set is measured on
+    evaluation_images: how many of those are measured, the first ones; None: all
+    evaluate_every:    iterations between two measurements
+    relu_logits:       a ReLU on the ten logits
+    """
+
+    name: str
+    batch_size: int = 16
+    learning_rate: float = 0.01
+    mean_images: int | None = None
+    shuffle_buffer: int | None = None
+    validation_share: float = 0.0
+    evaluation_images: int | None = None
+    evaluate_every: int = 1000
+    relu_logits: bool = False
+
+
+# The published protocol. Its "validation" images are test images, a 100-element buffer hardly shuffles (an image moves some
+# hundred places in 60,000), and the ReLU on the logits can kill a class for good: none of it is recommended, all of it is so.
+PAPER = Protocol(
+    name="paper",
+    mean_images=1_000,  # and 10,000 for CIFAR-10: `pixel_mean`
+    shuffle_buffer=100,
+    evaluation_images=1_600,  # "the first 100 batches"
+    relu_logits=True,
+)
+
+# The same steps, measured with care: nothing is chosen, and nothing is watched, on test images.
+CAREFUL = Protocol(name="careful", validation_share=0.1)
+
+PROTOCOLS = {protocol.name: protocol for protocol in (PAPER, CAREFUL)}
+
+
+def find_protocol(name: str) -> Protocol:
+    """The protocol of that name. Raises ArgumentError for any other."""
+    if name not in PROTOCOLS:
+        raise ArgumentError("unknown protocol", expected="one of " + ", ".join(PROTOCOLS), got=repr(name))
+    return PROTOCOLS[name]
+
+
+def split(protocol: Protocol, train: Dataset, test: Dataset) -> tuple[Dataset, Dataset]:
+    """The images to train on, and those to measure on while training.
+
+    With a validation share, every n-th training image is held out (n = 1 / share): the same ones for every seed and variant.
+    """
+    if not protocol.validation_share:
+        measured = test
+    else:
+        held_out = np.arange(len(train)) % round(1 / protocol.validation_share) == 0
+        train, measured = train.part(~held_out), train.part(held_out)
+    return train, measured.part(slice(protocol.evaluation_images))
+
+
+def pixel_mean(protocol: Protocol, train: Dataset) -> float:
+    """The one number that is subtracted from every pixel, 0 to `train.maximum`."""
+    count = 10_000 if protocol.mean_images and train.name == "cifar10" else protocol.mean_images
+    return float(train.images[:count].mean(dtype=np.float64))
+
+
+def normalise(images: Array, mean: float, maximum: int) -> Array:
+    """uint8 (any shape) -> float32, same shape: (pixel - mean) / maximum."""
+    return (images.astype("float32") - np.float32(mean)) / np.float32(maximum)
+
+
+def buffer_order(count: int, buffer: int, generator: Generator) -> Any:
+    """-> (count,) the order in which tf.data's `shuffle(buffer)` hands out 0 ... count - 1.
+
+    The buffer is filled with the first images; again and again one of its places is drawn, and the image that stood there is
+    replaced by the next one; what is left at the end comes out in random order.
+    """
+    slots = np.arange(min(buffer, count))
+    order = np.empty(count, dtype=np.int64)
+    steady = count - len(slots)
+    for step, slot in enumerate(generator.integers(0, max(len(slots), 1), steady).tolist()):
+        order[step] = slots[slot]
+        slots[slot] = len(slots) + step
+    order[steady:] = slots[generator.permutation(len(slots))]
+    return order
+
+
+class Batches:
+    """An endless stream of batches: (images float32 (N, C, H, W), labels int64 (N,)), on the device of the images.
+
+    A batch that a pass cannot fill is filled up from the next pass. `state_dict()` holds the place in the stream: the
+    generator's counter at the start of the pass, and the position in it.
+    """
+
+    def __init__(self, data: Dataset, protocol: Protocol, mean: float, generator: Generator, device: str = "cpu") -> None:
+        if len(data) < protocol.batch_size:
+            raise ArgumentError("too few images", expected=f"at least a batch of {protocol.batch_size}", got=str(len(data)))
+        self.images = to_device(data.images, device)
+        self.labels = to_device(data.labels, device)
+        self.maximum = data.maximum
+        self.protocol = protocol
+        self.mean = mean
+        self.generator = generator
+        self.start_pass()
+
+    def start_pass(self) -> None:
+        """Draw the order of a new pass."""
+        self.pass_start = self.generator.state_dict()
+        count, buffer = len(self.labels), self.protocol.shuffle_buffer
+        self.order = self.generator.permutation(count) if buffer is None else buffer_order(count, buffer, self.generator)
+        self.position = 0
+
+    def next_indices(self) -> Any:
+        """-> (batch_size,) which images come next."""
+        size = self.protocol.batch_size
+        taken = self.order[self.position : self.position + size]
+        self.position += len(taken)
+        if len(taken) < size:
+            self.start_pass()
+            self.position = size - len(taken)
+            taken = np.concatenate([taken, self.order[: self.position]])
+        return taken
+
+    def __next__(self) -> tuple[Array, Array]:
+        """The next batch."""
+        indices = array_module(self.images).asarray(self.next_indices())
+        return normalise(self.images[indices], self.mean, self.maximum), self.labels[indices]
+
+    def __iter__(self) -> Batches:
+        return self
+
+    def state_dict(self) -> dict[str, Any]:
+        """{"pass_start": generator state, "position"}."""
+        return {"pass_start": self.pass_start, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the stream that gave `state` stood."""
+        self.generator.load_state_dict(state["pass_start"])
+        self.start_pass()
+        self.position = int(state["position"])

@@ -1,0 +1,286 @@
+"""Training: from a description of a run to its history, step by step, so that a break costs nothing.
+
+    from minidrop.training import Run, train
+
+    result = train(Run(dataset="digits", variant="beta-scaled", iterations=2000))
+    result.history.rows[-1]["accuracy"]
+
+The loop itself is `Trainer.step` and `Trainer.run`; what is measured, `measure`; what is kept, `Trainer.save`. A run that was
+killed goes on from its last checkpoint and, on NumPy, ends with the same bits as one that was not: the checkpoint holds all that
+the future depends on (weights, optimiser, the counters of the random numbers, the place in the data, the history).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import datasets, serialization
+from .backend import array_module, normalise_device, require_device, to_numpy
+from .datasets import Dataset
+from .errors import ArgumentError, StateError
+from .functional import softmax_cross_entropy
+from .history import Divergence, History
+from .networks import Network
+from .optim import SGD
+from .protocol import PAPER, Batches, Protocol, normalise, pixel_mean, split
+from .random import Generator
+from .tape import no_grad
+from .tensor import Tensor
+
+EVALUATION_BATCH = 40  # images at a time: the columns of the paper's second convolution then take some 100 MB
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: everything its result depends on (and the device, on which it depends in the last bits only)."""
+
+    dataset: str = "digits"
+    network: str = "lite"
+    variant: str = "cnn"
+    seed: int = 0
+    iterations: int = 2000
+    protocol: Protocol = field(default=PAPER)
+    checkpoint_every: int = 1000
+    on_divergence: str = "continue"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        normalise_device(self.device)
+        for name in ("iterations", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ArgumentError(f"Run: bad {name}", expected="1 or more", got=str(getattr(self, name)))
+        if self.on_divergence not in ("stop", "continue"):
+            raise ArgumentError("Run: bad on_divergence", expected='"stop" or "continue"', got=repr(self.on_divergence))
+
+    @property
+    def name(self) -> str:
+        """The name of its files: variant and seed."""
+        return f"{self.variant}_seed{self.seed}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Run:
+        """The run that `to_dict` described."""
+        return Run(**{**values, "protocol": Protocol(**values["protocol"])})
+
+
+@dataclass
+class Result:
+    """What a run ended with.
+
+    stopped: why it ended before `run.iterations` ("interrupted", "diverged"), else None. test_accuracy: share of the whole
+    test set, with the last weights; None for a run that was interrupted.
+    """
+
+    run: Run
+    iteration: int
+    history: History
+    divergence: Divergence
+    stopped: str | None
+    test_accuracy: float | None
+    network: Network
+
+    @property
+    def finished(self) -> bool:
+        """True unless it was interrupted."""
+        return self.stopped != "interrupted"
+
+
+def train(
+    run: Run,
+    data: tuple[Dataset, Dataset] | None = None,
+    history_path: Path | None = None,
+    checkpoint_path: Path | None = None,
+    on_step: Callable[[Trainer], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Carry out `run`, from its checkpoint if there is one.
+
+    data: (train, test), loaded by name if not given. on_step is called after every step; should_stop is asked before each: if
+    it says yes, a checkpoint is written and the result says "interrupted".
+    Raises StateError if the checkpoint belongs to another run, DataError or DeviceError if data or device are not there.
+    """
+    trainer = Trainer(run, data or load_data(run.dataset), history_path, checkpoint_path)
+    return trainer.run_to_the_end(on_step, should_stop)
+
+
+def load_data(name: str) -> tuple[Dataset, Dataset]:
+    """(train, test) of the dataset of that name."""
+    return datasets.load(name, "train"), datasets.load(name, "test")
+
+
+class Trainer:
+    """A run under way: network, optimiser, batches, and how far it is."""
+
+    def __init__(
+        self, run: Run, data: tuple[Dataset, Dataset], history_path: Path | None = None, checkpoint_path: Path | None = None
+    ) -> None:
+        require_device(run.device)
+        self.run = run
+        self.checkpoint_path = checkpoint_path
+        train_data, self.test = data
+        images, self.measured = split(run.protocol, train_data, self.test)
+        self.mean = pixel_mean(run.protocol, images)
+        # One seed, three streams: what one of them uses up does not shift the others, so that all variants of a seed start from
+        # the same weights and see the same images in the same order.
+        seeds = Generator(run.seed)
+        weights, order, self.masks = seeds.spawn(), seeds.spawn(), seeds.spawn()
+        shape, classes = images.images.shape[1:], len(images.classes)
+        self.network = Network(run.network, run.variant, shape, classes, weights, self.masks, run.protocol.relu_logits)
+        self.network.to(run.device)
+        self.optimizer = SGD(self.network.parameters(), lr=run.protocol.learning_rate)
+        self.batches = Batches(images, run.protocol, self.mean, order, run.device)
+        self.iteration = 0
+        self.loss_sum, self.loss_count = 0.0, 0
+        self.seconds = 0.0
+        self.divergence = Divergence()
+        rows = self._restore() if checkpoint_path is not None and checkpoint_path.exists() else []
+        self.history = History(history_path, rows)
+
+    # The loop ---------------------------------------------------------------------------------------------------------
+
+    def step(self) -> float:
+        """One step of gradient descent; returns the batch's loss."""
+        images, labels = next(self.batches)
+        logits = self.network(Tensor(images))
+        loss = softmax_cross_entropy(logits, labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.iteration += 1
+        value = float(loss.data)
+        self.loss_sum += value
+        self.loss_count += 1
+        if not math.isfinite(value):
+            self.divergence.note("non-finite loss", self.iteration)
+        elif all_equal(logits.data):
+            self.divergence.note("equal logits", self.iteration)
+        return value
+
+    def run_to_the_end(
+        self, on_step: Callable[[Trainer], None] | None = None, should_stop: Callable[[], bool] = lambda: False
+    ) -> Result:
+        """Step, measure and save until the iterations are done, training diverges (if that is to stop it), or someone stops it."""
+        run = self.run
+        started = time.perf_counter() - self.seconds
+        stopped = self._reason_to_stop(should_stop)
+        while self.iteration < run.iterations and stopped is None:
+            self.step()
+            stopped = self._reason_to_stop(should_stop)
+            last = self.iteration == run.iterations or stopped == "diverged"
+            self.seconds = time.perf_counter() - started
+            if self.iteration % run.protocol.evaluate_every == 0 or (last and self.loss_count):
+                self.evaluate(started)
+            if self.iteration % run.checkpoint_every == 0 or last or stopped:
+                self.save()
+            if on_step is not None:
+                on_step(self)
+        test_accuracy = None if stopped == "interrupted" else self.measure(self.test)["accuracy"]
+        return Result(run, self.iteration, self.history, self.divergence, stopped, test_accuracy, self.network)
+
+    def _reason_to_stop(self, should_stop: Callable[[], bool]) -> str | None:
+        if self.divergence and self.run.on_divergence == "stop":
+            return "diverged"
+        return "interrupted" if should_stop() else None
+
+    # Measuring --------------------------------------------------------------------------------------------------------
+
+    def evaluate(self, started: float) -> None:
+        """Measure the network and add a row to the history."""
+        row = {"iteration": self.iteration, "loss": self.loss_sum / self.loss_count, "gradient_norm": self.gradient_norm()}
+        row |= self.measure(self.measured)
+        self.loss_sum, self.loss_count = 0.0, 0
+        self.seconds = time.perf_counter() - started
+        self.history.append({**row, "seconds": self.seconds})
+
+    def gradient_norm(self) -> float:
+        """The length of the gradient of all parameters together, at the last step."""
+        squares = [float((p.grad.astype("float64") ** 2).sum()) for p in self.network.parameters() if p.grad is not None]
+        return math.sqrt(sum(squares))
+
+    def measure(self, data: Dataset) -> dict[str, float]:
+        """Accuracy and the state of the hidden stage over `data`, at inference: the columns of the history that come from it."""
+        network = self.network.eval()
+        right, keep, largest_z = 0, 0.0, 0.0
+        alive_dense = alive_logits = np.False_
+        with no_grad(), np.errstate(all="ignore"):
+            for start in range(0, len(data), EVALUATION_BATCH):
+                part = slice(start, start + EVALUATION_BATCH)
+                images = array_module(self.batches.images).asarray(data.images[part])
+                z, hidden, logits = network.stages(Tensor(normalise(images, self.mean, data.maximum)))
+                right += int((to_numpy(logits.data.argmax(axis=1)) == data.labels[part]).sum())
+                keep += float(network.keep_probability(z).sum(dtype="float64"))
+                largest_z = float(np.maximum(largest_z, float(abs(z.data).max())))  # NaN stays NaN
+                alive_dense = alive_dense | to_numpy((hidden.data != 0).any(axis=0))
+                alive_logits = alive_logits | to_numpy((logits.data != 0).any(axis=0))
+        network.train()
+        return {
+            "accuracy": right / len(data),
+            "dead_dense": 1 - float(np.mean(alive_dense)),
+            "dead_logits": 1 - float(np.mean(alive_logits)),
+            "keep_probability": keep / (len(data) * alive_dense.size),
+            "largest_z": largest_z,
+        }
+
+    # Checkpoints ------------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write everything that the future depends on to the checkpoint, if there is to be one."""
+        if self.checkpoint_path is None:
+            return
+        serialization.save(
+            self.checkpoint_path,
+            self.network,
+            self.optimizer,
+            run=self._identity(),
+            iteration=self.iteration,
+            masks=self.masks.state_dict(),
+            batches=self.batches.state_dict(),
+            loss_sum=self.loss_sum,
+            loss_count=self.loss_count,
+            rows=self.history.rows,
+            divergence=self.divergence.moments,
+            seconds=self.seconds,
+        )
+
+    def _restore(self) -> list[dict[str, float]]:
+        """Go on where the checkpoint stands; returns the rows of its history."""
+        assert self.checkpoint_path is not None
+        checkpoint = serialization.load(self.checkpoint_path)
+        if checkpoint.get("run") != self._identity():
+            stored, own = checkpoint.get("run") or {}, self._identity()
+            raise StateError(
+                f"{self.checkpoint_path} belongs to another run",
+                expected=", ".join(f"{name}={own[name]}" for name in own if own[name] != stored.get(name)),
+                got=", ".join(f"{name}={stored.get(name)}" for name in own if own[name] != stored.get(name)),
+                help="use another folder, or the settings that this one was started with",
+            )
+        self.network.load_state_dict(checkpoint.module)
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.masks.load_state_dict(checkpoint["masks"])
+        self.batches.load_state_dict(checkpoint["batches"])
+        self.iteration, self.seconds = int(checkpoint["iteration"]), float(checkpoint["seconds"])
+        self.loss_sum, self.loss_count = float(checkpoint["loss_sum"]), int(checkpoint["loss_count"])
+        self.divergence = Divergence(checkpoint["divergence"])
+        rows: list[dict[str, float]] = checkpoint["rows"]
+        return rows
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a checkpoint to be gone on from: all but how far to go, how often to save, and where."""
+        free = ("iterations", "checkpoint_every", "on_divergence", "device")
+        return {name: value for name, value in self.run.to_dict().items() if name not in free}
+
+
+def all_equal(logits: Any) -> bool:
+    """(N, classes) -> True if each image's logits are all the same number."""
+    return bool((logits == logits[:, :1]).all())
