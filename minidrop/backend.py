@@ -83,6 +83,15 @@ def ones_like(array: Array) -> Array:
     return run_on(array, array_module(array).ones_like, array)
 
 
+def device_name(device: str) -> str:
+    """The name of a GPU and its CUDA version, or "cpu": for the record of what a result was made on."""
+    if normalise_device(device) == "cpu":
+        return "cpu"
+    index = _cuda_index(normalise_device(device))
+    runtime = _cupy_with_gpu(index).cuda.runtime
+    return f"{runtime.getDeviceProperties(index)['name'].decode()}, CUDA {runtime.runtimeGetVersion()}"
+
+
 def normalise_device(device: str) -> str:
     """The one name of a device: "cuda:0" is "cuda". Raises ArgumentError for any other text."""
     if device == "cpu":

@@ -2,8 +2,8 @@
 
     from minidrop.protocol import CAREFUL, PAPER
 
-`PAPER` is what the published code did, as far as it can be known (Casallas, 2018, section III, and its repository); `CAREFUL` is
-what one would do today. Beside them stands what carries them out on data: the order of the images, and the batches.
+`PAPER` is what the published code did, as far as it can be known (Casallas, 2018, section III, and its repository); `CAREFUL`
+is what one would do today. Beside them stands what carries them out on data: the order of the images, and the batches.
 """
 
 from __future__ import annotations

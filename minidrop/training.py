@@ -5,9 +5,10 @@
     result = train(Run(dataset="digits", variant="beta-scaled", iterations=2000))
     result.history.rows[-1]["accuracy"]
 
-The loop itself is `Trainer.step` and `Trainer.run`; what is measured, `measure`; what is kept, `Trainer.save`. A run that was
-killed goes on from its last checkpoint and, on NumPy, ends with the same bits as one that was not: the checkpoint holds all that
-the future depends on (weights, optimiser, the counters of the random numbers, the place in the data, the history).
+The loop itself is `Trainer.step` and `Trainer.run_to_the_end`; what is measured, `Trainer.measure`; what is kept,
+`Trainer.save`. A run that was killed goes on from its last checkpoint and, on NumPy, ends with the same bits as one that was
+not: the checkpoint holds all that the future depends on (weights, optimiser, the counters of the random numbers, the place in
+the data, the history).
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class Result:
     divergence: Divergence
     stopped: str | None
     test_accuracy: float | None
+    evaluation_images: int
     network: Network
 
     @property
@@ -141,7 +143,8 @@ class Trainer:
         self.optimizer = SGD(self.network.parameters(), lr=run.protocol.learning_rate)
         self.batches = Batches(images, run.protocol, self.mean, order, run.device)
         self.iteration = 0
-        self.loss_sum, self.loss_count = 0.0, 0
+        self.last_loss = math.nan
+        self.loss_sum, self.loss_count = 0.0, 0  # since the last row of the history
         self.seconds = 0.0
         self.divergence = Divergence()
         rows = self._restore() if checkpoint_path is not None and checkpoint_path.exists() else []
@@ -158,7 +161,7 @@ class Trainer:
         loss.backward()
         self.optimizer.step()
         self.iteration += 1
-        value = float(loss.data)
+        self.last_loss = value = float(loss.data)
         self.loss_sum += value
         self.loss_count += 1
         if not math.isfinite(value):
@@ -170,7 +173,7 @@ class Trainer:
     def run_to_the_end(
         self, on_step: Callable[[Trainer], None] | None = None, should_stop: Callable[[], bool] = lambda: False
     ) -> Result:
-        """Step, measure and save until the iterations are done, training diverges (if that is to stop it), or someone stops it."""
+        """Step, measure and save until the iterations are done, or divergence or somebody stops it."""
         run = self.run
         started = time.perf_counter() - self.seconds
         stopped = self._reason_to_stop(should_stop)
@@ -186,7 +189,9 @@ class Trainer:
             if on_step is not None:
                 on_step(self)
         test_accuracy = None if stopped == "interrupted" else self.measure(self.test)["accuracy"]
-        return Result(run, self.iteration, self.history, self.divergence, stopped, test_accuracy, self.network)
+        return Result(
+            run, self.iteration, self.history, self.divergence, stopped, test_accuracy, len(self.measured), self.network
+        )
 
     def _reason_to_stop(self, should_stop: Callable[[], bool]) -> str | None:
         if self.divergence and self.run.on_divergence == "stop":
@@ -209,7 +214,7 @@ class Trainer:
         return math.sqrt(sum(squares))
 
     def measure(self, data: Dataset) -> dict[str, float]:
-        """Accuracy and the state of the hidden stage over `data`, at inference: the columns of the history that come from it."""
+        """Accuracy and the state of the hidden stage over `data`, at inference: the history's columns of these names."""
         network = self.network.eval()
         right, keep, largest_z = 0, 0.0, 0.0
         alive_dense = alive_logits = np.False_

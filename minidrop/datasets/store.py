@@ -1,7 +1,8 @@
 """Where the files lie, and whether they are the ones they should be.
 
-Search order: the folder that $MINIDROP_DATASETS names, the checkout's datasets/, the user's cache folder. In each, a dataset has
-its own folder (mnist/, fashion-mnist/, cifar-10-batches-bin/). The first folder that holds every file of the split is taken.
+Search order: the folder that $MINIDROP_DATASETS names, the checkout's datasets/, the user's cache folder. In each, a dataset
+has its own folder (mnist/, fashion-mnist/, cifar-10-batches-bin/). The first folder that holds every file of the split is
+taken.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def roots() -> list[Path]:
 
 
 def cache_folder() -> Path | None:
-    """The user's cache folder for minidrop; None where platformdirs is not installed (then nothing was fetched to it either)."""
+    """The user's cache folder for minidrop; None without platformdirs (then nothing can have been fetched to it either)."""
     try:
         from platformdirs import user_cache_path
     except ImportError:
@@ -51,8 +52,8 @@ def cache_folder() -> Path | None:
 
 def files_of(table: dict[str, Any], split: str | None = None) -> list[dict[str, Any]]:
     """The manifest entries of a dataset's files; of one split, if given (test files are called t10k... or test...)."""
-    is_test = lambda file: file["name"].startswith(("t10k", "test"))  # noqa: E731
-    return [file for file in table["files"] if split is None or is_test(file) == (split == "test")]
+    files: list[dict[str, Any]] = table["files"]
+    return [file for file in files if split is None or file["name"].startswith(("t10k", "test")) == (split == "test")]
 
 
 def find(folder: Path, name: str) -> Path | None:
@@ -64,7 +65,7 @@ def locate(name: str, table: dict[str, Any], split: str | None = None) -> Path:
     """The folder of a dataset. Raises DataError that lists where was looked and what was missing."""
     looked = []
     for root in roots():
-        folder = root / table["folder"]
+        folder: Path = root / table["folder"]
         missing = [file["name"] for file in files_of(table, split) if find(folder, file["name"]) is None]
         if not missing:
             return folder
@@ -91,11 +92,9 @@ def read(folder: Path, file: dict[str, Any], table: dict[str, Any]) -> File:
 
 
 def _status(path: Path, file: dict[str, Any], digest: str, table: dict[str, Any]) -> str:
-    if "sha256" in file:
-        canonical = digest == file["sha256"]
-    else:  # only the digest of the gzipped file is known
-        canonical = sha256(path.read_bytes()) == file["archive_sha256"]
-    if canonical:
+    if digest == file.get("sha256"):
+        return "canonical"
+    if "sha256" not in file and sha256(path.read_bytes()) == file["archive_sha256"]:  # only the gzipped file's is known
         return "canonical"
     copies = [copy["label"] for copy in table.get("copies", ()) if copy["sha256"].get(file["name"]) == digest]
     return copies[0] if copies else ""

@@ -1,0 +1,20 @@
+"""`python -m minidrop`, and the command `minidrop`: the command line of command.py, if its packages are installed."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; without the packages that it needs, say how to get them."""
+    try:
+        from .command import main as command
+    except ModuleNotFoundError as error:
+        if error.name and error.name.partition(".")[0] == "minidrop":
+            raise
+        sys.exit(f"minidrop: the command line needs {error.name}\n  help: pip install 'minidrop[lessons]'")
+    command()
+
+
+if __name__ == "__main__":
+    main()

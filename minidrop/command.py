@@ -1,0 +1,278 @@
+"""The command line: `minidrop reproduce`, `report`, `compare`, `data`: each a few lines around a function elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import __version__, datasets
+from .backend import require_device
+from .datasets import store
+from .datasets.fetch import fetch
+from .datasets.manifest import entry, manifest
+from .errors import MinidropError
+from .history import Divergence
+from .networks import SIZES, VARIANTS
+from .protocol import PROTOCOLS
+from .reproduce import execute, grid
+from .reproduce.compare import compare
+from .reproduce.grid import Grid
+from .reproduce.page import write_report
+from .training import Run
+
+ITERATIONS = {"digits": 4_000}  # two minutes for five networks; others: 20,000
+INTERRUPTED = 130  # the exit status that shells give a program ended by Ctrl-C
+
+
+class Commands(click.Group):
+    """A group whose commands report minidrop's own errors, and no traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; a MinidropError becomes its message and exit status 1."""
+        try:
+            return super().invoke(context)
+        except MinidropError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(__version__)
+def main() -> None:
+    """A deep-learning framework to be read, and the experiments of the DropAlan paper."""
+    warnings.showwarning = lambda message, *_arguments, **_more: click.echo(f"note: {message}", err=True)
+
+
+def _variants(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(value.replace(",", " ").split())
+
+
+@main.command()
+@click.option(
+    "--dataset", type=click.Choice(datasets.NAMES), default="digits", help="digits needs no network; the others are downloaded."
+)
+@click.option(
+    "--network", type=click.Choice(list(SIZES)), default="lite", help="paper: 64 filters 11/7/5 and 1000 units; lite: small."
+)
+@click.option("--variants", callback=_variants, default=" ".join(VARIANTS), help="Names, joined by commas or blanks.")
+@click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="paper", help="As published, or as one should.")
+@click.option(
+    "--iterations",
+    type=click.IntRange(1),
+    default=None,
+    help="Training steps of each run.  [default: 4000 on digits, else 20000]",
+)
+@click.option("--seeds", type=click.IntRange(1), default=1, help="Runs of each variant: seeds 0, 1, ...")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes on this machine.")
+@click.option("--scheduler", default=None, metavar="ADDRESS", help="A Dask scheduler to run on, such as tcp://host:8786.")
+@click.option("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
+@click.option(
+    "--evaluate-every", type=click.IntRange(1), default=None, help="Iterations.  [default: 1000, or a 40th of a short run]"
+)
+@click.option("--checkpoint-every", type=click.IntRange(1), default=None, help="Iterations.  [default: at every evaluation]")
+@click.option(
+    "--on-divergence",
+    type=click.Choice(["stop", "continue"]),
+    default="continue",
+    help="If the loss is not finite, or all logits are equal.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Folder.  [default: reproduction/DATASET-NETWORK-PROTOCOL]",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on with the experiment in the folder; settings that are not given are its own."
+)
+@click.option(
+    "--published",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=None,
+    help="CSV of the paper's logs, to lay beside ours.",
+)
+@click.pass_context
+def reproduce(
+    context: click.Context,
+    /,
+    jobs: int,
+    scheduler: str | None,
+    out: Path | None,
+    resume: bool,
+    published: Path | None,
+    **given: Any,
+) -> None:
+    """Train the paper's networks, and lay table and figures beside the paper's.
+
+    Without any option: five small networks on real handwritten digits, in under three minutes.
+    """
+    plan = _plan(context, given, out, resume)
+    folder = out or Path("reproduction") / f"{plan.dataset}-{plan.network}-{plan.protocol}"
+    require_device(plan.device)
+    data = datasets.load(plan.dataset, "train", download=True), datasets.load(plan.dataset, "test", download=True)
+    grid.prepare(folder, plan, data, resume)
+    runs = plan.runs()
+    click.echo(f"{len(runs)} runs of {plan.iterations:,} iterations: {data[0].label}, {plan.network} network -> {folder}")
+    with _Bar(runs) as bar:
+        if jobs > 1 or scheduler:
+            finished = _on_a_cluster(runs, folder, jobs, scheduler, bar)
+        else:
+            finished = execute.one_after_the_other(runs, folder, data, bar)
+    if not finished:
+        click.echo(f"interrupted; go on with: minidrop reproduce --resume --out {folder}", err=True)
+        sys.exit(INTERRUPTED)
+    click.echo(write_report(folder, published))
+    click.echo(f"table, figures and report.html lie in {folder}")
+
+
+def _plan(context: click.Context, given: dict[str, Any], out: Path | None, resume: bool) -> Grid:
+    """The grid that the options ask for; with --resume, those not given come from the folder."""
+    by_hand = {name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
+    if resume:
+        if out is None:
+            names = (given["dataset"], given["network"], given["protocol"])
+            out = Path("reproduction") / "-".join(names)
+        return dataclasses.replace(grid.read_grid(out), **{name: given[name] for name in by_hand})
+    settings = {name: value for name, value in given.items() if value is not None}
+    settings.setdefault("iterations", ITERATIONS.get(given["dataset"], 20_000))
+    return Grid(**settings)
+
+
+def _on_a_cluster(runs: list[Any], folder: Path, jobs: int, scheduler: str | None, bar: _Bar) -> bool:
+    try:
+        execute.on_a_cluster(runs, folder.resolve(), jobs, scheduler, bar)
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+class _Bar:
+    """A progress bar over all runs: steps, steps per second, time left; loss and accuracy of the run that spoke last."""
+
+    def __init__(self, runs: list[Any]) -> None:
+        self.total = sum(run.iterations for run in runs)
+        self.reached: dict[str, int] = {}
+        self.written = 0.0
+
+    def __enter__(self) -> _Bar:
+        from tqdm import tqdm
+
+        # disable=None: no bar where nobody looks, in a file or a pipe; there the lines of `finished` remain
+        self.bar = tqdm(total=self.total, unit="step", dynamic_ncols=True, mininterval=0.5, disable=None)
+        return self
+
+    def __call__(self, name: str, iteration: int, loss: float, accuracy: float) -> None:
+        """A run has reached `iteration`."""
+        if name not in self.reached and iteration > 1:
+            self.bar.initial += iteration - 1  # done before this call: it is not to count as speed
+            self.bar.n += iteration - 1
+            self.reached[name] = iteration - 1
+        self.bar.update(iteration - self.reached.get(name, 0))
+        self.reached[name] = iteration
+        if time.monotonic() - self.written > 0.5:
+            self.written = time.monotonic()
+            self.bar.set_postfix_str(f"{name}: loss {loss:.3f}, accuracy {accuracy:.3f}", refresh=False)
+
+    def finished(self, record: dict[str, Any]) -> None:
+        """A run has ended."""
+        run = Run.from_dict(record["run"])
+        accuracy = "" if record["test_accuracy"] is None else f", {record['test_accuracy']:.4f} of the test set"
+        wrong = f"; {Divergence(record['divergence'])}" if record["divergence"] else ""
+        self.bar.write(f"{run.name}: {record['stopped'] or 'done'} at {record['iteration']:,}{accuracy}{wrong}")
+
+    def __exit__(self, *_error: object) -> None:
+        self.bar.close()
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--published",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=None,
+    help="CSV of the paper's logs, to lay beside ours.",
+)
+def report(folder: Path, published: Path | None) -> None:
+    """Write table, figures and page of an experiment's FOLDER again, from its files."""
+    click.echo(write_report(folder, published))
+    click.echo(f"table, figures and report.html lie in {folder}")
+
+
+@main.command("compare")
+@click.argument("left", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("right", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--figure", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Also draw the accuracies to this PNG."
+)
+def compare_command(left: Path, right: Path, figure: Path | None) -> None:
+    """Lay two experiments' folders side by side."""
+    click.echo(compare(left, right, figure))
+
+
+@main.group()
+def data() -> None:
+    """The datasets: what there is, where it lies, and whether it is what it should be."""
+
+
+@data.command("list")
+def list_command() -> None:
+    """Every dataset, its size, and where it lies."""
+    for name, table in manifest().items():
+        size = "embedded" if table.get("embedded") else f"{_download_bytes(table) / 1e6:,.0f} MB to download"
+        click.echo(f"{name:14} {table['title']}: {table['train']:,} + {table['test']:,} images, {size}; {table['licence']}")
+        click.echo(f"{'':14} {_place(name, table)}")
+    click.echo("looked in: " + "; ".join(str(root) for root in store.roots()))
+
+
+def _download_bytes(table: dict[str, Any]) -> int:
+    return int(table.get("archive_bytes") or sum(file["archive_bytes"] for file in table["files"]))
+
+
+def _place(name: str, table: dict[str, Any]) -> str:
+    if table.get("embedded"):
+        return "comes with scikit-learn"
+    try:
+        return f"in {store.locate(name, table)}"
+    except MinidropError:
+        return f"not here: minidrop data fetch {name}"
+
+
+@data.command("fetch")
+@click.argument("name")
+@click.option("--replace", is_flag=True, help="Overwrite files that are there and are not the canonical ones.")
+@click.option("--to", type=click.Path(path_type=Path, file_okay=False), default=None, help="Folder to download to.")
+def fetch_command(name: str, replace: bool, to: Path | None) -> None:
+    """Download a dataset, checked by SHA-256."""
+    click.echo(f"{name} lies in {fetch(name, to, replace)}")
+
+
+@data.command()
+@click.argument("name", required=False)
+def verify(name: str | None) -> None:
+    """Check every file of a dataset (of all, without NAME) against the manifest. Exit status 1 if one is not canonical."""
+    good = True
+    for one in [name] if name else manifest():
+        table = entry(one)
+        try:
+            good &= _verify(one, table)
+        except MinidropError as error:
+            click.echo(f"{one}: {error}", err=True)
+            good = good and not name  # not being here is no fault, unless it was asked for by name
+    sys.exit(0 if good else 1)
+
+
+def _verify(name: str, table: dict[str, Any]) -> bool:
+    splits = [datasets.load(name, split) for split in ("train", "test")]  # formats, counts, labels
+    click.echo(f"{name}: {splits[0].label}: {len(splits[0]):,} + {len(splits[1]):,} images")
+    if table.get("embedded"):
+        return all(split.label == table["title"] for split in splits)
+    folder = store.locate(name, table)
+    files = [store.read(folder, file, table) for file in table["files"]]
+    for file in files:
+        click.echo(f"  {file.path}: {file.status or 'not the canonical file'} ({file.digest[:12]}...)")
+    return all(file.status for file in files)

@@ -1,0 +1,182 @@
+"""Downloads: from several mirrors in turn, checked by SHA-256, whole or not at all.
+
+pooch does the transfer and the checking, filelock keeps two processes from doing it at once, tqdm draws the bar. What arrives
+is first put into a hidden folder beside its place and moved when it has been checked, so that a break leaves nothing half
+done: the next fetch clears that folder and takes up at the first file that is missing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import tarfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import ArgumentError, DataError
+from . import store
+from .formats import read_bytes, sha256
+from .manifest import CHECKOUT, entry, is_checkout
+
+TIMEOUT = 30  # seconds without a byte after which a mirror is given up
+HELP = "check the connection, or put the files there by hand: `minidrop data list` says where they are looked for"
+
+
+def default_root() -> Path:
+    """Where downloads go: the folder that $MINIDROP_DATASETS names, else the checkout's datasets/, else the user's cache."""
+    if os.environ.get(store.VARIABLE):
+        return Path(os.environ[store.VARIABLE]).expanduser()
+    cache = store.cache_folder()
+    if is_checkout() and os.access(CHECKOUT, os.W_OK):
+        return CHECKOUT
+    if cache is None:
+        raise DataError("no folder to download to", expected=f"${store.VARIABLE}, or platformdirs", got="neither", help=HELP)
+    return cache
+
+
+def fetch(name: str, root: Path | None = None, replace: bool = False) -> Path:
+    """Download what is missing of a dataset to `root`, and return its folder.
+
+    Files that are there already are kept, if they are the canonical ones; others are an error, unless `replace` is asked for:
+    nothing is deleted or overwritten without that. Raises DataError, with what each mirror answered, if none had a good file;
+    ArgumentError for a name that is not in the manifest, or whose data is embedded.
+    """
+    table = entry(name)
+    if table.get("embedded"):
+        raise ArgumentError(f"{name}: nothing to fetch", expected="a dataset that is downloaded", got="one that is embedded")
+    root = default_root() if root is None else root
+    folder: Path = root / table["folder"]
+    try:
+        from filelock import FileLock
+
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / f".{table['folder']}.lock"):
+            _fetch_locked(name, table, folder, replace)
+    except ImportError as error:
+        raise DataError("downloads need more packages", expected="pooch, filelock, tqdm", got=str(error), help=EXTRA) from error
+    return folder
+
+
+EXTRA = "pip install 'minidrop[lessons]'"
+
+
+def _fetch_locked(name: str, table: dict[str, Any], folder: Path, replace: bool) -> None:
+    missing = []
+    for file in table["files"]:
+        path = store.find(folder, file["name"])
+        if path is None:
+            missing.append(file)
+        elif store.read(folder, file, table).status != "canonical":
+            if not replace:
+                raise DataError(
+                    f"{path} is there, and is not the canonical file",
+                    expected="a canonical file or none",
+                    got=f"{sha256(path.read_bytes())[:12]}...",
+                    help=f"it can be used as it is; `minidrop data fetch {name} --replace` overwrites it",
+                )
+            missing.append(file)
+    if not missing:
+        return
+    partial = folder.parent / f".{folder.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)  # left over from a break: ours, for we hold the lock
+    partial.mkdir(parents=True)
+    try:
+        if "archive" in table:
+            archive = download(table["archive"], table["archive_sha256"], table["mirrors"], partial)
+            unpacked = extract(archive, partial / "unpacked", {file["name"] for file in missing})
+            for file in missing:
+                _place(file, unpacked[file["name"]], folder)
+        else:
+            for file in missing:
+                packed = f"{file['name']}.gz"
+                _place(file, download(packed, file["archive_sha256"], table["mirrors"], partial), folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _place(file: dict[str, Any], arrived: Path, folder: Path) -> None:
+    """Check what arrived, unzipped, against the manifest, and move it to its place."""
+    content = read_bytes(arrived)
+    if len(content) != file["bytes"] or ("sha256" in file and sha256(content) != file["sha256"]):
+        raise DataError(
+            f"{arrived.name}: the content is not what the manifest says",
+            expected=f"{file['bytes']} bytes, sha256 {file.get('sha256', 'unknown')[:12]}...",
+            got=f"{len(content)} bytes, sha256 {sha256(content)[:12]}...",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    old = store.find(folder, file["name"])
+    os.replace(arrived, folder / arrived.name)
+    if old is not None and old.name != arrived.name:
+        old.unlink()  # replaced, as was asked for: a plain file in the place of a gzipped one, or the other way round
+
+
+def download(filename: str, digest: str, mirrors: list[str], folder: Path) -> Path:
+    """Fetch `filename` from the first mirror that has it whole; its path in `folder`. Raises DataError if none has."""
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel(logging.ERROR)  # our errors and our bar say what there is to say
+    answers = []
+    for mirror in mirrors:
+        require_https(mirror)
+        downloader = pooch.HTTPDownloader(
+            progressbar=sys.stderr.isatty(), timeout=TIMEOUT, chunk_size=1 << 16, headers={"Accept-Encoding": "identity"}
+        )
+        try:
+            return Path(pooch.retrieve(mirror + filename, f"sha256:{digest}", filename, folder, downloader=downloader))
+        except requests.RequestException as error:
+            answers.append(f"{mirror}: {type(error).__name__}: {error}")
+        except ValueError:  # pooch's word for a digest that differs
+            answers.append(f"{mirror}: a file with another SHA-256")
+        except OSError as error:
+            raise DataError(f"{folder / filename} cannot be written", expected="room and permission", got=str(error)) from error
+    raise DataError(
+        f"{filename}: no mirror had it", expected=f"sha256 {digest[:12]}...", got="; ".join(answers) or "no mirrors", help=HELP
+    )
+
+
+def require_https(url: str) -> None:
+    """Raise ArgumentError for an address that is not HTTPS, unless it is this very machine."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ArgumentError("downloads go over HTTPS", expected="https://...", got=url)
+
+
+def extract(archive: Path, target: Path, names: set[str]) -> dict[str, Path]:
+    """{file name: its path under `target`} of the wanted files in a .tar archive.
+
+    Refused, before anything is written: an archive with a path that leads outside of it, a link, or a device in it; an archive
+    that lacks a wanted file.
+    """
+    try:
+        with tarfile.open(archive) as tar:
+            members = tar.getmembers()
+            for member in members:
+                path = PurePosixPath(member.name)
+                outside = path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in member.name
+                if outside or not (member.isfile() or member.isdir()):
+                    raise DataError(
+                        f"{archive.name}: refused",
+                        expected="plain files and folders inside the archive",
+                        got=f"{member.name!r}" + ("" if outside else " is a link or a device"),
+                        help="this is no archive of ours; nothing was unpacked",
+                    )
+            wanted = {PurePosixPath(member.name).name: member for member in members if member.isfile()}
+            if names - set(wanted):
+                raise DataError(
+                    f"{archive.name}: files are missing", expected=", ".join(sorted(names)), got=", ".join(sorted(wanted))
+                )
+            target.mkdir(parents=True, exist_ok=True)
+            paths = {}
+            for name in sorted(names):
+                source = tar.extractfile(wanted[name])
+                assert source is not None  # it is a plain file
+                paths[name] = target / name
+                with source, paths[name].open("wb") as file:
+                    shutil.copyfileobj(source, file)
+            return paths
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise DataError(f"{archive.name}: cannot be unpacked", expected="a whole .tar.gz file", got=str(error)) from error

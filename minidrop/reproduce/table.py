@@ -1,0 +1,137 @@
+"""table.md: the paper's accuracy and iteration beside ours, a row per variant."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from ..history import summarise
+from .grid import Finished, read_config, read_runs
+from .provenance import describe
+from .published import NAMES, TABLES, Published
+
+HEADER = (
+    "network",
+    "paper: accuracy",
+    "at iteration",
+    "ours: peak",
+    "at iteration",
+    "mean of the last 20",
+    "standard error",
+    "spread over seeds",
+    "whole test set, last weights",
+    "dead logits",
+    "seeds",
+    "went wrong",
+)
+
+
+def table(folder: Path) -> str:
+    """The table of an experiment's folder, as Markdown, with what its columns mean."""
+    config = read_config(folder)
+    settings = config["settings"]
+    runs = read_runs(folder)
+    rows = [row_of(variant, [run for run in runs if run.run.variant == variant], settings) for variant in settings["variants"]]
+    lines = [
+        f"# {title(config)}",
+        "",
+        markdown([HEADER, *rows]),
+        "",
+        *(f"* {note}" for note in notes(config, runs)),
+        "",
+        describe(config["provenance"][-1]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def title(config: dict[str, Any]) -> str:
+    """What was done, in one line."""
+    settings = config["settings"]
+    return (
+        f"{config['dataset']['label']}: `{settings['network']}` network, `{settings['protocol']}` protocol, "
+        f"{settings['iterations']:,} iterations, {settings['seeds']} seed{'s' if settings['seeds'] > 1 else ''}"
+    )
+
+
+def row_of(variant: str, runs: list[Finished], settings: dict[str, Any]) -> tuple[str, ...]:
+    """One variant's row: means over its runs; standard error of one evaluation; spread: the standard deviation of the peaks."""
+    paper = reference(settings["dataset"]).get(variant)
+    name = NAMES.get(variant, variant)
+    published = (f"{paper.accuracy:.4f}".rstrip("0"), f"{paper.iteration:,}") if paper else ("", "")
+    if not runs:
+        return (name, *published, *[""] * 7, "0", "")
+    summaries = [summarise(run.rows) for run in runs]
+    peaks = [summary["peak"] for summary in summaries]
+    peak, tail = mean(peaks), mean([summary["mean_last"] for summary in summaries])
+    images = next((run.result["evaluation_images"] for run in runs if run.result), None)
+    error = f"{standard_error(peak, images):.4f}" if images else ""
+    tests = [run.result["test_accuracy"] for run in runs if run.result.get("test_accuracy") is not None]
+    unfinished = [run for run in runs if run.rows[-1]["iteration"] < settings["iterations"] and not run.result]
+    wrong = [f"seed {run.run.seed}: {run.divergence}" for run in runs if run.divergence]
+    wrong += [f"seed {run.run.seed}: only {int(run.rows[-1]['iteration']):,} iterations yet" for run in unfinished]
+    return (
+        name,
+        *published,
+        f"{peak:.4f}",
+        f"{round(mean([summary['peak_iteration'] for summary in summaries])):,}",
+        f"{tail:.4f}",
+        error,
+        f"{deviation(peaks):.4f}" if len(peaks) > 1 else "",
+        f"{mean(tests):.4f}" if tests else "",
+        f"{mean([run.rows[-1]['dead_logits'] for run in runs]):.2f}",
+        str(len(runs)),
+        "; ".join(wrong),
+    )
+
+
+def reference(dataset: str) -> dict[str, Published]:
+    """The paper's table for a dataset: its own for CIFAR-10 and MNIST; for others MNIST's, to compare the order only."""
+    return TABLES.get(dataset, TABLES["mnist"])
+
+
+def standard_error(accuracy: float, images: int) -> float:
+    """Of a share of `images` independent images: sqrt(a (1 - a) / n)."""
+    return math.sqrt(max(accuracy * (1 - accuracy), 0.0) / images)
+
+
+def notes(config: dict[str, Any], runs: list[Finished]) -> list[str]:
+    """What a reader must know to read the table rightly."""
+    settings, values = config["settings"], config["settings"]["protocol_values"]
+    images = next((run.result["evaluation_images"] for run in runs if run.result), None)
+    measured = "images held out of the training set" if values["validation_share"] else "images of the test set"
+    result = [
+        f"Ours was measured every {settings['evaluate_every']:,} iterations"
+        + (f" on {images:,} {measured}." if images else f" on {measured}."),
+        "`peak` is the highest of all evaluations, as in the paper: a maximum, and so on the high side; the mean of the last "
+        "20 evaluations is not. `standard error` is that of one evaluation.",
+        "`spread` is the standard deviation of the peak over seeds; with more than one seed, the other columns are means.",
+        "`dead logits`: the share of the logits that are 0 for every evaluation image, at the end. Behind a ReLU such a class "
+        "is lost, as is one whose logit is 0 for its own images: accuracy climbs in steps of about one class.",
+        "The paper's iterations are indices of evaluations and so 1,000 too small; its runs were 88,000 to 250,000 iterations "
+        "long.",
+    ]
+    if settings["dataset"] not in TABLES:
+        result.insert(0, f"The paper did not use {config['dataset']['label']}: beside ours stand its numbers for MNIST.")
+    if settings["network"] != "paper":
+        result.append(f"`{settings['network']}` is a smaller network than the paper's, of the same shape.")
+    return result
+
+
+def mean(values: list[float]) -> float:
+    """The arithmetic mean."""
+    return math.fsum(values) / len(values)
+
+
+def deviation(values: list[float]) -> float:
+    """The standard deviation of a sample (divided by n - 1)."""
+    middle = mean(values)
+    return math.sqrt(math.fsum((value - middle) ** 2 for value in values) / (len(values) - 1))
+
+
+def markdown(rows: list[tuple[str, ...]]) -> str:
+    """Rows, the first the header, as a Markdown table whose columns line up as plain text too."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
