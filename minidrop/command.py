@@ -169,9 +169,10 @@ class _Bar:
     def __call__(self, name: str, iteration: int, loss: float, accuracy: float) -> None:
         """A run has reached `iteration`."""
         if name not in self.reached and iteration > 1:
-            self.bar.initial += iteration - 1  # done before this call: it is not to count as speed
-            self.bar.n += iteration - 1
             self.reached[name] = iteration - 1
+            if not self.bar.disable:
+                self.bar.initial += iteration - 1  # done before this call: it is not to count as speed
+                self.bar.n += iteration - 1
         self.bar.update(iteration - self.reached.get(name, 0))
         self.reached[name] = iteration
         if time.monotonic() - self.written > 0.5:

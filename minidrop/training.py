@@ -90,7 +90,7 @@ class Result:
     stopped: str | None
     test_accuracy: float | None
     evaluation_images: int
-    network: Network
+    network: Network = field(repr=False)
 
     @property
     def finished(self) -> bool:
@@ -161,7 +161,7 @@ class Trainer:
         loss.backward()
         self.optimizer.step()
         self.iteration += 1
-        self.last_loss = value = float(loss.data)
+        self.last_loss = value = loss.data.item()  # waits for the GPU, if there is one
         self.loss_sum += value
         self.loss_count += 1
         if not math.isfinite(value):
@@ -210,7 +210,7 @@ class Trainer:
 
     def gradient_norm(self) -> float:
         """The length of the gradient of all parameters together, at the last step."""
-        squares = [float((p.grad.astype("float64") ** 2).sum()) for p in self.network.parameters() if p.grad is not None]
+        squares = [(p.grad.astype("float64") ** 2).sum().item() for p in self.network.parameters() if p.grad is not None]
         return math.sqrt(sum(squares))
 
     def measure(self, data: Dataset) -> dict[str, float]:
@@ -224,8 +224,8 @@ class Trainer:
                 images = array_module(self.batches.images).asarray(data.images[part])
                 z, hidden, logits = network.stages(Tensor(normalise(images, self.mean, data.maximum)))
                 right += int((to_numpy(logits.data.argmax(axis=1)) == data.labels[part]).sum())
-                keep += float(network.keep_probability(z).sum(dtype="float64"))
-                largest_z = float(np.maximum(largest_z, float(abs(z.data).max())))  # NaN stays NaN
+                keep += network.keep_probability(z).sum(dtype="float64").item()
+                largest_z = float(np.maximum(largest_z, abs(z.data).max().item()))  # NaN stays NaN
                 alive_dense = alive_dense | to_numpy((hidden.data != 0).any(axis=0))
                 alive_logits = alive_logits | to_numpy((logits.data != 0).any(axis=0))
         network.train()
@@ -288,4 +288,5 @@ class Trainer:
 
 def all_equal(logits: Any) -> bool:
     """(N, classes) -> True if each image's logits are all the same number."""
-    return bool((logits == logits[:, :1]).all())
+    same: bool = (logits == logits[:, :1]).all().item()
+    return same

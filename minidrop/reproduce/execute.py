@@ -35,6 +35,7 @@ class Progress(Protocol):
 
 
 TOPIC = "minidrop-progress"
+CONNECT_TIMEOUT = 30  # seconds
 EXTRA = "pip install 'minidrop[cluster]'"
 
 
@@ -135,7 +136,7 @@ def on_a_cluster(runs: list[Run], folder: Path, jobs: int, scheduler: str | None
             cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None)
             stack.enter_context(cluster)
         try:
-            client = stack.enter_context(Client(scheduler or cluster, timeout=30))
+            client = stack.enter_context(Client(scheduler or cluster, timeout=CONNECT_TIMEOUT))
         except OSError as error:
             raise DataError(
                 "the scheduler does not answer",

@@ -1,0 +1,143 @@
+"""Runs on a Dask cluster: a real scheduler, real worker processes, one of them killed in the middle; the same table."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+from test_reproduce import table_rows, with_path
+
+import minidrop as md
+from minidrop.command import main
+from minidrop.history import read_history
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("cluster"),
+    # Dask and Tornado leave sockets and event loops to the garbage collector
+    pytest.mark.filterwarnings(
+        "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+    ),
+]
+
+OPTIONS = ["--variants", "dropout beta-scaled", "--seeds", "2", "--iterations", "400", "--evaluate-every", "20"]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The folder of the same experiment, carried out in one process without a break."""
+    folder = tmp_path_factory.mktemp("alone") / "out"
+    result = CliRunner().invoke(main, ["reproduce", *OPTIONS, "--out", str(folder)])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def assert_same(folder, other):
+    assert table_rows(folder) == table_rows(other)
+    for path in other.glob("checkpoints/*.safetensors"):
+        one, two = md.load(path), md.load(folder / "checkpoints" / path.name)
+        for name, array in one.module.items():
+            assert array.tobytes() == two.module[name].tobytes(), (path.name, name)
+    for path in other.glob("history/*.csv"):
+        rows = [read_history(side / "history" / path.name) for side in (folder, other)]
+        assert [{**row, "seconds": 0} for row in rows[0]] == [{**row, "seconds": 0} for row in rows[1]]
+
+
+@contextlib.contextmanager
+def started(*arguments, until):
+    """A process of `python -m distributed...`; (process, what `until` found in its first lines)."""
+    with subprocess.Popen(
+        [sys.executable, "-m", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=with_path()
+    ) as process:
+        try:
+            for line in process.stdout:
+                if match := re.search(until, line):
+                    yield process, match[0]
+                    break
+            else:
+                pytest.fail(f"{arguments}: never said {until}")
+        finally:
+            process.kill()
+
+
+def test_a_killed_worker_costs_nothing(alone, tmp_path):
+    """Scheduler and two workers without a nurse; the one that is at work is killed, and its run goes on elsewhere."""
+    folder = tmp_path / "out"
+    with contextlib.ExitStack() as stack:
+        _, address = stack.enter_context(
+            started(
+                "distributed.cli.dask_scheduler",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "0",
+                "--no-dashboard",
+                until=r"tcp://127\.0\.0\.1:\d+",
+            )
+        )
+        workers = [
+            stack.enter_context(
+                started(
+                    "distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard",
+                    "--local-directory", str(tmp_path / f"worker{number}"), until="Registered to",
+                )
+            )[0]
+            for number in range(2)
+        ]  # fmt: skip
+        command = [sys.executable, "-m", "minidrop", "reproduce", *OPTIONS, "--scheduler", address, "--out", str(folder)]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=with_path(), cwd=tmp_path
+        ) as child:
+            checkpoints = folder / "checkpoints"
+            start = time.monotonic()
+            while len(list(checkpoints.glob("*.safetensors"))) < 2:  # both workers are in the middle of a run
+                assert child.poll() is None and time.monotonic() - start < 120
+                time.sleep(0.02)
+            assert not list(folder.glob("history/*.json")), "a run is done already: nothing would be lost"
+            os.kill(workers[0].pid, signal.SIGKILL)
+            output, error = child.communicate(timeout=300)
+        assert child.returncode == 0, output + error
+        assert workers[0].wait() == -signal.SIGKILL and workers[1].poll() is None
+    assert_same(folder, alone)
+
+
+def test_two_jobs_on_this_machine(alone, tmp_path):
+    folder = tmp_path / "out"
+    command = [sys.executable, "-m", "minidrop", "reproduce", *OPTIONS, "--jobs", "2", "--out", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, env=with_path(), cwd=tmp_path, timeout=300, check=False)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert_same(folder, alone)
+    assert pathlib.Path(folder / "report.html").exists()
+
+
+def test_the_error_of_a_run_comes_through(tmp_path):
+    """A run that fails on a worker: its error, once, and no table."""
+    folder = tmp_path / "out"
+    options = ["--variants", "cnn", "--iterations", "20", "--evaluate-every", "10", "--out", str(folder)]
+    assert CliRunner().invoke(main, ["reproduce", *options]).exit_code == 0
+    (folder / "checkpoints" / "cnn_seed0.safetensors").write_bytes(b"not a checkpoint")
+    (folder / "table.md").unlink()
+    command = [
+        sys.executable,
+        "-m",
+        "minidrop",
+        "reproduce",
+        "--resume",
+        "--iterations",
+        "30",
+        "--jobs",
+        "2",
+        "--out",
+        str(folder),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env=with_path(), cwd=tmp_path, timeout=300, check=False)
+    assert done.returncode == 1 and "cannot be read" in done.stderr and not (folder / "table.md").exists()
+    assert (folder / "checkpoints" / "cnn_seed0.safetensors").read_bytes() == b"not a checkpoint"

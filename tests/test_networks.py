@@ -1,0 +1,123 @@
+"""The networks: sizes, variants by name, the same start for all variants, and what `DropAlan + ReLU` comes to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minidrop as md
+from minidrop import Generator, Tensor
+from minidrop.errors import ArgumentError
+from minidrop.networks import VARIANTS, Network, Variant
+
+
+def network(variant, size="lite", shape=(1, 8, 8), seed=0, **options):
+    seeds = Generator(seed)
+    return Network(size, variant, shape, 10, seeds.spawn(), seeds.spawn(), **options)
+
+
+def images(count=6, shape=(1, 8, 8)):
+    return np.random.default_rng(0).normal(size=(count, *shape)).astype("float32")
+
+
+def test_the_papers_network():
+    """64 filters 11x11, 7x7, 5x5, each pooled by 2; 1,000 units; 10 logits. MNIST: 576 features into the dense layer."""
+    for shape, features in (((1, 28, 28), 576), ((3, 32, 32), 1024)):
+        net = network("cnn", "paper", shape)
+        assert net.dense.weight.shape == (features, 1000) and net.logits.weight.shape == (1000, 10)
+        kernels = [layer.weight.shape for _, layer in net.named_modules() if isinstance(layer, md.nn.Conv2d)]
+        assert kernels == [(64, shape[0], 11, 11), (64, 64, 7, 7), (64, 64, 5, 5)]
+        assert net(Tensor(images(2, shape))).shape == (2, 10)
+
+
+def test_lite_has_the_same_shape_and_is_small():
+    paper, lite = network("cnn", "paper", (1, 28, 28)), network("cnn", "lite", (1, 28, 28))
+    kinds = lambda net: [type(module).__name__ for _, module in net.named_modules()]  # noqa: E731
+    assert kinds(paper) == kinds(lite)
+    assert sum(p.size for p in lite.parameters()) * 20 < sum(p.size for p in paper.parameters())
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        *VARIANTS,
+        "alpha-expectation",
+        "beta-expectation",
+        "beta-scaled-relu",
+        "beta-scaled-elu",
+        "beta-scaled-batchnorm",
+        "beta-scaled-detach",
+        "cnn-linear",
+        "beta-scaled-linear",
+        "beta-p_max=.95-c=.1",
+    ],
+)
+def test_every_variant_computes_and_learns(variant):
+    net = network(variant, relu_logits=True)
+    loss = md.functional.softmax_cross_entropy(net(Tensor(images())), np.arange(6))
+    loss.backward()
+    assert all(p.grad is not None and np.isfinite(p.grad).all() for p in net.parameters())
+
+
+def test_one_seed_starts_every_variant_from_the_same_weights():
+    states = [network(variant).state_dict() for variant in VARIANTS]
+    for state in states[1:]:
+        assert state.keys() == states[0].keys()
+        assert all(np.array_equal(state[name], states[0][name]) for name in state)
+    assert not np.array_equal(network("cnn", seed=1).state_dict()["dense.weight"], states[0]["dense.weight"])
+
+
+def test_what_the_names_mean():
+    drop = lambda name: network(name).hidden[0]  # noqa: E731
+    assert (drop("beta").scaled, drop("beta").inference) == (False, "identity")  # as published
+    assert drop("beta-scaled").scaled and drop("beta-scaled").scale_gradient == "through"
+    assert drop("beta-scaled-detach").scale_gradient == "detach"
+    assert drop("alpha-expectation").inference == "expectation"
+    assert (drop("beta-p_max=.95-c=.1").distribution.p_max, drop("beta-p_max=.95-c=.1").distribution.c) == (0.95, 0.1)
+    assert network("beta-scaled-batchnorm").norm is not None
+    assert network("cnn", relu_logits=True).relu_logits and not network("cnn-linear", relu_logits=True).relu_logits
+    x = Tensor(images(50))
+    assert network("cnn", relu_logits=True)(x).data.min() == 0 > network("cnn", relu_logits=False)(x).data.min()
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("resnet", "unknown base"), ("", "unknown base"), ("cnn-scaled", "'scaled' does not go with cnn"), ("beta-detach", "detach without scaled"),
+     ("beta-scaled-scaled", "twice"), ("alpha-p_max=.9", "p_max=0.9"), ("beta-p_max=high", "p_max=None"), ("beta-size=3", "size=3"),
+     ("beta-scaled-expectation", "leave one out"), ("dropout-0.3", "does not go with dropout"), ("beta-", "'' does not go")],
+)  # fmt: skip
+def test_names_that_say_nothing(name, problem):
+    with pytest.raises(ArgumentError, match=problem):
+        Variant(name)
+
+
+def test_clip_outside_its_range():
+    with pytest.raises(ArgumentError, match="p_max"):
+        network("beta-p_max=1.5")
+
+
+def test_unknown_size():
+    with pytest.raises(ArgumentError, match="paper, lite"):
+        network("cnn", "huge")
+
+
+@pytest.mark.parametrize("variant", ["alpha-relu", "beta-relu", "beta-scaled-relu", "beta-scaled-detach-relu"])
+def test_a_relu_after_dropalan_is_a_relu(variant):
+    """What is not negative is never dropped, and the ReLU zeroes the rest: the paper's idea gives the plain CNN, bit for bit."""
+    x, labels = images(), np.arange(6)
+    plain, other = network("cnn"), network(variant)
+    for net in (plain, other):
+        md.functional.softmax_cross_entropy(net(Tensor(x)), labels).backward()
+    for p, q in zip(plain.parameters(), other.parameters(), strict=True):
+        np.testing.assert_array_equal(p.grad, q.grad)
+
+
+def test_stages_and_keep_probability():
+    net = network("beta-scaled").eval()
+    z, hidden, logits = net.stages(Tensor(images()))
+    assert (z.shape, hidden.shape, logits.shape) == ((6, 128), (6, 128), (6, 10))
+    np.testing.assert_array_equal(hidden.data, z.data)  # identity at inference
+    expected = np.where(z.data >= 0, 1, np.where(z.data > -1, 0.2, -0.2 / np.minimum(z.data, -1)))
+    np.testing.assert_allclose(net.keep_probability(z), expected, rtol=1e-5)
+    np.testing.assert_array_equal(network("cnn").keep_probability(z), 1)
+    np.testing.assert_array_equal(network("dropout").keep_probability(z), 0.5)

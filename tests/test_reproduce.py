@@ -1,0 +1,331 @@
+"""`minidrop reproduce`: the folder it leaves, the table's numbers, resuming, reporting again, comparing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import minidrop as md
+from minidrop.command import main
+from minidrop.errors import ArgumentError, DataError
+from minidrop.history import COLUMNS, read_history
+from minidrop.networks import VARIANTS
+from minidrop.reproduce import published
+from minidrop.reproduce.grid import Grid, read_grid, read_runs
+from minidrop.reproduce.table import deviation, markdown, standard_error
+
+ROOT = pathlib.Path(md.__file__).parent.parent
+CURVES = ROOT.parent / "shared" / "paper" / "curves.csv"
+
+
+pytestmark = pytest.mark.xdist_group("reproduce")  # one process: the fixture `small` takes its time
+
+
+def minidrop(*arguments, status=0):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == status, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A small experiment: digits, five variants, two seeds, sixty iterations; (folder, what was printed)."""
+    folder = tmp_path_factory.mktemp("experiment") / "out"
+    return folder, minidrop("reproduce", "--iterations", 60, "--evaluate-every", 3, "--seeds", 2, "--out", folder)
+
+
+def test_the_folder_holds_what_it_should(small):
+    folder, printed = small
+    names = {f"{variant}_seed{seed}" for variant in VARIANTS for seed in (0, 1)}
+    assert {path.stem for path in folder.glob("history/*.csv")} == names
+    assert {path.stem for path in folder.glob("checkpoints/*.safetensors")} == names
+    for name in names:
+        rows = list(csv.reader((folder / "history" / f"{name}.csv").read_text().splitlines()))
+        assert rows[0] == list(COLUMNS) and [int(row[0]) for row in rows[1:]] == list(range(3, 61, 3))
+    assert (folder / "table.md").read_text() in printed and str(folder) in printed
+    config = json.loads((folder / "config.json").read_text())
+    assert config["settings"]["variants"] == list(VARIANTS) and config["settings"]["protocol_values"]["shuffle_buffer"] == 100
+    record = config["provenance"][0]
+    assert record["minidrop"] == md.__version__ and record["packages"]["numpy"] == np.__version__ and record["date"]
+    assert re.fullmatch("[0-9a-f]{64}", config["dataset"]["train_sha256"])
+    assert not re.search(r"/home|/root|/tmp|/work", (folder / "config.json").read_text())  # no paths of the machine
+
+
+def cells(folder, row):
+    line = next(line for line in (folder / "table.md").read_text().splitlines() if line.startswith(f"| {row} "))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_table_is_true(small):
+    """Each number of a row, from the files alone."""
+    folder, _ = small
+    name, paper, at, peak, peak_at, tail, error, spread, test, dead, seeds, wrong = cells(folder, "CNN with dropout")
+    histories = [read_history(folder / "history" / f"dropout_seed{seed}.csv") for seed in (0, 1)]
+    peaks = [max(row["accuracy"] for row in rows) for rows in histories]
+    first = [
+        next(row["iteration"] for row in rows if row["accuracy"] == best) for rows, best in zip(histories, peaks, strict=True)
+    ]
+    assert (name, paper, at) == ("CNN with dropout", "0.9906", "115,000")  # MNIST's: the paper did not use digits
+    assert peak == f"{np.mean(peaks):.4f}" and peak_at == f"{round(np.mean(first)):,}"
+    assert tail == f"{np.mean([row['accuracy'] for rows in histories for row in rows[-20:]]):.4f}"
+    assert error == f"{math.sqrt(np.mean(peaks) * (1 - np.mean(peaks)) / 360):.4f}" and spread == f"{np.std(peaks, ddof=1):.4f}"
+    results = [json.loads((folder / "history" / f"dropout_seed{seed}.json").read_text()) for seed in (0, 1)]
+    assert test == f"{np.mean([result['test_accuracy'] for result in results]):.4f}"
+    assert dead == f"{np.mean([rows[-1]['dead_logits'] for rows in histories]):.2f}" and (seeds, wrong) == ("2", "")
+
+
+def test_figures_and_page(small):
+    folder, _ = small
+    for name in ("figure1.png", "figure2.png", "figure3.png", "figure4.png", "diagnostics.png"):
+        content = (folder / name).read_bytes()
+        assert content.startswith(b"\x89PNG") and len(content) > 10_000
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 5 and "CNN with dropout" in page
+    assert not re.search(r"""(src|href)=["'](?!data:)""", page) and "http" not in page  # self-contained
+    assert "Under way" not in page
+
+
+def test_a_report_is_drawn_again_from_the_files_alone(small, tmp_path):
+    """In another place, without the checkpoints, after loss of all that can be made again: the same bytes."""
+    folder, _ = small
+    (tmp_path / "history").mkdir()
+    for path in [folder / "config.json", *folder.glob("history/*")]:
+        (tmp_path / path.relative_to(folder)).write_bytes(path.read_bytes())
+    minidrop("report", tmp_path)
+    for name in ("table.md", "figure1.png", "figure3.png", "figure4.png", "diagnostics.png", "report.html"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_a_report_of_an_experiment_under_way_says_so(small, tmp_path):
+    folder, _ = small
+    (tmp_path / "history").mkdir()
+    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    rows = (folder / "history" / "cnn_seed0.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "history" / "cnn_seed0.csv").write_text("".join(rows[:11]))
+    minidrop("report", tmp_path)
+    assert "only 30 iterations yet" in cells(tmp_path, "CNN")[-1]
+    assert "10 of 10 runs are not finished" in (tmp_path / "report.html").read_text()
+    assert not (tmp_path / "figure3.png").exists()  # no scaled run: no figure of it
+
+
+def test_an_experiment_is_never_overwritten(small):
+    folder, _ = small
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert "--resume" in minidrop("reproduce", "--iterations", 60, "--out", folder, status=1)
+    assert "iterations: 60 -> 40" in minidrop("reproduce", "--iterations", 40, "--out", folder, "--resume", status=1)
+    assert "protocol" in minidrop("reproduce", "--protocol", "careful", "--out", folder, "--resume", status=1)
+    assert "network" in minidrop("reproduce", "--network", "paper", "--out", folder, "--resume", status=1)
+    assert "without variant alpha" in minidrop(
+        "reproduce", "--variants", "cnn,dropout,beta,beta-scaled", "--out", folder, "--resume", status=1
+    )
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    (folder.parent / "other").mkdir()
+    (folder.parent / "other" / "thesis.txt").write_text("mine")
+    assert "is not empty" in minidrop("reproduce", "--out", folder.parent / "other", status=1)
+    assert [path.name for path in (folder.parent / "other").iterdir()] == ["thesis.txt"]
+
+
+def test_resume_adds_iterations_variants_and_seeds(tmp_path):
+    """In three calls, or in one: the same table, bit for bit."""
+    pieces, whole = tmp_path / "pieces", tmp_path / "whole"
+    minidrop("reproduce", "--variants", "cnn", "--iterations", 20, "--evaluate-every", 10, "--out", pieces)
+    minidrop("reproduce", "--variants", "cnn dropout", "--iterations", 40, "--out", pieces, "--resume")
+    minidrop("reproduce", "--seeds", 2, "--out", pieces, "--resume")
+    minidrop("reproduce", "--variants", "cnn,dropout", "--iterations", 40, "--evaluate-every", 10, "--seeds", 2, "--out", whole)
+    assert table_rows(pieces) == table_rows(whole)
+    assert len(json.loads((pieces / "config.json").read_text())["provenance"]) == 3
+    times = {path: path.stat().st_mtime_ns for path in pieces.glob("history/*.csv")}
+    minidrop("reproduce", "--out", pieces, "--resume")  # nothing left to do
+    assert times == {path: path.stat().st_mtime_ns for path in pieces.glob("history/*.csv")}
+
+
+def table_rows(folder):
+    return [line for line in (folder / "table.md").read_text().splitlines() if line.startswith("|")]
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_with_a_checkpoint_and_resume_gives_the_same(tmp_path):
+    """A real process, a real SIGINT: exit status 130, how to go on, and then the same table as without."""
+    options = ["--variants", "beta-scaled", "--iterations", "900", "--evaluate-every", "100", "--checkpoint-every", "900"]
+    command = [sys.executable, "-m", "minidrop", "reproduce", *options, "--out", str(tmp_path / "broken")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=with_path()
+    ) as child:
+        history = tmp_path / "broken" / "history" / "beta-scaled_seed0.csv"
+        wait_until(lambda: history.exists() and history.read_text().count("\n") > 2)
+        child.send_signal(signal.SIGINT)
+        output, error = child.communicate(timeout=60)
+    assert child.returncode == 130, error
+    assert "minidrop reproduce --resume" in error and "Traceback" not in error
+    assert 200 <= md.load(tmp_path / "broken" / "checkpoints" / "beta-scaled_seed0.safetensors")["iteration"] < 900
+    assert not (tmp_path / "broken" / "history" / "beta-scaled_seed0.json").exists()
+    minidrop("reproduce", "--resume", "--out", tmp_path / "broken")
+    minidrop("reproduce", *options, "--out", tmp_path / "whole")
+    assert table_rows(tmp_path / "broken") == table_rows(tmp_path / "whole")
+
+
+def wait_until(condition, seconds=60):
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds, "it never came"
+        time.sleep(0.02)
+
+
+def with_path():
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def test_divergence_is_in_the_table(tmp_path):
+    """c = 0 and p_max = 1: everything negative is dropped for good, and a step that is much too large."""
+    minidrop("reproduce", "--variants", "cnn", "--iterations", 6, "--on-divergence", "stop", "--out", tmp_path)
+    result = tmp_path / "history" / "cnn_seed0.json"
+    record = json.loads(result.read_text())
+    record["divergence"] = {"equal logits": {"first": 4, "last": 6, "steps": 3}}
+    result.write_text(json.dumps(record))
+    assert "seed 0: equal logits from iteration 4" in minidrop("report", tmp_path)
+
+
+# Bad input ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--variants", "resnet"], "unknown variant"),
+        (["--variants", ""], "at least one"),
+        (["--variants", "cnn cnn"], "each once"),
+        (["--device", "tpu"], "unknown device"),
+        (["--resume"], "not an experiment's folder"),
+        (["--scheduler", "tcp://127.0.0.1:9"], "the scheduler does not answer"),
+    ],
+)
+def test_bad_options_are_refused(arguments, problem, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("minidrop.reproduce.execute.CONNECT_TIMEOUT", 1)
+    assert problem in minidrop("reproduce", "--iterations", 5, *arguments, status=1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--iterations", "0"], ["--dataset", "imagenet"], ["--jobs", "0"], ["--protocol", "sloppy"], ["--network", "huge"]],
+)
+def test_options_that_click_refuses(arguments):
+    assert "Invalid value" in minidrop("reproduce", *arguments, status=2)
+
+
+def test_a_missing_dataset_names_the_way_to_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIDROP_DATASETS", str(tmp_path))
+    monkeypatch.setattr("minidrop.datasets.store.roots", lambda: [tmp_path])
+    monkeypatch.setitem(md.datasets.entry("fashion_mnist"), "mirrors", ["http://127.0.0.1:9/"])
+    output = minidrop("reproduce", "--dataset", "fashion_mnist", "--out", tmp_path / "out", status=1)
+    assert "no mirror had it" in output and not (tmp_path / "out").exists()
+
+
+def test_damaged_folders(small, tmp_path):
+    folder, _ = small
+    assert "not an experiment's folder" in minidrop("report", tmp_path, status=1)
+    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    assert "no rows yet" in minidrop("report", tmp_path, status=1)
+    (tmp_path / "config.json").write_text('{"settings": ')
+    assert "JSONDecodeError" in minidrop("report", tmp_path, status=1)
+
+
+def test_grid_settings():
+    assert Grid(iterations=80).evaluate_every == 2 and Grid(iterations=10).evaluate_every == 1
+    assert Grid(iterations=120_000).evaluate_every == 1000 and Grid(iterations=80, evaluate_every=7).evaluate_every == 7
+    names = [run.name for run in Grid(variants=("cnn", "beta"), seeds=2).runs()]
+    assert names == ["cnn_seed0", "beta_seed0", "cnn_seed1", "beta_seed1"]
+    with pytest.raises(ArgumentError, match="seeds"):
+        Grid(seeds=0)
+
+
+# Beside the paper -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not CURVES.exists(), reason="the published logs are not part of the project; they are not here")
+@pytest.mark.parametrize("dataset", ["cifar10", "mnist"])
+def test_the_papers_tables_agree_with_its_logs(dataset):
+    """Each row: the highest accuracy in the log, at an iteration that the paper gives 1,000 too small."""
+    curves = published.read_curves(CURVES, dataset)
+    for variant, row in published.TABLES[dataset].items():
+        best = max(curves[variant], key=lambda point: point["accuracy"])
+        assert abs(best["accuracy"] - row.accuracy) < 1.1e-3 and best["iteration"] == row.iteration + 1000, variant
+
+
+def test_published_curves_are_laid_beside(small, tmp_path):
+    folder, _ = small
+    path = tmp_path / "curves.csv"
+    path.write_text("log,run,iteration,loss,accuracy\nconv_mnist,0,30,2.25,0.5\nconv_mnist,1,30,9,0.9\nconv_mnist,0,77,1,0.6\n")
+    curves = published.read_curves(path, "mnist")
+    assert curves["cnn"] == [{"iteration": 30, "loss": 2.25, "accuracy": 0.5}, {"iteration": 77, "loss": 1.0, "accuracy": 0.6}]
+    from minidrop.reproduce.page import at_equal_iteration
+
+    ours = next(run for run in read_runs(folder) if run.run.name == "cnn_seed0")
+    row = next(row for row in ours.rows if row["iteration"] == 30)
+    header, line = at_equal_iteration([ours], curves)
+    assert line == ("CNN", "30", "2.250", f"{row['loss']:.3f}", "0.5000", f"{row['accuracy']:.4f}") and len(header) == 6
+    path.write_text("a,b\n")
+    with pytest.raises(DataError, match="not published curves"):
+        published.read_curves(path, "mnist")
+
+
+# Comparing ------------------------------------------------------------------------------------------------------------
+
+
+def test_compare(small, tmp_path):
+    folder, _ = small
+    other = tmp_path / "careful"
+    minidrop(
+        "reproduce",
+        "--protocol",
+        "careful",
+        "--iterations",
+        60,
+        "--evaluate-every",
+        3,
+        "--variants",
+        "dropout cnn",
+        "--seeds",
+        2,
+        "--out",
+        other,
+    )
+    printed = minidrop("compare", folder, other, "--figure", tmp_path / "both.png")
+    assert "protocol: paper | careful" in printed and "protocol, shuffle_buffer: 100 | None" in printed
+    assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
+    line = next(line for line in printed.splitlines() if line.startswith("| CNN with dropout"))
+    tails = [
+        [
+            np.mean([row["accuracy"] for row in read_history(side / "history" / f"dropout_seed{seed}.csv")[-20:]])
+            for seed in (0, 1)
+        ]
+        for side in (folder, other)
+    ]
+    pairs = np.subtract(tails[1], tails[0])
+    assert f"{pairs.mean():+.4f}" in line and f"{pairs.std(ddof=1) / math.sqrt(2):.4f}" in line
+    assert "the same settings" in minidrop("compare", folder, folder)
+
+
+def test_compare_needs_something_in_common(small, tmp_path):
+    minidrop("reproduce", "--iterations", 4, "--variants", "alpha-expectation", "--out", tmp_path)
+    assert "nothing to compare" in minidrop("compare", small[0], tmp_path, status=1)
+    assert read_grid(tmp_path).variants == ("alpha-expectation",)
+
+
+def test_small_formulas():
+    assert standard_error(0.72, 1600) == pytest.approx(0.0112, abs=1e-4)  # "about 1.1 points at 72 %"
+    assert deviation([1.0, 3.0]) == pytest.approx(math.sqrt(2))
+    assert markdown([("a", "bb"), ("ccc", "d")]) == "| a   | bb |\n|-----|----|\n| ccc | d  |"

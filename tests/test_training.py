@@ -1,0 +1,231 @@
+"""The training loop: what it measures, what it writes, when it stops, on NumPy and on the stand-in for CuPy."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import small_data
+
+import minidrop as md
+from minidrop import Tensor
+from minidrop.errors import ArgumentError, DataError, DeviceError
+from minidrop.history import COLUMNS, Divergence, History, read_history, summarise
+from minidrop.protocol import CAREFUL, PAPER, normalise
+from minidrop.training import Run, Trainer, all_equal, train
+
+
+def protocol(base=PAPER, **changes):
+    return dataclasses.replace(base, **{"evaluate_every": 20, **changes})
+
+
+def a_run(variant="cnn", iterations=40, **options):
+    return Run("small", "lite", variant, options.pop("seed", 0), iterations, options.pop("protocol", protocol()), **options)
+
+
+# What it does ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", ["cnn", "dropout", "beta-scaled"])
+def test_it_learns(variant):
+    result = train(a_run(variant, 400, protocol=protocol(CAREFUL, learning_rate=0.1)), small_data.pair())
+    assert result.stopped is None and result.iteration == 400 and not result.divergence
+    assert result.test_accuracy > 0.95
+    losses = [row["loss"] for row in result.history.rows]
+    assert losses[-1] < 0.5 < 2 < losses[0]
+
+
+def test_a_step_is_plain_gradient_descent():
+    trainer = Trainer(a_run(), small_data.pair())
+    reference = Trainer(a_run(), small_data.pair())
+    x, labels = next(reference.batches)
+    loss = md.functional.softmax_cross_entropy(reference.network(Tensor(x)), labels)
+    loss.backward()
+    assert trainer.step() == pytest.approx(float(loss.data))
+    for p, q in zip(trainer.network.parameters(), reference.network.parameters(), strict=True):
+        np.testing.assert_array_equal(p.data, q.data - np.float32(0.01) * q.grad)
+
+
+def test_loss_is_the_mean_since_the_last_row_and_rows_come_on_time():
+    losses = []
+    trainer = Trainer(a_run(iterations=50), small_data.pair())
+    result = trainer.run_to_the_end(on_step=lambda trainer: losses.append(trainer.last_loss))
+    rows = result.history.rows
+    assert [row["iteration"] for row in rows] == [20, 40, 50]  # and at the end
+    assert [row["loss"] for row in rows] == pytest.approx([np.mean(losses[:20]), np.mean(losses[20:40]), np.mean(losses[40:])])
+    assert all(a["seconds"] < b["seconds"] for a, b in zip(rows, rows[1:], strict=False))
+
+
+@pytest.mark.parametrize("variant", ["cnn", "dropout", "alpha", "beta-scaled"])
+def test_what_a_row_says_is_true(variant):
+    """Every measured column against the plain formula, over all evaluation images at once."""
+    trainer = Trainer(a_run(variant, protocol=protocol(evaluation_images=50)), small_data.pair())
+    for _ in range(20):
+        trainer.step()
+    trainer.evaluate(0.0)
+    (row,) = trainer.history.rows
+    test = small_data.pair()[1].part(slice(50))
+    network = trainer.network.eval()
+    z, hidden, logits = (t.data for t in network.stages(Tensor(normalise(test.images, trainer.mean, 255))))
+    assert row["accuracy"] == np.mean(logits.argmax(axis=1) == test.labels)
+    assert row["dead_dense"] == pytest.approx(np.mean((hidden == 0).all(axis=0)))
+    assert row["dead_logits"] == pytest.approx(np.mean((logits == 0).all(axis=0)))
+    assert row["largest_z"] == pytest.approx(np.abs(z).max(), rel=1e-6)
+    keep = {"cnn": 1, "dropout": 0.5, "alpha": np.where(z < 0, 1 + 0.8 * z, 1), "beta-scaled": np.where(z < 0, 0.2, 1)}[variant]
+    assert np.abs(z).max() < 1  # else the formulas of this line would be others
+    assert row["keep_probability"] == pytest.approx(np.mean(np.broadcast_to(keep, z.shape)), rel=1e-5)
+    gradients = np.concatenate([p.grad.ravel() for p in network.parameters()]).astype("float64")
+    assert row["gradient_norm"] == pytest.approx(np.linalg.norm(gradients), rel=1e-6)
+    assert (
+        tuple(row) == tuple(COLUMNS)
+        and list(COLUMNS)[:3] == ["iteration", "loss", "accuracy"]
+        and list(COLUMNS)[-1] == "seconds"
+    )
+
+
+def test_dead_units_are_counted():
+    trainer = Trainer(a_run(), small_data.pair())
+    trainer.network.dense.bias.data[:32] = -1000  # a quarter of 128
+    trainer.network.logits.bias.data[:3] = -1000
+    measured = trainer.measure(small_data.pair()[1])
+    assert 0.25 <= measured["dead_dense"] < 0.6 and 0.3 <= measured["dead_logits"] < 0.9
+    assert measured["largest_z"] > 900
+
+
+def test_measuring_changes_nothing():
+    trainer = Trainer(a_run("beta-scaled-batchnorm"), small_data.pair())
+    trainer.step()
+    before, counter = trainer.network.state_dict(), trainer.masks.counter
+    trainer.measure(small_data.pair()[1])
+    assert trainer.masks.counter == counter and trainer.network.training
+    assert all(np.array_equal(array, before[name]) for name, array in trainer.network.state_dict().items())
+
+
+def test_careful_measures_held_out_images_and_the_whole_test_set_at_the_end():
+    result = train(a_run(protocol=protocol(CAREFUL)), small_data.pair())
+    assert result.evaluation_images == 20
+    whole = Trainer(a_run(protocol=protocol(CAREFUL)), small_data.pair())
+    whole.network.load_state_dict(result.network.state_dict())
+    assert result.test_accuracy == whole.measure(small_data.pair()[1])["accuracy"]
+
+
+def test_every_device_gives_nearly_the_same(library):
+    runs = [a_run("beta-scaled", 20, device=device) for device in (library.device, "cpu")]
+    rows = [train(run, small_data.pair()).history.rows[-1] for run in runs]
+    assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], rel=1e-4)
+    assert rows[0]["keep_probability"] == pytest.approx(rows[1]["keep_probability"], rel=1e-4)
+    assert rows[0]["gradient_norm"] == pytest.approx(rows[1]["gradient_norm"], rel=1e-3)
+
+
+# When it goes wrong ---------------------------------------------------------------------------------------------------
+
+
+def broken_after(steps, how):
+    """A trainer that breaks its own weights after so many steps."""
+
+    def on_step(trainer):
+        if trainer.iteration == steps:
+            how(trainer.network)
+
+    return on_step
+
+
+def make_nan(network):
+    network.dense.weight.data[:] = np.nan
+
+
+def make_equal(network):
+    network.logits.weight.data[:] = -1
+    network.logits.bias.data[:] = -1
+
+
+@pytest.mark.parametrize(("how", "kind"), [(make_nan, "non-finite loss"), (make_equal, "equal logits")])
+@pytest.mark.parametrize("policy", ["stop", "continue"])
+def test_the_moment_of_divergence_is_recorded(how, kind, policy):
+    run = a_run(iterations=60, on_divergence=policy)
+    result = train(run, small_data.pair(), on_step=broken_after(25, how))
+    moment = result.divergence.moments[kind]
+    assert moment["first"] == 26 and kind in str(result.divergence)
+    if policy == "stop":
+        assert (result.stopped, result.iteration, result.history.rows[-1]["iteration"]) == ("diverged", 26, 26)
+        assert moment["steps"] == 1
+    else:
+        assert (result.stopped, result.iteration, moment["last"], moment["steps"]) == (None, 60, 60, 35)
+        last = result.history.rows[-1]["loss"]
+        assert math.isnan(last) if kind == "non-finite loss" else last == pytest.approx(math.log(10), abs=1e-6)
+
+
+def test_all_equal():
+    assert all_equal(np.zeros((2, 10)))
+    assert all_equal(np.array([[1.0, 1.0], [2.0, 2.0]]))
+    assert not all_equal(np.array([[1.0, 1.0], [2.0, 3.0]]))
+    assert not all_equal(np.full((2, 10), np.nan))
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"iterations": 0}, "iterations"),
+        ({"checkpoint_every": 0}, "checkpoint_every"),
+        ({"on_divergence": "pray"}, "on_divergence"),
+        ({"device": "tpu"}, "device"),
+    ],
+)
+def test_bad_settings(options, problem):
+    with pytest.raises(ArgumentError, match=problem):
+        a_run(**options)
+
+
+def test_a_gpu_that_is_not_there_is_an_error_before_any_work(tmp_path):
+    with pytest.raises(DeviceError):
+        train(a_run(device="cuda:7"), small_data.pair(), tmp_path / "run.csv")
+    assert not list(tmp_path.iterdir())
+
+
+# What it writes -------------------------------------------------------------------------------------------------------
+
+
+def test_history_on_disk_is_what_is_in_memory_at_every_moment(tmp_path):
+    seen = []
+
+    def on_step(trainer):
+        seen.append(len(read_history(tmp_path / "run.csv")) == len(trainer.history.rows))
+
+    result = train(a_run(), small_data.pair(), tmp_path / "run.csv", on_step=on_step)
+    assert all(seen) and read_history(tmp_path / "run.csv") == result.history.rows
+    assert (tmp_path / "run.csv").read_text() == result.history.text()
+
+
+def test_histories_that_are_none(tmp_path):
+    path = tmp_path / "other.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="other.csv: not a history"):
+        read_history(path)
+    path.write_text(History().text() + "1,2,x,4,5,6,7,8,9\n")
+    with pytest.raises(DataError, match="damaged"):
+        read_history(path)
+    path.write_text("")
+    with pytest.raises(DataError, match="not a history"):
+        read_history(path)
+
+
+def test_summary():
+    rows = [{"iteration": 10 * i, "accuracy": a} for i, a in enumerate([0.1, 0.9, 0.5, 0.9, 0.3], 1)]
+    assert summarise(rows, last=2) == {"peak": 0.9, "peak_iteration": 20, "mean_last": 0.6, "evaluations": 5}
+
+
+def test_divergence_as_text():
+    divergence = Divergence()
+    assert not divergence and str(divergence) == "none"
+    for iteration in (1500, 1501, 1800):
+        divergence.note("equal logits", iteration)
+    assert str(divergence) == "equal logits from iteration 1,500 (3 steps, the last at 1,800)"
+    assert Divergence(divergence.moments).moments == divergence.moments
+
+
+def test_a_run_can_be_written_down():
+    run = a_run("beta-scaled-detach", protocol=protocol(CAREFUL))
+    assert Run.from_dict(run.to_dict()) == run
+    assert run.name == "beta-scaled-detach_seed0"
