@@ -167,7 +167,7 @@ def test_ctrl_c_stops_with_a_checkpoint_and_resume_gives_the_same(tmp_path):
         history = tmp_path / "broken" / "history" / "beta-scaled_seed0.csv"
         wait_until(lambda: history.exists() and history.read_text().count("\n") > 2)
         child.send_signal(signal.SIGINT)
-        output, error = child.communicate(timeout=60)
+        _output, error = child.communicate(timeout=60)
     assert child.returncode == 130, error
     assert "minidrop reproduce --resume" in error and "Traceback" not in error
     assert 200 <= md.load(tmp_path / "broken" / "checkpoints" / "beta-scaled_seed0.safetensors")["iteration"] < 900

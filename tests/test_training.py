@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -55,7 +56,7 @@ def test_loss_is_the_mean_since_the_last_row_and_rows_come_on_time():
     rows = result.history.rows
     assert [row["iteration"] for row in rows] == [20, 40, 50]  # and at the end
     assert [row["loss"] for row in rows] == pytest.approx([np.mean(losses[:20]), np.mean(losses[20:40]), np.mean(losses[40:])])
-    assert all(a["seconds"] < b["seconds"] for a, b in zip(rows, rows[1:], strict=False))
+    assert all(a["seconds"] < b["seconds"] for a, b in itertools.pairwise(rows))
 
 
 @pytest.mark.parametrize("variant", ["cnn", "dropout", "alpha", "beta-scaled"])
@@ -201,7 +202,7 @@ def test_history_on_disk_is_what_is_in_memory_at_every_moment(tmp_path):
 def test_histories_that_are_none(tmp_path):
     path = tmp_path / "other.csv"
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="other.csv: not a history"):
+    with pytest.raises(DataError, match=r"other\.csv: not a history"):
         read_history(path)
     path.write_text(History().text() + "1,2,x,4,5,6,7,8,9\n")
     with pytest.raises(DataError, match="damaged"):
