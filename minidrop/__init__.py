@@ -8,10 +8,11 @@
     x.grad  # [[3., 0.]]
 
 Where to look: `tensor.py` (what a tensor is), `tape.py` (how backward works), `ops/` (every formula, a family per file),
-`functional.py` (the ops as functions), `nn.py` (layers), `optim.py`, `backend.py` (the switch between NumPy and CuPy).
+`functional.py` (the ops as functions), `nn.py` (layers), `optim.py`, `backend.py` (the switch between NumPy and CuPy),
+`datasets/` (real data), `training.py` (the loop), `reproduce/` (the paper's experiments).
 """
 
-from . import functional, nn, optim
+from . import datasets, functional, nn, optim
 from .anomaly import detect_anomaly
 from .functional import concatenate, maximum, minimum, stack, where
 from .gradcheck import gradcheck
@@ -32,6 +33,7 @@ __all__ = [
     "Tensor",
     "apply",
     "concatenate",
+    "datasets",
     "default_generator",
     "detect_anomaly",
     "draw_graph",

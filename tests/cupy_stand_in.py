@@ -253,7 +253,13 @@ def make_module():
     cupy.asarray = asarray
     cupy.asnumpy = lambda array: array.get() if isinstance(array, ndarray) else np.asarray(array)
     cupy.cuda = types.SimpleNamespace(
-        Device=Device, runtime=types.SimpleNamespace(getDeviceCount=lambda: GPU_COUNT, CUDARuntimeError=CUDARuntimeError)
+        Device=Device,
+        runtime=types.SimpleNamespace(
+            getDeviceCount=lambda: GPU_COUNT,
+            getDeviceProperties=lambda index: {"name": f"stand-in {index}".encode()},
+            runtimeGetVersion=lambda: 13000,
+            CUDARuntimeError=CUDARuntimeError,
+        ),
     )
     return cupy
 

@@ -142,3 +142,10 @@ class TestTheStandIn:
         with pytest.raises(TypeError):
             md.apply(Stray(), md.Tensor(x))
         assert md.apply(Stray(), md.Tensor([1.0])).item() == 1
+
+
+def test_device_name_says_what_a_result_was_made_on(stand_in):
+    assert backend.device_name("cpu") == "cpu"
+    assert backend.device_name("cuda:1") == "stand-in 1, CUDA 13000"
+    with pytest.raises(DeviceError):
+        backend.device_name("cuda:7")

@@ -101,6 +101,7 @@ def test_functions_of_arrays_say_their_rule_in_the_first_line():
     """First line of the docstring: what goes in -> what comes out."""
     without = [name for name, function in public_functions() if "->" not in (function.__doc__ or "").splitlines()[0]]
     about_no_array = {
+        "device_name",
         "normalise_device",
         "require_device",
         "run_on",
@@ -124,7 +125,7 @@ def test_public_names():
     """What the issue fixes: names and signatures that others rely on."""
     for name in (
         "Tensor Alpha Beta Generator manual_seed gradcheck draw_graph save load no_grad detect_anomaly where concatenate stack "
-        "maximum minimum functional nn optim"
+        "maximum minimum functional nn optim datasets"
     ).split():
         assert hasattr(md, name), name
     for name in "conv2d max_pool2d log_softmax softmax_cross_entropy dropout dropalan drop_probability batch_norm".split():
