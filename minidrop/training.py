@@ -161,7 +161,8 @@ class Trainer:
         loss.backward()
         self.optimizer.step()
         self.iteration += 1
-        self.last_loss = value = loss.data.item()  # waits for the GPU, if there is one
+        value = float(loss.data.item())  # .item() waits for the GPU, if there is one
+        self.last_loss = value
         self.loss_sum += value
         self.loss_count += 1
         if not math.isfinite(value):

@@ -10,7 +10,7 @@ import pytest
 
 import minidrop as md
 from minidrop import backend
-from minidrop.errors import ArgumentError
+from minidrop.errors import ArgumentError, DeviceError
 
 
 class TestSwitch:
