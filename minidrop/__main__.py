@@ -12,7 +12,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name and error.name.partition(".")[0] == "minidrop":
             raise
-        sys.exit(f"minidrop: the command line needs {error.name}\n  help: pip install 'minidrop[lessons]'")
+        sys.exit(f"minidrop: the command line needs {error.name}\n  help: pip install 'minidrop[reproduce]'")
     command()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import time
@@ -115,14 +116,16 @@ def reproduce(
     folder = out or Path("reproduction") / f"{plan.dataset}-{plan.network}-{plan.protocol}"
     require_device(plan.device)
     data = datasets.load(plan.dataset, "train", download=True), datasets.load(plan.dataset, "test", download=True)
-    grid.prepare(folder, plan, data, resume)
     runs = plan.runs()
-    click.echo(f"{len(runs)} runs of {plan.iterations:,} iterations: {data[0].label}, {plan.network} network -> {folder}")
-    with _Bar(runs) as bar:
-        if jobs > 1 or scheduler:
-            finished = _on_a_cluster(runs, folder, jobs, scheduler, bar)
-        else:
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(execute.cluster(jobs, scheduler)) if jobs > 1 or scheduler else None
+        grid.prepare(folder, plan, data, resume)
+        click.echo(f"{len(runs)} runs of {plan.iterations:,} iterations: {data[0].label}, {plan.network} network -> {folder}")
+        bar = stack.enter_context(_Bar(runs))
+        if client is None:
             finished = execute.one_after_the_other(runs, folder, data, bar)
+        else:
+            finished = execute.on_a_cluster(client, runs, folder.resolve(), bar)
     if not finished:
         click.echo(f"interrupted; go on with: minidrop reproduce --resume --out {folder}", err=True)
         sys.exit(INTERRUPTED)
@@ -141,14 +144,6 @@ def _plan(context: click.Context, given: dict[str, Any], out: Path | None, resum
     settings = {name: value for name, value in given.items() if value is not None}
     settings.setdefault("iterations", ITERATIONS.get(given["dataset"], 20_000))
     return Grid(**settings)
-
-
-def _on_a_cluster(runs: list[Any], folder: Path, jobs: int, scheduler: str | None, bar: _Bar) -> bool:
-    try:
-        execute.on_a_cluster(runs, folder.resolve(), jobs, scheduler, bar)
-    except KeyboardInterrupt:
-        return False
-    return True
 
 
 class _Bar:
@@ -237,10 +232,7 @@ def _download_bytes(table: dict[str, Any]) -> int:
 def _place(name: str, table: dict[str, Any]) -> str:
     if table.get("embedded"):
         return "comes with scikit-learn"
-    try:
-        return f"in {store.locate(name, table)}"
-    except MinidropError:
-        return f"not here: minidrop data fetch {name}"
+    return f"in {store.locate(name, table)}" if _is_here(name, table) else f"not here: minidrop data fetch {name}"
 
 
 @data.command("fetch")
@@ -255,16 +247,29 @@ def fetch_command(name: str, replace: bool, to: Path | None) -> None:
 @data.command()
 @click.argument("name", required=False)
 def verify(name: str | None) -> None:
-    """Check every file of a dataset (of all, without NAME) against the manifest. Exit status 1 if one is not canonical."""
+    """Check every file of a dataset (of all that are here, without NAME) against the manifest.
+
+    Exit status 1 if a file is damaged, or neither canonical nor of a copy that the manifest knows.
+    """
     good = True
     for one in [name] if name else manifest():
         table = entry(one)
+        if not name and not _is_here(one, table):
+            click.echo(f"{one}: not here")  # no fault, unless it was asked for by name
+            continue
         try:
             good &= _verify(one, table)
         except MinidropError as error:
             click.echo(f"{one}: {error}", err=True)
-            good = good and not name  # not being here is no fault, unless it was asked for by name
+            good = False
     sys.exit(0 if good else 1)
+
+
+def _is_here(name: str, table: dict[str, Any]) -> bool:
+    try:
+        return bool(table.get("embedded") or store.locate(name, table))
+    except MinidropError:
+        return False
 
 
 def _verify(name: str, table: dict[str, Any]) -> bool:

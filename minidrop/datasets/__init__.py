@@ -42,7 +42,7 @@ def digits(split: str = "train") -> Dataset:
             "digits come with scikit-learn, which is missing",
             expected="the package scikit-learn",
             got=str(error),
-            help="pip install 'minidrop[lessons]'",
+            help="pip install 'minidrop[reproduce]'",
         ) from error
     images, labels = load_digits(return_X_y=True)
     part = slice(0, table["train"]) if split == "train" else slice(table["train"], None)
@@ -117,7 +117,7 @@ def _label(table: dict[str, Any], files: list[store.File]) -> str:
     folder = files[0].path.parent
     if label != table["title"] and folder not in _warned:
         _warned.add(folder)
-        warnings.warn(f"{folder}: not the canonical files; results will be labelled {label!r}", stacklevel=5)
+        warnings.warn(f"{folder}: not the canonical files; results will be labelled {label!r}", stacklevel=4)
     return label
 
 

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tarfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,21 +56,25 @@ def fetch(name: str, root: Path | None = None, replace: bool = False) -> Path:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f".{table['folder']}.lock"):
             _fetch_locked(name, table, folder, replace)
+    except OSError as error:
+        raise DataError(f"{root} cannot be written", expected="a folder, room and permission", got=str(error)) from error
     except ImportError as error:
         raise DataError("downloads need more packages", expected="pooch, filelock, tqdm", got=str(error), help=EXTRA) from error
     return folder
 
 
-EXTRA = "pip install 'minidrop[lessons]'"
+EXTRA = "pip install 'minidrop[reproduce]'"
 
 
 def _fetch_locked(name: str, table: dict[str, Any], folder: Path, replace: bool) -> None:
+    partial = folder.parent / f".{folder.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)  # left over from a break: ours, for we hold the lock
     missing = []
     for file in table["files"]:
         path = store.find(folder, file["name"])
         if path is None:
             missing.append(file)
-        elif store.read(folder, file, table).status != "canonical":
+        elif not _is_canonical(folder, file, table):
             if not replace:
                 raise DataError(
                     f"{path} is there, and is not the canonical file",
@@ -80,8 +85,6 @@ def _fetch_locked(name: str, table: dict[str, Any], folder: Path, replace: bool)
             missing.append(file)
     if not missing:
         return
-    partial = folder.parent / f".{folder.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)  # left over from a break: ours, for we hold the lock
     partial.mkdir(parents=True)
     try:
         if "archive" in table:
@@ -95,6 +98,13 @@ def _fetch_locked(name: str, table: dict[str, Any], folder: Path, replace: bool)
                 _place(file, download(packed, file["archive_sha256"], table["mirrors"], partial), folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_canonical(folder: Path, file: dict[str, Any], table: dict[str, Any]) -> bool:
+    try:
+        return store.read(folder, file, table).status == "canonical"
+    except DataError:  # a broken gzip file
+        return False
 
 
 def _place(file: dict[str, Any], arrived: Path, folder: Path) -> None:
@@ -141,7 +151,8 @@ def download(filename: str, digest: str, mirrors: list[str], folder: Path) -> Pa
 def require_https(url: str) -> None:
     """Raise ArgumentError for an address that is not HTTPS, unless it is this very machine."""
     parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+    here = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if parts.scheme != "https" and not here:
         raise ArgumentError("downloads go over HTTPS", expected="https://...", got=url)
 
 
@@ -178,5 +189,5 @@ def extract(archive: Path, target: Path, names: set[str]) -> dict[str, Path]:
                 with source, paths[name].open("wb") as file:
                     shutil.copyfileobj(source, file)
             return paths
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise DataError(f"{archive.name}: cannot be unpacked", expected="a whole .tar.gz file", got=str(error)) from error

@@ -43,17 +43,15 @@ def parse_idx(content: bytes, path: Path, shape: tuple[int, ...]) -> Any:
     magic = 0x0800 | len(shape)
     what = "images" if len(shape) > 1 else "labels"
     header = 4 + 4 * len(shape)
-    got = struct.unpack(">I", content[:4])[0] if len(content) >= 4 else None
+    if len(content) < header:
+        raise DataError(f"{path}: truncated", expected=f"a header of {header} bytes", got=f"{len(content)}", help=RETRY)
+    got, *axes = struct.unpack(f">{1 + len(shape)}I", content[:header])
     if got != magic:
         raise DataError(
-            f"{path}: not an IDX file of {what}",
-            expected=f"magic number 0x{magic:08x}",
-            got=f"{len(content)} bytes" if got is None else f"0x{got:08x}",
-            help=RETRY,
+            f"{path}: not an IDX file of {what}", expected=f"magic number 0x{magic:08x}", got=f"0x{got:08x}", help=RETRY
         )
-    axes = struct.unpack(f">{len(shape)}I", content[4:header]) if len(content) >= header else ()
-    if axes != shape:
-        raise DataError(f"{path}: another number of {what}", expected=str(shape), got=str(axes), help=RETRY)
+    if tuple(axes) != shape:
+        raise DataError(f"{path}: another number of {what}", expected=str(shape), got=str(tuple(axes)), help=RETRY)
     return _reshape(content[header:], path, shape)
 
 
@@ -74,4 +72,4 @@ def _reshape(content: bytes, path: Path, shape: tuple[int, ...]) -> Any:
     if len(content) != expected:
         problem = "truncated" if len(content) < expected else "longer than it should be"
         raise DataError(f"{path}: {problem}", expected=f"{expected} bytes of data", got=f"{len(content)}", help=RETRY)
-    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape).copy()  # a copy can be written to

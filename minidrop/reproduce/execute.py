@@ -121,38 +121,54 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def on_a_cluster(runs: list[Run], folder: Path, jobs: int, scheduler: str | None, progress: Progress) -> None:
-    """Carry out all runs on `scheduler`, or on a local cluster of `jobs` processes.
+@contextlib.contextmanager
+def cluster(jobs: int, scheduler: str | None) -> Iterator[Any]:
+    """A client of the Dask cluster at `scheduler`, or of a local one of `jobs` processes, which ends with the context.
 
-    The workers must see `folder` under the same path, and have the dataset. A run whose worker dies goes on elsewhere, from its
-    checkpoint. Raises the error of the first run that fails; DataError if Dask is missing or the scheduler cannot be reached.
+    Raises DataError if Dask is missing or the scheduler does not answer.
     """
     try:
-        from distributed import Client, LocalCluster, as_completed
+        from distributed import Client, LocalCluster
     except ImportError as error:
         raise DataError("--jobs and --scheduler need Dask", expected="distributed", got=str(error), help=EXTRA) from error
     with contextlib.ExitStack() as stack:
+        address = scheduler
         if scheduler is None:
-            cluster = LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None)
-            stack.enter_context(cluster)
+            local = LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None)
+            address = stack.enter_context(local).scheduler_address
         try:
-            client = stack.enter_context(Client(scheduler or cluster, timeout=CONNECT_TIMEOUT))
-        except OSError as error:
+            client = stack.enter_context(Client(address, timeout=CONNECT_TIMEOUT))
+        except (OSError, ValueError) as error:
             raise DataError(
                 "the scheduler does not answer",
-                expected=f"a Dask scheduler at {scheduler}",
-                got=str(error),
-                help="dask scheduler",
+                expected=f"a Dask scheduler at {address}",
+                got=f"{type(error).__name__}: {error}",
+                help="start one with `dask scheduler`, and workers with `dask worker ADDRESS --nthreads 1`",
             ) from error
-        client.subscribe_topic(TOPIC, lambda event: progress(*event[1]))
-        session = uuid.uuid4().hex[:8]  # a key of its own: Dask would answer an old one from its memory
-        futures = [client.submit(on_a_worker, run, str(folder), key=f"{run.name}-{session}", pure=False) for run in runs]
-        try:
-            for future in as_completed(futures):
-                progress.finished(future.result())
-        except BaseException:
-            client.cancel(futures, force=True)
-            raise
+        yield client
+
+
+def on_a_cluster(client: Any, runs: list[Run], folder: Path, progress: Progress) -> bool:
+    """Carry out all runs as tasks of a Dask cluster; False if they were interrupted (what a worker did since its last
+    checkpoint is then lost).
+
+    The workers must see `folder` under the same path, and have the dataset. A run whose worker dies goes on elsewhere, from its
+    checkpoint. Raises the error of the first run that fails.
+    """
+    from distributed import as_completed
+
+    client.subscribe_topic(TOPIC, lambda event: progress(*event[1]))
+    session = uuid.uuid4().hex[:8]  # a key of its own: Dask would answer an old one from its memory
+    futures = [client.submit(on_a_worker, run, str(folder), key=f"{run.name}-{session}", pure=False) for run in runs]
+    try:
+        for future in as_completed(futures):
+            progress.finished(future.result())
+    except BaseException as error:
+        client.cancel(futures, force=True)
+        if isinstance(error, KeyboardInterrupt):
+            return False
+        raise
+    return True
 
 
 def on_a_worker(run: Run, folder: str) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def draw(make: Callable[..., Any], *arguments: Any) -> bytes:
         import matplotlib
     except ImportError as error:
         raise DataError(
-            "figures need matplotlib", expected="matplotlib", got=str(error), help="pip install 'minidrop[lessons]'"
+            "figures need matplotlib", expected="matplotlib", got=str(error), help="pip install 'minidrop[reproduce]'"
         ) from error
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

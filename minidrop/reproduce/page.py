@@ -95,7 +95,7 @@ def _template() -> Any:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError as error:
         raise DataError(
-            "report.html needs jinja2", expected="jinja2", got=str(error), help="pip install 'minidrop[lessons]'"
+            "report.html needs jinja2", expected="jinja2", got=str(error), help="pip install 'minidrop[reproduce]'"
         ) from error
     environment = Environment(
         loader=PackageLoader("minidrop.reproduce", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
