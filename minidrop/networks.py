@@ -4,8 +4,8 @@
 |---|---|---|
 | conv 1, ReLU, max-pool 2x2 | 64 filters 11x11 | 8 filters 5x5 |
 | conv 2, ReLU, max-pool 2x2 | 64 filters 7x7 | 16 filters 3x3 |
-| conv 3, ReLU, max-pool 2x2 | 64 filters 5x5 | 16 filters 3x3 |
-| dense | 1000 units | 128 units |
+| conv 3, ReLU, max-pool 2x2 | 64 filters 5x5 | 32 filters 3x3 |
+| dense | 1000 units | 512 units |
 | hidden stage | ReLU, ReLU and dropout, or DropAlan and no activation function | the same |
 | dense | 10 logits (and a ReLU, as published) | the same |
 
@@ -32,7 +32,7 @@ VARIANTS = ("cnn", "dropout", "alpha", "beta", "beta-scaled")  # the rows of Tab
 
 SIZES: dict[str, dict[str, Any]] = {
     "paper": {"filters": (64, 64, 64), "kernels": (11, 7, 5), "units": 1000},
-    "lite": {"filters": (8, 16, 16), "kernels": (5, 3, 3), "units": 128},
+    "lite": {"filters": (8, 16, 32), "kernels": (5, 3, 3), "units": 512},
 }
 
 DROPOUT_RATE = 0.5

@@ -88,7 +88,7 @@ def test_what_a_row_says_is_true(variant):
 
 def test_dead_units_are_counted():
     trainer = Trainer(a_run(), small_data.pair())
-    trainer.network.dense.bias.data[:32] = -1000  # a quarter of 128
+    trainer.network.dense.bias.data[:128] = -1000  # a quarter of 512
     trainer.network.logits.bias.data[:3] = -1000
     measured = trainer.measure(small_data.pair()[1])
     assert 0.25 <= measured["dead_dense"] < 0.6 and 0.3 <= measured["dead_logits"] < 0.9
