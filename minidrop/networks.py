@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import nn
+from .backend import Array, ones_like
 from .errors import ArgumentError
 from .functional import relu
 from .module import Module, Sequential
@@ -136,11 +137,11 @@ class Network(Module):
         logits = self.logits(hidden)
         return z, hidden, relu(logits) if self.relu_logits else logits
 
-    def keep_probability(self, z: Tensor) -> Any:
+    def keep_probability(self, z: Array) -> Array:
         """(N, units) -> same: how likely each unit is kept in training."""
         if self.variant.base in ("cnn", "dropout"):
-            return z.data * 0 + (1 if self.variant.base == "cnn" else 1 - DROPOUT_RATE)
-        return keep_probability(z.data, self.variant.distribution)
+            return ones_like(z) * (1 if self.variant.base == "cnn" else 1 - DROPOUT_RATE)
+        return keep_probability(z, self.variant.distribution)
 
 
 def _hidden_stage(variant: Variant, masks: Generator) -> Sequential:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, array_module, to_device
+from .backend import Array, device_of, run_on, to_device
 from .datasets import Dataset
 from .errors import ArgumentError
 from .random import Generator
@@ -145,7 +145,11 @@ class Batches:
 
     def __next__(self) -> tuple[Array, Array]:
         """The next batch."""
-        indices = array_module(self.images).asarray(self.next_indices())
+        indices = to_device(self.next_indices(), device_of(self.images))
+        images, labels = run_on(self.images, self._take, indices)
+        return images, labels
+
+    def _take(self, indices: Array) -> tuple[Array, Array]:
         return normalise(self.images[indices], self.mean, self.maximum), self.labels[indices]
 
     def __iter__(self) -> Batches:

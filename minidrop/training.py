@@ -5,7 +5,7 @@
     result = train(Run(dataset="digits", variant="beta-scaled", iterations=2000))
     result.history.rows[-1]["accuracy"]
 
-The loop itself is `Trainer.step` and `Trainer.run_to_the_end`; what is measured, `Trainer.measure`; what is kept,
+The loop itself is `Trainer.step` and `Trainer.run_to_the_end`; what is measured, `measuring.py`; what is kept,
 `Trainer.save`. A run that was killed goes on from its last checkpoint and, on NumPy, ends with the same bits as one that was
 not: the checkpoint holds all that the future depends on (weights, optimiser, the counters of the random numbers, the place in
 the data, the history).
@@ -20,22 +20,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from . import datasets, serialization
-from .backend import array_module, normalise_device, require_device, to_numpy
+from .backend import normalise_device, require_device
 from .datasets import Dataset
 from .errors import ArgumentError, StateError
 from .functional import softmax_cross_entropy
 from .history import Divergence, History
+from .measuring import all_equal, gradient_norm, measure
 from .networks import Network
 from .optim import SGD
-from .protocol import PAPER, Batches, Protocol, normalise, pixel_mean, split
+from .protocol import PAPER, Batches, Protocol, pixel_mean, split
 from .random import Generator
-from .tape import no_grad
 from .tensor import Tensor
-
-EVALUATION_BATCH = 40  # images at a time: the columns of the paper's second convolution then take some 100 MB
 
 
 @dataclass(frozen=True)
@@ -203,40 +199,19 @@ class Trainer:
 
     def evaluate(self, started: float) -> None:
         """Measure the network and add a row to the history."""
-        row = {"iteration": self.iteration, "loss": self.loss_sum / self.loss_count, "gradient_norm": self.gradient_norm()}
+        row = {
+            "iteration": self.iteration,
+            "loss": self.loss_sum / self.loss_count,
+            "gradient_norm": gradient_norm(self.network.parameters()),
+        }
         row |= self.measure(self.measured)
         self.loss_sum, self.loss_count = 0.0, 0
         self.seconds = time.perf_counter() - started
         self.history.append({**row, "seconds": self.seconds})
 
-    def gradient_norm(self) -> float:
-        """The length of the gradient of all parameters together, at the last step."""
-        squares = [(p.grad.astype("float64") ** 2).sum().item() for p in self.network.parameters() if p.grad is not None]
-        return math.sqrt(sum(squares))
-
     def measure(self, data: Dataset) -> dict[str, float]:
-        """Accuracy and the state of the hidden stage over `data`, at inference: the history's columns of these names."""
-        network = self.network.eval()
-        right, keep, largest_z = 0, 0.0, 0.0
-        alive_dense = alive_logits = np.False_
-        with no_grad(), np.errstate(all="ignore"):
-            for start in range(0, len(data), EVALUATION_BATCH):
-                part = slice(start, start + EVALUATION_BATCH)
-                images = array_module(self.batches.images).asarray(data.images[part])
-                z, hidden, logits = network.stages(Tensor(normalise(images, self.mean, data.maximum)))
-                right += int((to_numpy(logits.data.argmax(axis=1)) == data.labels[part]).sum())
-                keep += network.keep_probability(z).sum(dtype="float64").item()
-                largest_z = float(np.maximum(largest_z, abs(z.data).max().item()))  # NaN stays NaN
-                alive_dense = alive_dense | to_numpy((hidden.data != 0).any(axis=0))
-                alive_logits = alive_logits | to_numpy((logits.data != 0).any(axis=0))
-        network.train()
-        return {
-            "accuracy": right / len(data),
-            "dead_dense": 1 - float(np.mean(alive_dense)),
-            "dead_logits": 1 - float(np.mean(alive_logits)),
-            "keep_probability": keep / (len(data) * alive_dense.size),
-            "largest_z": largest_z,
-        }
+        """`measuring.measure` of the network as it is, over `data`."""
+        return measure(self.network, data, self.mean, self.run.device)
 
     # Checkpoints ------------------------------------------------------------------------------------------------------
 
@@ -285,9 +260,3 @@ class Trainer:
         """What must be the same for a checkpoint to be gone on from: all but how far to go, how often to save, and where."""
         free = ("iterations", "checkpoint_every", "on_divergence", "device")
         return {name: value for name, value in self.run.to_dict().items() if name not in free}
-
-
-def all_equal(logits: Any) -> bool:
-    """(N, classes) -> True if each image's logits are all the same number."""
-    same: bool = (logits == logits[:, :1]).all().item()
-    return same

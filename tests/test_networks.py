@@ -118,6 +118,6 @@ def test_stages_and_keep_probability():
     assert (z.shape, hidden.shape, logits.shape) == ((6, 512), (6, 512), (6, 10))
     np.testing.assert_array_equal(hidden.data, z.data)  # identity at inference
     expected = np.where(z.data >= 0, 1, np.where(z.data > -1, 0.2, -0.2 / np.minimum(z.data, -1)))
-    np.testing.assert_allclose(net.keep_probability(z), expected, rtol=1e-5)
-    np.testing.assert_array_equal(network("cnn").keep_probability(z), 1)
-    np.testing.assert_array_equal(network("dropout").keep_probability(z), 0.5)
+    np.testing.assert_allclose(net.keep_probability(z.data), expected, rtol=1e-5)
+    np.testing.assert_array_equal(network("cnn").keep_probability(z.data), 1)
+    np.testing.assert_array_equal(network("dropout").keep_probability(z.data), 0.5)

@@ -14,8 +14,9 @@ import minidrop as md
 from minidrop import Tensor
 from minidrop.errors import ArgumentError, DataError, DeviceError
 from minidrop.history import COLUMNS, Divergence, History, read_history, summarise
+from minidrop.measuring import all_equal
 from minidrop.protocol import CAREFUL, PAPER, normalise
-from minidrop.training import Run, Trainer, all_equal, train
+from minidrop.training import Run, Trainer, train
 
 
 def protocol(base=PAPER, **changes):
@@ -112,8 +113,12 @@ def test_careful_measures_held_out_images_and_the_whole_test_set_at_the_end():
     assert result.test_accuracy == whole.measure(small_data.pair()[1])["accuracy"]
 
 
-def test_every_device_gives_nearly_the_same(library):
-    runs = [a_run("beta-scaled", 20, device=device) for device in (library.device, "cpu")]
+@pytest.mark.parametrize("index", ["", ":1"])
+def test_every_device_gives_nearly_the_same(library, index):
+    if index and library.name == "cupy" and library.xp.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("needs a second GPU; there is one")
+    device = library.device if library.name == "numpy" else library.device + index
+    runs = [a_run("beta-scaled", 20, device=device) for device in (device, "cpu")]
     rows = [train(run, small_data.pair()).history.rows[-1] for run in runs]
     assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], rel=1e-4)
     assert rows[0]["keep_probability"] == pytest.approx(rows[1]["keep_probability"], rel=1e-4)

@@ -118,7 +118,8 @@ def scaled_figure(figure: Any, runs: list[Finished], published: Curves, title: s
         if published:
             axes.plot(*columns(published["beta-scaled"], column), color="black", linestyle=":", label="published")
         axes.legend(loc="best", fontsize=9)
-    upper.set(ylabel="training loss (nats)", ylim=(0, None))
+    upper.set(ylabel="training loss (nats)")
+    upper.set_ylim(0, max(2.65, upper.get_ylim()[1]))  # room above ln 10
     upper.axhline(np.log(10), color="#888888", linewidth=0.8)
     upper.annotate(
         "ln 10: a blind guess", (1, np.log(10)), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8
