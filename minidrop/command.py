@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,18 @@ from .backend import require_device
 from .datasets import store
 from .datasets.fetch import fetch
 from .datasets.manifest import entry, manifest
-from .errors import MinidropError
+from .errors import MinidropError, StateError
 from .history import Divergence
 from .networks import SIZES, VARIANTS
 from .protocol import PROTOCOLS
-from .reproduce import execute, grid
+from .reproduce import cluster, execute, grid
 from .reproduce.compare import compare
 from .reproduce.grid import Grid
-from .reproduce.page import write_report
+from .reproduce.page import require_packages, write_report
+from .reproduce.published import read_curves
 from .training import Run
 
-ITERATIONS = {"digits": 4_000}  # two minutes for five networks; others: 20,000
+ITERATIONS = {"digits": 4_000}  # some two minutes for five networks; others: 20,000
 INTERRUPTED = 130  # the exit status that shells give a program ended by Ctrl-C
 
 
@@ -35,18 +38,21 @@ class Commands(click.Group):
     """A group whose commands report minidrop's own errors, and no traceback."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command; a MinidropError becomes its message and exit status 1."""
-        try:
-            return super().invoke(context)
-        except MinidropError as error:
-            raise click.ClickException(str(error)) from error
+        """Run the command; errors that are the user's to mend become their message and exit status 1."""
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_arguments, **_more: click.echo(f"note: {message}", err=True)
+            try:
+                return super().invoke(context)
+            except MinidropError as error:
+                raise click.ClickException(str(error)) from error
+            except OSError as error:  # a folder that cannot be written, a full disk
+                raise click.ClickException(f"{error.filename or type(error).__name__}: {error.strerror or error}") from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(__version__)
 def main() -> None:
     """A deep-learning framework to be read, and the experiments of the DropAlan paper."""
-    warnings.showwarning = lambda message, *_arguments, **_more: click.echo(f"note: {message}", err=True)
 
 
 def _variants(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -113,34 +119,60 @@ def reproduce(
     Without any option: five small networks on real handwritten digits, in under three minutes.
     """
     plan = _plan(context, given, out, resume)
-    folder = out or Path("reproduction") / f"{plan.dataset}-{plan.network}-{plan.protocol}"
-    require_device(plan.device)
+    folder = out or _default_folder(plan.dataset, plan.network, plan.protocol)
+    # Whatever can be refused is refused now, and not after hours of training.
+    grid.require_free(folder, plan, resume)
+    curves = read_curves(published, plan.dataset) if published else {}
+    require_packages()
+    if scheduler is None:
+        require_device(plan.device)  # with a scheduler it is the workers that need it
     data = datasets.load(plan.dataset, "train", download=True), datasets.load(plan.dataset, "test", download=True)
     runs = plan.runs()
     with contextlib.ExitStack() as stack:
-        client = stack.enter_context(execute.cluster(jobs, scheduler)) if jobs > 1 or scheduler else None
-        grid.prepare(folder, plan, data, resume)
+        stack.enter_context(_only_one_process(folder))
+        client = stack.enter_context(cluster.cluster(jobs, scheduler)) if jobs > 1 or scheduler else None
+        grid.prepare(folder, plan, data)
         click.echo(f"{len(runs)} runs of {plan.iterations:,} iterations: {data[0].label}, {plan.network} network -> {folder}")
         bar = stack.enter_context(_Bar(runs))
         if client is None:
             finished = execute.one_after_the_other(runs, folder, data, bar)
         else:
-            finished = execute.on_a_cluster(client, runs, folder.resolve(), bar)
+            finished = cluster.on_a_cluster(client, runs, folder.resolve(), bar)
     if not finished:
         click.echo(f"interrupted; go on with: minidrop reproduce --resume --out {folder}", err=True)
         sys.exit(INTERRUPTED)
-    click.echo(write_report(folder, published))
+    click.echo(write_report(folder, curves))
     click.echo(f"table, figures and report.html lie in {folder}")
+
+
+def _default_folder(dataset: str, network: str, protocol: str) -> Path:
+    return Path("reproduction") / f"{dataset}-{network}-{protocol}"
+
+
+@contextlib.contextmanager
+def _only_one_process(folder: Path) -> Iterator[None]:
+    """Hold the folder; raise StateError if another process on this machine does."""
+    from filelock import FileLock, Timeout
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder.parent / f".{folder.name}.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise StateError(
+            f"another process is at work on {folder}",
+            expected="one at a time",
+            got="a lock that is held",
+            help="wait for it, or name another folder with --out",
+        ) from error
 
 
 def _plan(context: click.Context, given: dict[str, Any], out: Path | None, resume: bool) -> Grid:
     """The grid that the options ask for; with --resume, those not given come from the folder."""
     by_hand = {name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
     if resume:
-        if out is None:
-            names = (given["dataset"], given["network"], given["protocol"])
-            out = Path("reproduction") / "-".join(names)
-        return dataclasses.replace(grid.read_grid(out), **{name: given[name] for name in by_hand})
+        folder = out or _default_folder(given["dataset"], given["network"], given["protocol"])
+        return dataclasses.replace(grid.read_grid(folder), **{name: given[name] for name in by_hand})
     settings = {name: value for name, value in given.items() if value is not None}
     settings.setdefault("iterations", ITERATIONS.get(given["dataset"], 20_000))
     return Grid(**settings)
@@ -170,13 +202,15 @@ class _Bar:
                 self.bar.n += iteration - 1
         self.bar.update(iteration - self.reached.get(name, 0))
         self.reached[name] = iteration
-        if time.monotonic() - self.written > 0.5:
+        if time.monotonic() - self.written > 0.5 and not math.isnan(loss):
             self.written = time.monotonic()
             self.bar.set_postfix_str(f"{name}: loss {loss:.3f}, accuracy {accuracy:.3f}", refresh=False)
 
     def finished(self, record: dict[str, Any]) -> None:
         """A run has ended."""
         run = Run.from_dict(record["run"])
+        if record["stopped"] != "interrupted":
+            self(run.name, run.iterations, math.nan, math.nan)  # also one that was done before this call
         accuracy = "" if record["test_accuracy"] is None else f", {record['test_accuracy']:.4f} of the test set"
         wrong = f"; {Divergence(record['divergence'])}" if record["divergence"] else ""
         self.bar.write(f"{run.name}: {record['stopped'] or 'done'} at {record['iteration']:,}{accuracy}{wrong}")
@@ -195,7 +229,8 @@ class _Bar:
 )
 def report(folder: Path, published: Path | None) -> None:
     """Write table, figures and page of an experiment's FOLDER again, from its files."""
-    click.echo(write_report(folder, published))
+    curves = read_curves(published, grid.read_grid(folder).dataset) if published else {}
+    click.echo(write_report(folder, curves))
     click.echo(f"table, figures and report.html lie in {folder}")
 
 

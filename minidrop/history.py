@@ -44,6 +44,13 @@ class History:
             with self.path.open("a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(self.rows[-1])
 
+    def drop_last_row_off(self, every: int) -> None:
+        """Forget the last row if it is not at a multiple of `every`: it was the end, and now the run goes on further."""
+        if self.rows and self.rows[-1]["iteration"] % every:
+            self.rows.pop()
+            if self.path is not None:
+                write_atomically(self.path, self.text().encode())
+
     def text(self) -> str:
         """The whole file."""
         file = io.StringIO()
@@ -55,7 +62,10 @@ class History:
 
 def read_history(path: Path) -> list[dict[str, float]]:
     """The rows of a file that `History` wrote; a last line that broke off is left out. Raises DataError for other columns."""
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a history", expected="text", got=str(error)) from error
     reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
     if list(reader.fieldnames or ()) != list(COLUMNS):
         raise DataError(f"{path}: not a history", expected=",".join(COLUMNS), got=",".join(reader.fieldnames or ["nothing"]))

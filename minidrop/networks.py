@@ -52,7 +52,9 @@ OPTIONS = {
 
 
 class Variant:
-    """What a variant's name says: `base` (cnn, dropout, alpha or beta) and the options, as a set, and numbers by name.
+    """What a variant's name says: `base` (cnn, dropout, alpha or beta), the options, as a set, and numbers by name.
+
+    distribution: DropAlan's drop probability, which only the bases alpha and beta use.
 
     Raises ArgumentError for a name that says nothing, says something twice, or asks for what the base cannot do.
     """
@@ -78,11 +80,11 @@ class Variant:
                 got="; ".join(problems),
                 help="for example beta-scaled-detach or alpha-expectation",
             )
+        self.distribution: Distribution = Beta(**self.numbers) if self.base == "beta" else Alpha()  # type: ignore[arg-type]
 
-    @property
-    def distribution(self) -> Distribution:
-        """DropAlan's drop probability."""
-        return Beta(**self.numbers) if self.base == "beta" else Alpha()  # type: ignore[arg-type]
+    def same_as(self, other: Variant) -> bool:
+        """True if the two names say the same: the order of options does not matter, nor how a number is written."""
+        return (self.base, self.options, self.numbers) == (other.base, other.options, other.numbers)
 
 
 def _number(text: str) -> float | None:

@@ -8,6 +8,7 @@ is what one would do today. Beside them stands what carries them out on data: th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,8 @@ class Protocol:
 
     batch_size:        images per step of plain gradient descent
     learning_rate:     of that step
-    mean_images:       the one number subtracted from every pixel is the mean over so many training images; None: over all
+    mean_images:       the one number subtracted from every pixel is the mean over so many training images; None: over all;
+                       cifar10_mean_images, if given, counts for CIFAR-10
     shuffle_buffer:    a pass draws from a buffer of so many images (tf.data's `shuffle`); None: a full shuffle
     validation_share:  share of the training images held out to be measured on; 0: the test set is measured on
     evaluation_images: how many of those are measured, the first ones; None: all
@@ -37,18 +39,38 @@ class Protocol:
     batch_size: int = 16
     learning_rate: float = 0.01
     mean_images: int | None = None
+    cifar10_mean_images: int | None = None
     shuffle_buffer: int | None = None
     validation_share: float = 0.0
     evaluation_images: int | None = None
     evaluate_every: int = 1000
     relu_logits: bool = False
 
+    def __post_init__(self) -> None:
+        counts = ("batch_size", "mean_images", "cifar10_mean_images", "shuffle_buffer", "evaluation_images", "evaluate_every")
+        limits = dict.fromkeys(counts, "an integer from 1") | {
+            "learning_rate": "above 0",
+            "validation_share": "0, 1/2, 1/3, ...",
+        }
+        for name, expected in limits.items():
+            value = getattr(self, name)
+            if name in counts:
+                optional = name not in ("batch_size", "evaluate_every")
+                good = (value is None and optional) or (isinstance(value, int) and value >= 1)
+            elif name == "learning_rate":
+                good = value > 0
+            else:
+                good = value == 0 or (0 < value <= 0.5 and math.isclose(1 / value, round(1 / value)))
+            if not good:
+                raise ArgumentError(f"Protocol: bad {name}", expected=expected, got=repr(value))
+
 
 # The published protocol. Its "validation" images are test images, a 100-element buffer hardly shuffles (an image moves some
 # hundred places in 60,000), and the ReLU on the logits can kill a class for good: none of it is recommended, all of it is so.
 PAPER = Protocol(
     name="paper",
-    mean_images=1_000,  # and 10,000 for CIFAR-10: `pixel_mean`
+    mean_images=1_000,
+    cifar10_mean_images=10_000,
     shuffle_buffer=100,
     evaluation_images=1_600,  # "the first 100 batches"
     relu_logits=True,
@@ -82,7 +104,7 @@ def split(protocol: Protocol, train: Dataset, test: Dataset) -> tuple[Dataset, D
 
 def pixel_mean(protocol: Protocol, train: Dataset) -> float:
     """The one number that is subtracted from every pixel, 0 to `train.maximum`."""
-    count = 10_000 if protocol.mean_images and train.name == "cifar10" else protocol.mean_images
+    count = (protocol.cifar10_mean_images if train.name == "cifar10" else None) or protocol.mean_images
     return float(train.images[:count].mean(dtype=np.float64))
 
 

@@ -6,9 +6,9 @@
     result.history.rows[-1]["accuracy"]
 
 The loop itself is `Trainer.step` and `Trainer.run_to_the_end`; what is measured, `measuring.py`; what is kept,
-`Trainer.save`. A run that was killed goes on from its last checkpoint and, on NumPy, ends with the same bits as one that was
-not: the checkpoint holds all that the future depends on (weights, optimiser, the counters of the random numbers, the place in
-the data, the history).
+`Trainer.save`. A run that was killed goes on from its last checkpoint and, on NumPy (with as many BLAS threads), ends with the
+same bits as one that was not: the checkpoint holds all that the future depends on (weights, optimiser, the counters of the
+random numbers, the place in the data, the history).
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ class Run:
     def __post_init__(self) -> None:
         normalise_device(self.device)
         for name in ("iterations", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ArgumentError(f"Run: bad {name}", expected="1 or more", got=str(getattr(self, name)))
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ArgumentError(f"Run: bad {name}", expected="an integer from 1", got=repr(value))
         if self.on_divergence not in ("stop", "continue"):
             raise ArgumentError("Run: bad on_divergence", expected='"stop" or "continue"', got=repr(self.on_divergence))
 
@@ -127,6 +128,7 @@ class Trainer:
         self.run = run
         self.checkpoint_path = checkpoint_path
         train_data, self.test = data
+        self.digests = [train_data.digest, self.test.digest]
         images, self.measured = split(run.protocol, train_data, self.test)
         self.mean = pixel_mean(run.protocol, images)
         # One seed, three streams: what one of them uses up does not shift the others, so that all variants of a seed start from
@@ -174,12 +176,14 @@ class Trainer:
         run = self.run
         started = time.perf_counter() - self.seconds
         stopped = self._reason_to_stop(should_stop)
+        if self.iteration < run.iterations and stopped is None:
+            self.history.drop_last_row_off(run.protocol.evaluate_every)
         while self.iteration < run.iterations and stopped is None:
             self.step()
             stopped = self._reason_to_stop(should_stop)
             last = self.iteration == run.iterations or stopped == "diverged"
             self.seconds = time.perf_counter() - started
-            if self.iteration % run.protocol.evaluate_every == 0 or (last and self.loss_count):
+            if self.iteration % run.protocol.evaluate_every == 0 or last:
                 self.evaluate(started)
             if self.iteration % run.checkpoint_every == 0 or last or stopped:
                 self.save()
@@ -205,7 +209,8 @@ class Trainer:
             "gradient_norm": gradient_norm(self.network.parameters()),
         }
         row |= self.measure(self.measured)
-        self.loss_sum, self.loss_count = 0.0, 0
+        if self.iteration % self.run.protocol.evaluate_every == 0:  # else it is the end, for now: see drop_last_row_off
+            self.loss_sum, self.loss_count = 0.0, 0
         self.seconds = time.perf_counter() - started
         self.history.append({**row, "seconds": self.seconds})
 
@@ -259,4 +264,5 @@ class Trainer:
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a checkpoint to be gone on from: all but how far to go, how often to save, and where."""
         free = ("iterations", "checkpoint_every", "on_divergence", "device")
-        return {name: value for name, value in self.run.to_dict().items() if name not in free}
+        settings = {name: value for name, value in self.run.to_dict().items() if name not in free}
+        return {**settings, "data": self.digests}

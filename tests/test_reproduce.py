@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
 import os
@@ -16,13 +17,15 @@ import time
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from filelock import FileLock
 
 import minidrop as md
 from minidrop.command import main
 from minidrop.errors import ArgumentError, DataError
 from minidrop.history import COLUMNS, read_history
 from minidrop.networks import VARIANTS
-from minidrop.reproduce import published
+from minidrop.protocol import PROTOCOLS
+from minidrop.reproduce import execute, grid, published
 from minidrop.reproduce.grid import Grid, read_grid, read_runs
 from minidrop.reproduce.table import deviation, markdown, standard_error
 
@@ -141,7 +144,12 @@ def test_an_experiment_is_never_overwritten(small):
 def test_resume_adds_iterations_variants_and_seeds(tmp_path):
     """In three calls, or in one: the same table, bit for bit."""
     pieces, whole = tmp_path / "pieces", tmp_path / "whole"
-    minidrop("reproduce", "--variants", "cnn", "--iterations", 20, "--evaluate-every", 10, "--out", pieces)
+    minidrop("reproduce", "--variants", "cnn", "--iterations", 23, "--evaluate-every", 10, "--out", pieces)
+    assert [row["iteration"] for row in read_history(pieces / "history" / "cnn_seed0.csv")] == [
+        10,
+        20,
+        23,
+    ]  # 23: the end, for now
     minidrop("reproduce", "--variants", "cnn dropout", "--iterations", 40, "--out", pieces, "--resume")
     minidrop("reproduce", "--seeds", 2, "--out", pieces, "--resume")
     minidrop("reproduce", "--variants", "cnn,dropout", "--iterations", 40, "--evaluate-every", 10, "--seeds", 2, "--out", whole)
@@ -188,14 +196,63 @@ def with_path():
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def test_divergence_is_in_the_table(tmp_path):
-    """c = 0 and p_max = 1: everything negative is dropped for good, and a step that is much too large."""
-    minidrop("reproduce", "--variants", "cnn", "--iterations", 6, "--on-divergence", "stop", "--out", tmp_path)
-    result = tmp_path / "history" / "cnn_seed0.json"
-    record = json.loads(result.read_text())
-    record["divergence"] = {"equal logits": {"first": 4, "last": 6, "steps": 3}}
-    result.write_text(json.dumps(record))
-    assert "seed 0: equal logits from iteration 4" in minidrop("report", tmp_path)
+@pytest.fixture
+def explosive(monkeypatch):
+    """The protocols with a step so large that training blows up within a few iterations."""
+    for name in ("paper", "careful"):
+        monkeypatch.setitem(PROTOCOLS, name, dataclasses.replace(PROTOCOLS[name], learning_rate=1e4))
+
+
+@pytest.mark.parametrize("protocol", ["paper", "careful"])
+@pytest.mark.parametrize("policy", ["stop", "continue"])
+def test_a_run_that_blows_up(protocol, policy, explosive, tmp_path):
+    """From the command to table, page and figures: the moment is said, numbers that are none do no harm."""
+    options = [
+        "--protocol",
+        protocol,
+        "--on-divergence",
+        policy,
+        "--variants",
+        "beta-scaled",
+        "--iterations",
+        30,
+        "--evaluate-every",
+        10,
+    ]
+    printed = minidrop("reproduce", *options, "--out", tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "history" / "beta-scaled_seed0.json").read_text())
+    rows = read_history(tmp_path / "out" / "history" / "beta-scaled_seed0.csv")
+    (kind, moment), *_ = record["divergence"].items()
+    assert (
+        f"{kind} from iteration {moment['first']}" in cells(tmp_path / "out", "DropAlan beta, scaled")[-1] and kind in printed
+    )
+    assert (record["iteration"], record["stopped"]) == ((30, None) if policy == "continue" else (moment["first"], "diverged"))
+    assert rows[-1]["iteration"] == record["iteration"] and "Under way" not in (tmp_path / "out" / "report.html").read_text()
+    assert "DropAlan beta, scaled" in minidrop("compare", tmp_path / "out", tmp_path / "out")
+    again = minidrop("reproduce", "--resume", "--out", tmp_path / "out")  # it is done: nothing is trained, nothing changes
+    assert read_history(tmp_path / "out" / "history" / "beta-scaled_seed0.csv")[-1]["iteration"] == rows[-1]["iteration"]
+    assert kind in again and len(json.loads((tmp_path / "out" / "config.json").read_text())["provenance"]) == 1
+
+
+def test_stopped_by_divergence_then_continued_is_the_same_as_continued(explosive, tmp_path):
+    options = ["--variants", "cnn", "--iterations", 30, "--evaluate-every", 10]
+    minidrop("reproduce", *options, "--on-divergence", "stop", "--out", tmp_path / "pieces")
+    minidrop("reproduce", "--on-divergence", "continue", "--resume", "--out", tmp_path / "pieces")
+    minidrop("reproduce", *options, "--on-divergence", "continue", "--out", tmp_path / "whole")
+    assert table_rows(tmp_path / "pieces") == table_rows(tmp_path / "whole")
+
+
+def test_a_divergence_is_on_record_while_the_run_is_under_way(explosive, tmp_path):
+    """A long run that crashed early: a report made now says so, and does not call the run done."""
+    run = Grid(variants=("cnn",), iterations=40, evaluate_every=10).runs()[0]
+    data = md.datasets.digits("train"), md.datasets.digits("test")
+    grid.prepare(tmp_path, Grid(variants=("cnn",), iterations=40, evaluate_every=10), data)
+    stop_after = iter(range(25))
+    execute.carry_out(run, tmp_path, data, should_stop=lambda: next(stop_after, None) is None)
+    minidrop("report", tmp_path)
+    wrong = cells(tmp_path, "CNN")[-1]
+    assert "from iteration" in wrong and "only 20 iterations yet" in wrong
+    assert "1 of 1 runs are not finished" in (tmp_path / "report.html").read_text()
 
 
 # Bad input ------------------------------------------------------------------------------------------------------------
@@ -208,13 +265,15 @@ def test_divergence_is_in_the_table(tmp_path):
         (["--variants", ""], "at least one"),
         (["--variants", "cnn cnn"], "each once"),
         (["--device", "tpu"], "unknown device"),
-        (["--resume"], "not an experiment's folder"),
-        (["--scheduler", "tcp://127.0.0.1:9"], "the scheduler does not answer"),
+        (["--resume"], "config.json cannot be read"),
+        (["--variants", "beta-p_max=2"], "Beta: bad p_max"),
+        (["--variants", "beta-p_max=.95 beta-p_max=0.95"], "each once"),
+        (["--scheduler", "tcp://127.0.0.1:9"], "the cluster does not answer"),
     ],
 )
 def test_bad_options_are_refused(arguments, problem, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("minidrop.reproduce.execute.CONNECT_TIMEOUT", 1)
+    monkeypatch.setattr("minidrop.reproduce.cluster.CONNECT_TIMEOUT", 1)
     assert problem in minidrop("reproduce", "--iterations", 5, *arguments, status=1)
 
 
@@ -236,11 +295,69 @@ def test_a_missing_dataset_names_the_way_to_it(tmp_path, monkeypatch):
 
 def test_damaged_folders(small, tmp_path):
     folder, _ = small
-    assert "not an experiment's folder" in minidrop("report", tmp_path, status=1)
+    assert "config.json cannot be read" in minidrop("report", tmp_path, status=1)
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     assert "no rows yet" in minidrop("report", tmp_path, status=1)
-    (tmp_path / "config.json").write_text('{"settings": ')
-    assert "JSONDecodeError" in minidrop("report", tmp_path, status=1)
+    (tmp_path / "history").mkdir()
+    for content, problem in ((b"\xff\xfe", "not a history"), (b"a,b\n", "not a history"), (b"", "not a history")):
+        (tmp_path / "history" / "cnn_seed0.csv").write_bytes(content)
+        assert problem in minidrop("report", tmp_path, status=1)
+    (tmp_path / "history" / "cnn_seed0.csv").write_bytes((folder / "history" / "cnn_seed0.csv").read_bytes())
+    (tmp_path / "history" / "cnn_seed0.json").write_text('{"run": ')
+    assert "cnn_seed0.json cannot be read" in minidrop("report", tmp_path, status=1)
+    for content, problem in (
+        ('{"settings": ', "JSONDecodeError"),
+        ("[]", "cannot be read"),
+        ('{"settings": {}, "dataset": {}, "provenance": []}', "damaged"),
+    ):
+        (tmp_path / "config.json").write_text(content)
+        assert problem in minidrop("report", tmp_path, status=1)
+
+
+def test_results_survive_what_stops_a_resumed_experiment(tmp_path):
+    """More iterations, and the checkpoint is damaged, or gone: an error, and all that was there is there still."""
+    minidrop("reproduce", "--variants", "cnn", "--iterations", 8, "--evaluate-every", 3, "--out", tmp_path)
+    checkpoint = tmp_path / "checkpoints" / "cnn_seed0.safetensors"
+    before = {path: path.read_bytes() for path in tmp_path.glob("history/*")}
+    for damage, problem in (
+        (lambda: checkpoint.write_bytes(b"x"), "cannot be read"),
+        (checkpoint.unlink, "its checkpoint is gone"),
+    ):
+        damage()
+        assert problem in minidrop("reproduce", "--iterations", 12, "--resume", "--out", tmp_path, status=1)
+        assert {path: path.read_bytes() for path in tmp_path.glob("history/*")} == before
+    minidrop("report", tmp_path)
+    assert "only 8 iterations yet" in cells(tmp_path, "CNN")[-1]  # of the twelve that it is to have now
+    assert "1 of 1 runs are not finished" in (tmp_path / "report.html").read_text()
+
+
+def test_two_processes_do_not_work_on_one_folder(tmp_path):
+    with FileLock(tmp_path / ".out.lock"):
+        assert "another process is at work" in minidrop("reproduce", "--iterations", 4, "--out", tmp_path / "out", status=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_leftovers_of_a_kill_are_cleared(tmp_path):
+    minidrop("reproduce", "--variants", "cnn", "--iterations", 4, "--out", tmp_path)
+    for folder in ("checkpoints", "history"):
+        (tmp_path / folder / ".cnn_seed0.safetensors.abc.tmp").write_bytes(b"half")
+    minidrop("reproduce", "--iterations", 8, "--resume", "--out", tmp_path)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_what_can_be_refused_is_refused_before_training(small, tmp_path):
+    """Published curves that are none, a place that cannot be written, an experiment that is there: no data is even loaded."""
+    (tmp_path / "curves.csv").write_bytes(b"\x89PNG\xff")
+    options = ["reproduce", "--iterations", 4, "--dataset", "mnist", "--out"]
+    assert "not published curves" in minidrop(*options, tmp_path / "a", "--published", tmp_path / "curves.csv", status=1)
+    (tmp_path / "curves.csv").write_text("log,run,iteration,loss,accuracy\nconv_mnist,0,x,1,1\n")
+    assert "not published curves" in minidrop(*options, tmp_path / "a", "--published", tmp_path / "curves.csv", status=1)
+    assert "nothing to lay beside" in minidrop(
+        "reproduce", "--published", tmp_path / "curves.csv", "--out", tmp_path / "a", status=1
+    )
+    assert "holds an experiment already" in minidrop(*options, small[0], status=1)
+    assert "Error: " in minidrop("reproduce", "--iterations", 4, "--out", tmp_path / "curves.csv" / "out", status=1)
+    assert not (tmp_path / "a").exists()
 
 
 def test_grid_settings():
@@ -315,7 +432,7 @@ def test_compare(small, tmp_path):
         for side in (folder, other)
     ]
     pairs = np.subtract(tails[1], tails[0])
-    assert f"{pairs.mean():+.4f}" in line and f"{pairs.std(ddof=1) / math.sqrt(2):.4f}" in line
+    assert "2 in common" in line and f"{pairs.mean():+.4f}" in line and f"{pairs.std(ddof=1) / math.sqrt(2):.4f}" in line
     assert "the same settings" in minidrop("compare", folder, folder)
 
 

@@ -11,16 +11,18 @@ from ..history import summarise
 from ..serialization import write_atomically
 from .figures import draw, look, together
 from .grid import Finished, read_config, read_runs
+from .page import require_packages
 from .published import NAMES
-from .table import deviation, markdown, mean, standard_error, title
+from .table import deviation, markdown, mean, standard_error, title, troubles
 
 
 def compare(left: Path, right: Path, figure: Path | None = None) -> str:
     """Markdown: the settings that differ, and a row per variant that both have; `figure`: where to draw the accuracies.
 
-    The difference is that of the means of the last 20 evaluations, right minus left. With two or more common seeds it is paired
-    by seed, and its standard error is that of the mean of the differences; with one, it comes from the sizes of the evaluation
-    sets alone, and says nothing of what another seed would give. Raises DataError if no variant is in both.
+    B - A is the difference of the means of the last 20 evaluations. Where the two have seeds in common, all columns are of
+    those seeds. With two or more of them the difference is paired by seed, and its standard error is that of the mean of the
+    pairs; else it comes from the sizes of the evaluation sets alone, and says nothing of what another seed would give. Runs
+    that are not done, or diverged, are named. Raises DataError if no variant is in both.
     """
     configs = read_config(left), read_config(right)
     runs = read_runs(left), read_runs(right)
@@ -33,12 +35,19 @@ def compare(left: Path, right: Path, figure: Path | None = None) -> str:
             expected="a variant that both folders have",
             got=" against ".join(_variants(side) for side in runs),
         )
-    header = ("network", "peak, A", "peak, B", "last 20, A", "last 20, B", "B - A", "standard error", "common seeds")
+    header = ("network", "peak, A", "peak, B", "last 20, A", "last 20, B", "B - A", "standard error", "seeds")
     rows = [row_of(name, *([run for run in side if run.run.variant == name] for side in runs)) for name in common]
     lines = [f"A: {title(configs[0])}", f"B: {title(configs[1])}", ""]
     lines += [f"* {difference}" for difference in differences(*configs)] or ["* the same settings and data"]
+    lines += [
+        f"* {label}, {NAMES.get(name, name)}, {trouble}"
+        for label, side in zip("AB", runs, strict=True)
+        for name in common
+        for trouble in troubles([run for run in side if run.run.variant == name])
+    ]
     lines += ["", markdown([header, *rows])]
     if figure is not None:
+        require_packages()
         write_atomically(figure, draw(accuracy_figure, runs, common))
     return "\n".join(lines) + "\n"
 
@@ -47,6 +56,8 @@ def row_of(variant: str, left: list[Finished], right: list[Finished]) -> tuple[s
     """One variant's row."""
     sides = [{run.run.seed: summarise(run.rows) for run in side} for side in (left, right)]
     seeds = sorted(set(sides[0]) & set(sides[1]))
+    if seeds:
+        sides = [{seed: side[seed] for seed in seeds} for side in sides]
     peaks = [mean([summary["peak"] for summary in side.values()]) for side in sides]
     tails = [mean([summary["mean_last"] for summary in side.values()]) for side in sides]
     if len(seeds) > 1:
@@ -58,7 +69,7 @@ def row_of(variant: str, left: list[Finished], right: list[Finished]) -> tuple[s
         errors = [standard_error(tail, count) for tail, count in zip(tails, images, strict=True) if count]
         error = f"{math.hypot(*errors):.4f} (evaluation only)" if len(errors) == 2 else ""
     numbers = [f"{value:.4f}" for value in (*peaks, *tails)]
-    return (NAMES.get(variant, variant), *numbers, f"{difference:+.4f}", error, str(len(seeds)))
+    return (NAMES.get(variant, variant), *numbers, f"{difference:+.4f}", error, f"{len(seeds)} in common")
 
 
 def differences(left: dict[str, Any], right: dict[str, Any]) -> list[str]:

@@ -1,27 +1,26 @@
-"""Carrying out the runs of a grid: one after the other in this process, or as independent tasks on a Dask cluster.
+"""Carrying out the runs of a grid, one after the other, in this process (`cluster.py`: as tasks on several).
 
 Every run computes with one BLAS thread, so that it gives the same bits wherever it runs on this kind of machine; it is locked,
-so that no two processes write to it at once; and it goes on from its checkpoint if there is one. So it does not matter to a run
-where it starts again: that is all that a cluster needs of it.
+so that no two processes write to it at once; and it goes on from its checkpoint if there is one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import signal
 import threading
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..datasets import Dataset
-from ..errors import DataError
+from ..errors import StateError
 from ..serialization import write_atomically
-from ..training import Run, Trainer, load_data, train
-from .grid import checkpoint_path, history_path, result_path
+from ..training import Run, Trainer, load_data
+from .grid import checkpoint_path, history_path, is_done, read_result, result_path
+from .provenance import provenance
 
 
 class Progress(Protocol):
@@ -48,46 +47,60 @@ def carry_out(
 ) -> dict[str, Any]:
     """Carry out one run in an experiment's folder, from its checkpoint if there is one; what its .json then holds.
 
-    A run that is finished already is left as it is. An interrupted one leaves a checkpoint and no .json.
+    A run that is done already is left as it is. Raises StateError if it was done, is to go on, and its checkpoint is gone.
     """
     from filelock import FileLock
     from threadpoolctl import threadpool_limits
 
-    with FileLock(checkpoint_path(folder, run).with_suffix(".lock")), threadpool_limits(limits=1):
-        path = result_path(folder, run)
-        if path.exists():
-            stored: dict[str, Any] = json.loads(path.read_text())
-            if stored["iteration"] >= run.iterations or (stored["stopped"] == "diverged" and run.on_divergence == "stop"):
-                return stored
-            path.unlink()  # it was finished; now it goes on to more iterations
-        on_step = None if progress is None else _reporter(run, progress)
-        result = train(run, data, history_path(folder, run), checkpoint_path(folder, run), on_step, should_stop)
-        record = {
-            "run": run.to_dict(),
-            "iteration": result.iteration,
-            "stopped": result.stopped,
-            "divergence": result.divergence.moments,
-            "test_accuracy": result.test_accuracy,
-            "evaluation_images": result.evaluation_images,
-            "parameters": sum(parameter.size for parameter in result.network.parameters()),
-        }
-        if result.finished:
-            write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
-        return record
+    checkpoint = checkpoint_path(folder, run)
+    with FileLock(checkpoint.with_suffix(".lock")), threadpool_limits(limits=1):
+        stored = read_result(folder, run)
+        if is_done(run, stored):
+            return stored
+        if stored and not checkpoint.exists():
+            raise StateError(
+                f"{run.name} is to go on from iteration {stored['iteration']:,}, and its checkpoint is gone",
+                expected=str(checkpoint),
+                got="no such file",
+                help="put it back, or start anew in another folder with --out",
+            )
+        for unfinished in folder.glob(f"*/.{run.name}.*.tmp"):
+            unfinished.unlink()  # a process that was killed while it wrote: ours, for we hold the lock
+        trainer = Trainer(run, data or load_data(run.dataset), history_path(folder, run), checkpoint)
+        result = trainer.run_to_the_end(_after_a_step(folder, progress), should_stop)
+        return _write_result(folder, trainer, result.stopped, result.test_accuracy)
 
 
-def _reporter(run: Run, progress: Callable[[str, int, float, float], None]) -> Callable[[Trainer], None]:
-    """After every step, tell `progress` how far it is: the running mean loss and the last accuracy."""
-    smooth = 0.0
+def _write_result(folder: Path, trainer: Trainer, stopped: str | None, test_accuracy: float | None) -> dict[str, Any]:
+    record = {
+        "run": trainer.run.to_dict(),
+        "iteration": trainer.iteration,
+        "stopped": stopped,
+        "divergence": trainer.divergence.moments,
+        "test_accuracy": test_accuracy,
+        "evaluation_images": len(trainer.measured),
+        "parameters": sum(parameter.size for parameter in trainer.network.parameters()),
+        "provenance": provenance(trainer.run.device),
+    }
+    if stopped != "interrupted":
+        write_atomically(result_path(folder, trainer.run), (json.dumps(record, indent=2) + "\n").encode())
+    return record
 
-    def report(trainer: Trainer) -> None:
+
+def _after_a_step(folder: Path, progress: Callable[[str, int, float, float], None] | None) -> Callable[[Trainer], None]:
+    """After every step: tell `progress` how far it is, with a running mean of the loss; note a divergence at the checkpoint."""
+    smooth = math.nan
+
+    def after(trainer: Trainer) -> None:
         nonlocal smooth
-        loss = trainer.last_loss
-        smooth = loss if trainer.iteration <= 1 or smooth == 0.0 else 0.99 * smooth + 0.01 * loss
-        rows = trainer.history.rows
-        progress(run.name, trainer.iteration, smooth, rows[-1]["accuracy"] if rows else float("nan"))
+        smooth = trainer.last_loss if math.isnan(smooth) else 0.99 * smooth + 0.01 * trainer.last_loss
+        if trainer.divergence and trainer.iteration % trainer.run.checkpoint_every == 0:
+            _write_result(folder, trainer, "under way", None)  # so that a report of a long run shows it now
+        if progress is not None:
+            rows = trainer.history.rows
+            progress(trainer.run.name, trainer.iteration, smooth, rows[-1]["accuracy"] if rows else math.nan)
 
-    return report
+    return after
 
 
 def one_after_the_other(runs: list[Run], folder: Path, data: tuple[Dataset, Dataset], progress: Progress) -> bool:
@@ -102,8 +115,8 @@ def one_after_the_other(runs: list[Run], folder: Path, data: tuple[Dataset, Data
 
 
 @contextlib.contextmanager
-def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Within: the first Ctrl-C only sets what the given function returns; a second one raises KeyboardInterrupt at once."""
+def stop_on_interrupt(also: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
+    """Within: the first Ctrl-C sets what the given function returns and calls `also`; a second raises KeyboardInterrupt."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop.is_set  # signals are not ours to handle here
@@ -113,75 +126,10 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
     def first(_signal: int, _frame: object) -> None:
         stop.set()
         signal.signal(signal.SIGINT, before)
+        also()
 
     signal.signal(signal.SIGINT, first)
     try:
         yield stop.is_set
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextlib.contextmanager
-def cluster(jobs: int, scheduler: str | None) -> Iterator[Any]:
-    """A client of the Dask cluster at `scheduler`, or of a local one of `jobs` processes, which ends with the context.
-
-    Raises DataError if Dask is missing or the scheduler does not answer.
-    """
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError as error:
-        raise DataError("--jobs and --scheduler need Dask", expected="distributed", got=str(error), help=EXTRA) from error
-    with contextlib.ExitStack() as stack:
-        address = scheduler
-        if scheduler is None:
-            local = LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None)
-            address = stack.enter_context(local).scheduler_address
-        try:
-            client = stack.enter_context(Client(address, timeout=CONNECT_TIMEOUT))
-        except (OSError, ValueError) as error:
-            raise DataError(
-                "the scheduler does not answer",
-                expected=f"a Dask scheduler at {address}",
-                got=f"{type(error).__name__}: {error}",
-                help="start one with `dask scheduler`, and workers with `dask worker ADDRESS --nthreads 1`",
-            ) from error
-        yield client
-
-
-def on_a_cluster(client: Any, runs: list[Run], folder: Path, progress: Progress) -> bool:
-    """Carry out all runs as tasks of a Dask cluster; False if they were interrupted (what a worker did since its last
-    checkpoint is then lost).
-
-    The workers must see `folder` under the same path, and have the dataset. A run whose worker dies goes on elsewhere, from its
-    checkpoint. Raises the error of the first run that fails.
-    """
-    from distributed import as_completed
-
-    client.subscribe_topic(TOPIC, lambda event: progress(*event[1]))
-    session = uuid.uuid4().hex[:8]  # a key of its own: Dask would answer an old one from its memory
-    futures = [client.submit(on_a_worker, run, str(folder), key=f"{run.name}-{session}", pure=False) for run in runs]
-    try:
-        for future in as_completed(futures):
-            progress.finished(future.result())
-    except BaseException as error:
-        client.cancel(futures, force=True)
-        if isinstance(error, KeyboardInterrupt):
-            return False
-        raise
-    return True
-
-
-def on_a_worker(run: Run, folder: str) -> dict[str, Any]:
-    """`carry_out`, as a Dask task: progress goes to the scheduler about once a second."""
-    from distributed import get_worker
-
-    worker = get_worker()
-    last = 0.0
-
-    def progress(name: str, iteration: int, loss: float, accuracy: float) -> None:
-        nonlocal last
-        if time.monotonic() - last > 1 or iteration == run.iterations:
-            last = time.monotonic()
-            worker.log_event(TOPIC, (name, iteration, loss, accuracy))
-
-    return carry_out(run, Path(folder), load_data(run.dataset), progress)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
 from ..functional import dropalan
 from ..history import COLUMNS
 from ..ops.dropalan import Alpha, Beta, Distribution, keep_probability
@@ -51,13 +50,8 @@ def look(variant: str, position: int) -> dict[str, Any]:
 
 
 def draw(make: Callable[..., Any], *arguments: Any) -> bytes:
-    """The PNG of the figure that make(pyplot, *arguments) draws. Raises DataError without matplotlib."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise DataError(
-            "figures need matplotlib", expected="matplotlib", got=str(error), help="pip install 'minidrop[reproduce]'"
-        ) from error
+    """The PNG of what make(figure, *arguments) draws into an empty figure."""
+    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -115,8 +109,13 @@ def scaled_figure(figure: Any, runs: list[Finished], published: Curves, title: s
         for index, run in enumerate(runs):
             label = "ours" if len(runs) == 1 else f"ours, {len(runs)} seeds" if index == 0 else None
             axes.plot(*columns(run.rows, column), color=colour, alpha=1 if len(runs) == 1 else 0.6, label=label)
-        if published:
+        if "beta-scaled" in published:
             axes.plot(*columns(published["beta-scaled"], column), color="black", linestyle=":", label="published")
+        for run in runs:
+            for kind, moment in run.divergence.moments.items():
+                axes.axvline(
+                    moment["first"], color="black", linewidth=0.9, linestyle=(0, (4, 2)), label=f"{kind}, seed {run.run.seed}"
+                )
         axes.legend(loc="best", fontsize=9)
     upper.set(ylabel="training loss (nats)")
     upper.set_ylim(0, max(2.65, upper.get_ylim()[1]))  # room above ln 10
@@ -197,28 +196,23 @@ def together(runs: list[Finished], column: str) -> tuple[Any, Any]:
 
 
 def write_figures(folder: Path, runs: list[Finished], published: Curves, title: str) -> dict[str, str]:
-    """Draw what the runs allow; {file name: what it shows}, or why it is missing."""
-    made: dict[str, tuple[str, tuple[Any, ...]]] = {
-        "figure1.png": (
-            "Alpha: probability to be kept, and expected output",
-            (distribution_figure, Alpha(), "\N{GREEK SMALL LETTER ALPHA}"),
-        ),
-        "figure2.png": (
-            "Beta: probability to be kept, and expected output",
-            (distribution_figure, Beta(), "\N{GREEK SMALL LETTER BETA}"),
-        ),
-        "figure3.png": (
-            "Loss and accuracy of the scaled run",
-            (scaled_figure, [run for run in runs if run.run.variant == "beta-scaled"], published, title),
-        ),
-        "figure4.png": ("Accuracy: dropout against DropAlan", (comparison_figure, runs, published, title)),
-        "diagnostics.png": ("Loss, gradient, dead units, keep probability and largest |z|", (diagnostics_figure, runs, title)),
+    """Draw what the runs allow; {file name: what it shows}. Without a scaled run there is no figure 3."""
+    scaled = [run for run in runs if run.run.variant == "beta-scaled"]
+    alpha, beta = "\N{GREEK SMALL LETTER ALPHA}", "\N{GREEK SMALL LETTER BETA}"
+    shown = {
+        "figure1.png": "Alpha: probability to be kept, and expected output",
+        "figure2.png": "Beta: probability to be kept, and expected output",
+        "figure3.png": "Loss and accuracy of the scaled run",
+        "figure4.png": "Accuracy: dropout against DropAlan",
+        "diagnostics.png": "Loss, gradient, dead units, keep probability and largest |z|",
     }
-    shown = {}
-    for name, (caption, (make, *arguments)) in made.items():
-        if arguments[0] == []:
-            (folder / name).unlink(missing_ok=True)  # from an earlier report on other runs
-            continue
-        write_atomically(folder / name, draw(make, *arguments))
-        shown[name] = caption
+    write_atomically(folder / "figure1.png", draw(distribution_figure, Alpha(), alpha))
+    write_atomically(folder / "figure2.png", draw(distribution_figure, Beta(), beta))
+    if scaled:
+        write_atomically(folder / "figure3.png", draw(scaled_figure, scaled, published, title))
+    else:
+        (folder / "figure3.png").unlink(missing_ok=True)  # of an earlier report on other runs
+        del shown["figure3.png"]
+    write_atomically(folder / "figure4.png", draw(comparison_figure, runs, published, title))
+    write_atomically(folder / "diagnostics.png", draw(diagnostics_figure, runs, title))
     return shown

@@ -43,12 +43,12 @@ class Grid:
     checkpoint_every: int = 0
 
     def __post_init__(self) -> None:
-        for variant in self.variants:
-            Variant(variant)
+        variants = [Variant(name) for name in self.variants]
         for name in ("iterations", "seeds"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"bad {name}", expected="1 or more", got=str(getattr(self, name)))
-        if not self.variants or len(set(self.variants)) < len(self.variants):
+        twice = any(one.same_as(other) for index, one in enumerate(variants) for other in variants[:index])
+        if not variants or twice:
             raise ArgumentError("bad variants", expected="at least one, each once", got=", ".join(self.variants) or "none")
         if self.evaluate_every < 1:
             # Every 1,000 iterations, as published; more often in a short run, so that there are 40 points to look at.
@@ -95,21 +95,12 @@ def result_path(folder: Path, run: Run) -> Path:
     return folder / "history" / f"{run.name}.json"
 
 
-def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset], resume: bool) -> None:
-    """Make the folder and write config.json.
+def require_free(folder: Path, grid: Grid, resume: bool) -> None:
+    """Raise StateError unless the folder is new or empty or, with `resume`, holds this experiment.
 
-    Raises StateError, before anything is written, if the folder holds an experiment and `resume` is not set, or one with other
-    settings than may change (variants, seeds and iterations may grow).
+    Variants, seeds and iterations may have grown since; nothing else may differ.
     """
-    path = folder / "config.json"
-    calls: list[dict[str, Any]] = []
-    digests = {
-        "label": data[0].label,
-        "train_sha256": data[0].digest,
-        "test_sha256": data[1].digest,
-        "test_images": len(data[1]),
-    }
-    if path.exists():
+    if (folder / "config.json").exists():
         if not resume:
             raise StateError(
                 f"{folder} holds an experiment already",
@@ -117,9 +108,7 @@ def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset], resume: boo
                 got="config.json in it",
                 help="--resume goes on where it stopped; --out names another folder",
             )
-        stored = read_config(folder)
-        _require_same(folder, stored, {"settings": _settings(grid), "dataset": digests})
-        calls = stored["provenance"]
+        _require_same(folder, read_config(folder)["settings"], _settings(grid))
     elif folder.exists() and any(folder.iterdir()):
         raise StateError(
             f"{folder} is not empty",
@@ -127,58 +116,82 @@ def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset], resume: boo
             got="files, but no config.json",
             help="name another with --out",
         )
+
+
+def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset]) -> None:
+    """Make the folder and write config.json; call `require_free` first. Raises StateError if it was begun with other data."""
+    digests = {
+        "label": data[0].label,
+        "train_sha256": data[0].digest,
+        "test_sha256": data[1].digest,
+        "test_images": len(data[1]),
+    }
+    calls: list[dict[str, Any]] = []
+    if (folder / "config.json").exists():
+        stored = read_config(folder)
+        _require_same(folder, stored["dataset"], digests)
+        if stored["settings"] == _settings(grid) and all(run.done for run in read_runs(folder)) and _is_complete(folder):
+            return  # nothing to do: what is there keeps its date
+        calls = stored["provenance"]
     for part in ("history", "checkpoints"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     config = {"settings": _settings(grid), "dataset": digests, "provenance": [*calls, provenance(grid.device)]}
-    write_atomically(path, (json.dumps(config, indent=2) + "\n").encode())
+    write_atomically(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+
+
+def _is_complete(folder: Path) -> bool:
+    return len(read_runs(folder)) == len(read_grid(folder).runs())
 
 
 def _settings(grid: Grid) -> dict[str, Any]:
     return {**asdict(grid), "variants": list(grid.variants), "protocol_values": asdict(grid.measured_protocol())}
 
 
+def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
+    """A JSON object that has at least `keys`. Raises DataError for anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or not keys <= set(content):
+            raise ValueError(f"without {', '.join(sorted(keys))}")
+        return content
+    except (OSError, ValueError) as error:  # ValueError: no JSON, no UTF-8
+        raise DataError(
+            f"{path} cannot be read",
+            expected=f"{path.name}, as `minidrop reproduce` writes it",
+            got=f"{type(error).__name__}: {error}",
+            help="is its folder that of an experiment?",
+        ) from error
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of an experiment's folder. Raises DataError if it is missing or damaged."""
-    path = folder / "config.json"
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if not {"settings", "dataset", "provenance"} <= set(config):
-            raise ValueError(f"keys {sorted(config)}")
-        return config
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{folder} is not an experiment's folder",
-            expected="config.json, as `minidrop reproduce` writes it",
-            got=f"{type(error).__name__}: {error}",
-        ) from error
+    config = read_json(folder / "config.json", {"settings", "dataset", "provenance"})
+    missing = ({field.name for field in dataclasses.fields(Grid)} | {"protocol_values"}) - set(config["settings"])
+    if missing or not config["provenance"] or not {"label", "train_sha256", "test_sha256"} <= set(config["dataset"]):
+        raise DataError(f"{folder / 'config.json'} is damaged", expected="all settings", got=f"without {sorted(missing)}")
+    return config
 
 
 def read_grid(folder: Path) -> Grid:
     """The grid of an experiment's folder."""
     settings = read_config(folder)["settings"]
-    names = {field.name for field in dataclasses.fields(Grid)}
-    values: dict[str, Any] = {name: value for name, value in settings.items() if name in names}
+    values: dict[str, Any] = {field.name: settings[field.name] for field in dataclasses.fields(Grid)}
     return Grid(**{**values, "variants": tuple(settings["variants"])})
 
 
-def _require_same(folder: Path, stored: dict[str, Any], new: dict[str, Any]) -> None:
+def _require_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Raise StateError if settings or data differ in what may not change."""
     differences = [
-        f"{name} {old[name]!r} -> {value!r}"
-        for old, current in ((stored["settings"], new["settings"]), (stored["dataset"], new["dataset"]))
-        for name, value in current.items()
-        if name not in GROWING and old.get(name) != value
+        f"{name} {old.get(name)!r} -> {new[name]!r}" for name in new if name not in GROWING and old.get(name) != new[name]
     ]
-    old = stored["settings"]
-    differences += [f"without variant {name}" for name in old["variants"] if name not in new["settings"]["variants"]]
+    differences += [f"without variant {name}" for name in old.get("variants", ()) if name not in new["variants"]]
     differences += [
-        f"fewer {name}: {old[name]} -> {new['settings'][name]}"
-        for name in ("iterations", "seeds")
-        if new["settings"][name] < old[name]
+        f"fewer {name}: {old[name]} -> {new[name]}" for name in ("iterations", "seeds") if name in old and new[name] < old[name]
     ]
     if differences:
         raise StateError(
             f"{folder} holds another experiment",
-            expected="the same settings (variants, seeds and iterations may grow)",
+            expected="the same settings and data (variants, seeds and iterations may grow)",
             got="; ".join(differences),
             help="leave the other options out: --resume takes them from config.json; or name another folder with --out",
         )
@@ -186,11 +199,16 @@ def _require_same(folder: Path, stored: dict[str, Any], new: dict[str, Any]) -> 
 
 @dataclass
 class Finished:
-    """What a run left in the folder, read back. `result` is empty while the run is under way."""
+    """What a run left in the folder, read back. `result` is empty if it left no .json yet."""
 
     run: Run
     rows: list[dict[str, float]]
     result: dict[str, Any]
+
+    @property
+    def done(self) -> bool:
+        """True if the run got to the iterations that the experiment has now, or was stopped because it diverged."""
+        return is_done(self.run, self.result)
 
     @property
     def divergence(self) -> Divergence:
@@ -198,11 +216,27 @@ class Finished:
         return Divergence(self.result.get("divergence"))
 
 
+def is_done(run: Run, result: dict[str, Any]) -> bool:
+    """Whether `result`, what a run's .json holds, is the end of `run`."""
+    if not result or result["stopped"] == "under way":
+        return False
+    stopped = result["stopped"] == "diverged" and run.on_divergence == "stop"
+    return bool(result["iteration"] >= run.iterations or stopped)
+
+
+RESULT_KEYS = {"run", "iteration", "stopped", "divergence", "test_accuracy", "evaluation_images"}
+
+
+def read_result(folder: Path, run: Run) -> dict[str, Any]:
+    """What a run's .json holds; {} if there is none. Raises DataError if it is damaged."""
+    path = result_path(folder, run)
+    return read_json(path, RESULT_KEYS) if path.exists() else {}
+
+
 def read_runs(folder: Path) -> list[Finished]:
     """Every run of the folder that has at least one row."""
-    finished = []
-    for run in read_grid(folder).runs():
-        if history_path(folder, run).exists() and (rows := read_history(history_path(folder, run))):
-            result = result_path(folder, run)
-            finished.append(Finished(run, rows, json.loads(result.read_text()) if result.exists() else {}))
-    return finished
+    return [
+        Finished(run, rows, read_result(folder, run))
+        for run in read_grid(folder).runs()
+        if history_path(folder, run).exists() and (rows := read_history(history_path(folder, run)))
+    ]

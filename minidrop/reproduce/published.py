@@ -65,19 +65,20 @@ LOGS: dict[str, dict[str, tuple[str, int]]] = {
 def read_curves(path: Path, dataset: str) -> dict[str, list[dict[str, float]]]:
     """{variant: [{"iteration", "loss", "accuracy"}]} from a CSV of the published logs (log, run, iteration, loss, accuracy).
 
-    Raises DataError for a file with other columns.
+    Raises DataError for a file that is none, or a dataset that the paper did not use.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        wanted = ["log", "run", "iteration", "loss", "accuracy"]
+    wanted = ["log", "run", "iteration", "loss", "accuracy"]
+    if dataset not in LOGS:
+        raise DataError(f"{path}: nothing to lay beside", expected=f"a dataset of the paper: {', '.join(LOGS)}", got=dataset)
+    try:
+        reader = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
         if list(reader.fieldnames or ()) != wanted:
-            raise DataError(f"{path}: not published curves", expected=",".join(wanted), got=",".join(reader.fieldnames or ()))
-        lines = list(reader)
-    return {
-        variant: [
-            {"iteration": int(line["iteration"]), "loss": float(line["loss"]), "accuracy": float(line["accuracy"])}
-            for line in lines
-            if (line["log"], int(line["run"])) == source
+            raise ValueError(f"columns {','.join(reader.fieldnames or ())}")
+        rows = [
+            ((line["log"], int(line["run"])), {name: float(line[name]) for name in ("iteration", "loss", "accuracy")})
+            for line in reader
         ]
-        for variant, source in LOGS.get(dataset, {}).items()
-    }
+    except (TypeError, ValueError) as error:  # not UTF-8, other columns, no numbers
+        raise DataError(f"{path}: not published curves", expected=",".join(wanted), got=str(error)) from error
+    curves = {variant: [row for log, row in rows if log == source] for variant, source in LOGS[dataset].items()}
+    return {variant: curve for variant, curve in curves.items() if curve}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 from ..history import summarise
-from .grid import Finished, read_config, read_runs
+from .grid import Finished
 from .provenance import describe
 from .published import NAMES, TABLES, Published
 
@@ -27,22 +26,24 @@ HEADER = (
 )
 
 
-def table(folder: Path) -> str:
-    """The table of an experiment's folder, as Markdown, with what its columns mean."""
-    config = read_config(folder)
-    settings = config["settings"]
-    runs = read_runs(folder)
-    rows = [row_of(variant, [run for run in runs if run.run.variant == variant], settings) for variant in settings["variants"]]
+def table(config: dict[str, Any], runs: list[Finished]) -> str:
+    """The table of an experiment, as Markdown, with what its columns mean and what it was made with."""
     lines = [
         f"# {title(config)}",
         "",
-        markdown([HEADER, *rows]),
+        markdown([HEADER, *rows_of(config, runs)]),
         "",
         *(f"* {note}" for note in notes(config, runs)),
         "",
-        describe(config["provenance"][-1]),
+        *(describe(record) for record in config["provenance"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def rows_of(config: dict[str, Any], runs: list[Finished]) -> list[tuple[str, ...]]:
+    """A row per variant, in the order of the settings."""
+    settings = config["settings"]
+    return [row_of(name, [run for run in runs if run.run.variant == name], settings) for name in settings["variants"]]
 
 
 def title(config: dict[str, Any]) -> str:
@@ -66,10 +67,7 @@ def row_of(variant: str, runs: list[Finished], settings: dict[str, Any]) -> tupl
     peak, tail = mean(peaks), mean([summary["mean_last"] for summary in summaries])
     images = next((run.result["evaluation_images"] for run in runs if run.result), None)
     error = f"{standard_error(peak, images):.4f}" if images else ""
-    tests = [run.result["test_accuracy"] for run in runs if run.result.get("test_accuracy") is not None]
-    unfinished = [run for run in runs if run.rows[-1]["iteration"] < settings["iterations"] and not run.result]
-    wrong = [f"seed {run.run.seed}: {run.divergence}" for run in runs if run.divergence]
-    wrong += [f"seed {run.run.seed}: only {int(run.rows[-1]['iteration']):,} iterations yet" for run in unfinished]
+    tests = [run.result["test_accuracy"] for run in runs if run.done]
     return (
         name,
         *published,
@@ -81,8 +79,16 @@ def row_of(variant: str, runs: list[Finished], settings: dict[str, Any]) -> tupl
         f"{mean(tests):.4f}" if tests else "",
         f"{mean([run.rows[-1]['dead_logits'] for run in runs]):.2f}",
         str(len(runs)),
-        "; ".join(wrong),
+        "; ".join(troubles(runs)),
     )
+
+
+def troubles(runs: list[Finished]) -> list[str]:
+    """What a reader must know of single runs: divergence, and that a run is not done yet."""
+    wrong = [f"seed {run.run.seed}: {run.divergence}" for run in runs if run.divergence]
+    return wrong + [
+        f"seed {run.run.seed}: only {int(run.rows[-1]['iteration']):,} iterations yet" for run in runs if not run.done
+    ]
 
 
 def reference(dataset: str) -> dict[str, Published]:
