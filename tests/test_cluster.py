@@ -13,11 +13,14 @@ import time
 
 import pytest
 from click.testing import CliRunner
-from test_reproduce import table_rows, with_path
+from test_reproduce import table_rows, wait_until, with_path
 
 import minidrop as md
 from minidrop.command import main
+from minidrop.errors import ArgumentError, DataError
 from minidrop.history import read_history
+from minidrop.reproduce import cluster
+from minidrop.reproduce.grid import Grid, prepare
 
 pytestmark = [
     pytest.mark.slow,
@@ -141,3 +144,80 @@ def test_the_error_of_a_run_comes_through(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env=with_path(), cwd=tmp_path, timeout=300, check=False)
     assert done.returncode == 1 and "cannot be read" in done.stderr and not (folder / "table.md").exists()
     assert (folder / "checkpoints" / "cnn_seed0.safetensors").read_bytes() == b"not a checkpoint"
+
+
+def test_ctrl_c_reaches_the_workers(alone, tmp_path):
+    """A terminal sends SIGINT to every process of the group: each run stops with a checkpoint, and going on gives the same."""
+    folder = tmp_path / "out"
+    options = [*OPTIONS, "--checkpoint-every", "100000"]  # so that only a clean stop leaves a checkpoint
+    command = [sys.executable, "-m", "minidrop", "reproduce", *options, "--jobs", "2", "--out", str(folder)]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=with_path(),
+        cwd=tmp_path,
+        start_new_session=True,
+    ) as child:
+        wait_until(lambda: sum(path.read_text().count("\n") > 3 for path in folder.glob("history/*.csv")) == 2, 120)
+        os.killpg(child.pid, signal.SIGINT)
+        output, error = child.communicate(timeout=120)
+    assert child.returncode == 130 and "--resume" in error and "Traceback" not in error, output + error
+    stopped = [md.load(path)["iteration"] for path in folder.glob("checkpoints/*.safetensors")]
+    assert len(stopped) == 2 and all(60 <= iteration < 400 for iteration in stopped)
+    assert not list(folder.glob("history/*.json")) and not list(folder.glob(".stop-*"))
+    result = CliRunner().invoke(main, ["reproduce", "--resume", "--out", str(folder)])
+    assert result.exit_code == 0, result.output
+    assert_same(folder, alone)
+
+
+class Silent:
+    def __call__(self, *arguments):
+        pass
+
+    def finished(self, record):
+        pass
+
+
+@pytest.fixture(scope="module")
+def one_worker():
+    with cluster.cluster(1, None) as client:
+        yield client
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """(folder, runs) of an experiment that has not begun."""
+    plan = Grid(variants=("cnn",), iterations=10, evaluate_every=5)
+    prepare(tmp_path, plan, (md.datasets.digits("train"), md.datasets.digits("test")))
+    return tmp_path, plan.runs()
+
+
+def test_a_worker_with_other_data_is_refused(one_worker, prepared):
+    """Its results would stand in a table under the name of the first machine's data."""
+    folder, runs = prepared
+    config = folder / "config.json"
+    config.write_text(re.sub(r'"train_sha256": "....', '"train_sha256": "0000', config.read_text()))
+    with pytest.raises(DataError, match="this worker has other data"):
+        cluster.on_a_cluster(one_worker, runs, folder, Silent())
+    assert not list(folder.glob("history/*"))
+
+
+def test_a_run_that_kills_every_worker_is_an_error_in_words(one_worker, prepared, monkeypatch):
+    folder, runs = prepared
+    monkeypatch.setattr(cluster, "on_a_worker", lambda *arguments: os._exit(1))
+    with pytest.raises(DataError, match="killed every worker"):
+        cluster.on_a_cluster(one_worker, runs, folder, Silent())
+
+
+def test_a_worker_with_several_threads_is_refused(prepared):
+    from distributed import Client, LocalCluster
+
+    folder, runs = prepared
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0") as local,
+        Client(local) as client,
+        pytest.raises(ArgumentError, match="--nthreads 1"),
+    ):
+        cluster.on_a_cluster(client, runs, folder, Silent())

@@ -38,7 +38,7 @@ def cluster(jobs: int, scheduler: str | None) -> Iterator[Any]:
         address = scheduler
         if scheduler is None:
             with _children_ignore_interrupts():
-                local = LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None)
+                local = LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=":0")
             address = stack.enter_context(local).scheduler_address
         try:
             client = stack.enter_context(Client(address, timeout=CONNECT_TIMEOUT))
