@@ -86,7 +86,7 @@ def _variants(_context: click.Context, _parameter: click.Parameter, value: str |
     "--on-divergence",
     type=click.Choice(["stop", "continue"]),
     default="continue",
-    help="If the loss is not finite, or all logits are equal.",
+    help="What to do when the loss is not finite, or all logits are equal.",
 )
 @click.option(
     "--out",

@@ -79,7 +79,8 @@ def _is_here(name: str, table: dict[str, Any]) -> bool:
 
 def _verify(name: str, table: dict[str, Any]) -> bool:
     splits = [datasets.load(name, split) for split in ("train", "test")]  # formats, counts, labels
-    click.echo(f"{name}: {splits[0].label}: {len(splits[0]):,} + {len(splits[1]):,} images")
+    labels = " and ".join(dict.fromkeys(split.label for split in splits))
+    click.echo(f"{name}: {labels}: {len(splits[0]):,} + {len(splits[1]):,} images")
     if table.get("embedded"):
         return all(split.label == table["title"] for split in splits)
     folder = store.locate(name, table)

@@ -44,9 +44,13 @@ class History:
             with self.path.open("a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(self.rows[-1])
 
-    def drop_last_row_off(self, every: int) -> None:
-        """Forget the last row if it is not at a multiple of `every`: it was the end, and now the run goes on further."""
-        if self.rows and self.rows[-1]["iteration"] % every:
+    def forget_final_row(self, evaluate_every: int) -> None:
+        """Remove the last row if it lies between two evaluations.
+
+        A run's last step always gets a row. If the run is made longer later, that extra row goes, and the history is as if it
+        had never stopped there.
+        """
+        if self.rows and self.rows[-1]["iteration"] % evaluate_every:
             self.rows.pop()
             if self.path is not None:
                 write_atomically(self.path, self.text().encode())

@@ -40,8 +40,8 @@ DROPOUT_RATE = 0.5
 
 OPTIONS = {
     "scaled": "output divided by k(z)",
-    "detach": "scaled, and no gradient through k(z)",
-    "expectation": "z k(z) at inference, in place of z",
+    "detach": "with scaled: no gradient through k(z)",
+    "expectation": "z k(z) at inference, in place of z; not with scaled",
     "relu": "a ReLU after DropAlan",
     "elu": "an ELU after DropAlan",
     "batchnorm": "batch norm between the dense layer and DropAlan",
@@ -63,15 +63,20 @@ class Variant:
         self.name = name
         self.base, *words = name.split("-")
         self.options = {word for word in words if "=" not in word}
-        self.numbers = {key: _number(value) for key, _, value in (word.partition("=") for word in words if "=" in word)}
-        allowed = {"linear"} if self.base in ("cnn", "dropout") else {word for word in OPTIONS if "=" not in word}
-        numbers = {"p_max", "c"} if self.base == "beta" else set()
-        problems = [] if self.base in ("cnn", "dropout", "alpha", "beta") else [f"unknown base {self.base!r}"]
+        numbers = {key: value for key, _, value in (word.partition("=") for word in words if "=" in word)}
+        plain = self.base in ("cnn", "dropout")  # these have no DropAlan to vary
+        allowed = {"linear"} if plain else {word for word in OPTIONS if "=" not in word}
+        problems = [] if plain or self.base in ("alpha", "beta") else [f"unknown base {self.base!r}"]
         problems += [f"{option!r} does not go with {self.base}" for option in sorted(self.options - allowed)]
-        problems += [f"{key}={value}" for key, value in self.numbers.items() if key not in numbers or value is None]
-        problems += ["an option twice"] if len(words) > len(self.options) + len(self.numbers) else []
-        problems += ["detach without scaled"] if self.options >= {"detach"} and "scaled" not in self.options else []
-        if self.options >= {"scaled", "expectation"}:
+        problems += [
+            f"{key}= does not go with {self.base}" for key in numbers if self.base != "beta" or key not in ("p_max", "c")
+        ]
+        problems += [f"{key}={value}: not a number like .95" for key, value in numbers.items() if _number(value) is None]
+        if len(words) > len(self.options) + len(numbers):
+            problems.append("an option twice")
+        if "detach" in self.options and "scaled" not in self.options:
+            problems.append("detach without scaled")
+        if "scaled" in self.options and "expectation" in self.options:
             problems.append("the expectation of a scaled output is z: leave one out")
         if problems:
             raise ArgumentError(
@@ -80,7 +85,8 @@ class Variant:
                 got="; ".join(problems),
                 help="for example beta-scaled-detach or alpha-expectation",
             )
-        self.distribution: Distribution = Beta(**self.numbers) if self.base == "beta" else Alpha()  # type: ignore[arg-type]
+        self.numbers = {key: float(value) for key, value in numbers.items()}
+        self.distribution: Distribution = Beta(**self.numbers) if self.base == "beta" else Alpha()
 
     def same_as(self, other: Variant) -> bool:
         """True if the two names say the same: the order of options does not matter, nor how a number is written."""

@@ -3,7 +3,7 @@
     from minidrop.protocol import CAREFUL, PAPER
 
 `PAPER` is what the published code did, as far as it can be known (Casallas, 2018, section III, and its repository); `CAREFUL`
-is what one would do today. Beside them stands what carries them out on data: the order of the images, and the batches.
+is what one would do today. This file also holds what carries them out: the order of the images, and the batches.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Protocol:
 
     batch_size:        images per step of plain gradient descent
     learning_rate:     of that step
-    mean_images:       the one number subtracted from every pixel is the mean over so many training images; None: over all;
+    mean_images:       the one number subtracted from every pixel is the mean over the first N training images; None: over all;
                        cifar10_mean_images, if given, counts for CIFAR-10
-    shuffle_buffer:    a pass draws from a buffer of so many images (tf.data's `shuffle`); None: a full shuffle
+    shuffle_buffer:    a pass draws from a buffer of N images (tf.data's `shuffle`); None: a full shuffle
     validation_share:  share of the training images held out to be measured on; 0: the test set is measured on
     evaluation_images: how many of those are measured, the first ones; None: all
     evaluate_every:    iterations between two measurements
@@ -66,7 +66,7 @@ class Protocol:
 
 
 # The published protocol. Its "validation" images are test images, a 100-element buffer hardly shuffles (an image moves some
-# hundred places in 60,000), and the ReLU on the logits can kill a class for good: none of it is recommended, all of it is so.
+# hundred places in 60,000), the ReLU on the logits can kill a class for good. None of this is recommended; it is what was done.
 PAPER = Protocol(
     name="paper",
     mean_images=1_000,

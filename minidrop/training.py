@@ -89,11 +89,6 @@ class Result:
     evaluation_images: int
     network: Network = field(repr=False)
 
-    @property
-    def finished(self) -> bool:
-        """True unless it was interrupted."""
-        return self.stopped != "interrupted"
-
 
 def train(
     run: Run,
@@ -177,7 +172,7 @@ class Trainer:
         started = time.perf_counter() - self.seconds
         stopped = self._reason_to_stop(should_stop)
         if self.iteration < run.iterations and stopped is None:
-            self.history.drop_last_row_off(run.protocol.evaluate_every)
+            self.history.forget_final_row(run.protocol.evaluate_every)
         while self.iteration < run.iterations and stopped is None:
             self.step()
             stopped = self._reason_to_stop(should_stop)
@@ -209,7 +204,7 @@ class Trainer:
             "gradient_norm": gradient_norm(self.network.parameters()),
         }
         row |= self.measure(self.measured)
-        if self.iteration % self.run.protocol.evaluate_every == 0:  # else it is the end, for now: see drop_last_row_off
+        if self.iteration % self.run.protocol.evaluate_every == 0:  # else an extra, final row
             self.loss_sum, self.loss_count = 0.0, 0
         self.seconds = time.perf_counter() - started
         self.history.append({**row, "seconds": self.seconds})
@@ -251,6 +246,13 @@ class Trainer:
                 got=", ".join(f"{name}={stored.get(name)}" for name in own if own[name] != stored.get(name)),
                 help="use another folder, or the settings that this one was started with",
             )
+        if checkpoint["iteration"] > self.run.iterations:
+            raise StateError(
+                f"{self.checkpoint_path} is further on",
+                expected=f"at most {self.run.iterations:,} iterations, as the run is to have",
+                got=f"{checkpoint['iteration']:,}",
+                help="a run can be made longer, not shorter",
+            )
         self.network.load_state_dict(checkpoint.module)
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.masks.load_state_dict(checkpoint["masks"])
@@ -262,7 +264,7 @@ class Trainer:
         return rows
 
     def _identity(self) -> dict[str, Any]:
-        """What must be the same for a checkpoint to be gone on from: all but how far to go, how often to save, and where."""
+        """What must be the same for a checkpoint to be gone on from: all but how far to go, and how to carry it out."""
         free = ("iterations", "checkpoint_every", "on_divergence", "device")
         settings = {name: value for name, value in self.run.to_dict().items() if name not in free}
         return {**settings, "data": self.digests}

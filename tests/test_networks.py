@@ -83,7 +83,7 @@ def test_what_the_names_mean():
 @pytest.mark.parametrize(
     ("name", "problem"),
     [("resnet", "unknown base"), ("", "unknown base"), ("cnn-scaled", "'scaled' does not go with cnn"), ("beta-detach", "detach without scaled"),
-     ("beta-scaled-scaled", "twice"), ("alpha-p_max=.9", "p_max=0.9"), ("beta-p_max=high", "p_max=None"), ("beta-size=3", "size=3"),
+     ("beta-scaled-scaled", "twice"), ("alpha-p_max=.9", "p_max= does not go with alpha"), ("beta-p_max=high", "p_max=high: not a number"), ("beta-size=3", "size= does not go"),
      ("beta-scaled-expectation", "leave one out"), ("dropout-0.3", "does not go with dropout"), ("beta-", "'' does not go")],
 )  # fmt: skip
 def test_names_that_say_nothing(name, problem):

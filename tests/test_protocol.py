@@ -41,6 +41,16 @@ def test_unknown_protocol():
         find_protocol("sloppy")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("batch_size", 0), ("learning_rate", 0), ("evaluate_every", 0), ("evaluation_images", 0), ("shuffle_buffer", 0), ("mean_images", -1),
+     ("validation_share", 0.9), ("validation_share", 0.3), ("validation_share", -0.1), ("batch_size", 2.5)],
+)  # fmt: skip
+def test_a_protocol_that_cannot_be_carried_out(name, value):
+    with pytest.raises(ArgumentError, match=f"bad {name}"):
+        dataclasses.replace(PAPER, **{name: value})
+
+
 # The 100-element buffer -----------------------------------------------------------------------------------------------
 
 

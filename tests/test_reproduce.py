@@ -337,6 +337,23 @@ def test_two_processes_do_not_work_on_one_folder(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_kill_before_the_settings_are_written_leaves_a_usable_folder(tmp_path):
+    (tmp_path / ".config.json.abc.tmp").write_text("{")
+    minidrop("reproduce", "--variants", "cnn", "--iterations", 4, "--out", tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_bytes((tmp_path / "config.json").read_bytes())  # and after: no folders yet
+    minidrop("reproduce", "--resume", "--out", tmp_path / "other")
+    assert table_rows(tmp_path / "other") == table_rows(tmp_path)
+
+
+def test_results_measured_on_other_test_images_say_so(tmp_path):
+    """Only the test files are not the canonical ones: it is those that the accuracy is of."""
+    train, test = md.datasets.digits("train"), md.datasets.digits("test")
+    test.label = "Digits (not the canonical files: ...)"
+    grid.prepare(tmp_path, Grid(iterations=4), (train, test))
+    assert grid.read_config(tmp_path)["dataset"]["label"] == f"{train.label}, measured on {test.label}"
+
+
 def test_leftovers_of_a_kill_are_cleared(tmp_path):
     minidrop("reproduce", "--variants", "cnn", "--iterations", 4, "--out", tmp_path)
     for folder in ("checkpoints", "history"):

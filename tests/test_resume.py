@@ -193,6 +193,28 @@ def test_a_checkpoint_of_another_run_is_refused(other, tmp_path):
     assert (tmp_path / "run.safetensors").read_bytes() == before
 
 
+def test_a_run_cannot_be_made_shorter(tmp_path):
+    train(a_run(iterations=14), small_data.pair(), None, tmp_path / "run.safetensors")
+    with pytest.raises(StateError, match=r"further on(.|\n)*at most 10(.|\n)*14"):
+        train(a_run(iterations=10), small_data.pair(), None, tmp_path / "run.safetensors")
+
+
+def test_a_checkpoint_made_on_other_data_is_refused(tmp_path):
+    train(a_run(iterations=7), small_data.pair(), None, tmp_path / "run.safetensors")
+    other = (small_data.make(200, seed=5), small_data.make(60, seed=1, split="test"))
+    with pytest.raises(StateError, match="data="):
+        train(a_run(), other, None, tmp_path / "run.safetensors")
+
+
+@pytest.mark.parametrize("first", [23, 31])
+def test_an_end_between_two_evaluations_leaves_no_trace(first, whole, tmp_path):
+    """Evaluated every ten: a run that ended at 23 and was then made longer has the history of one that was never ended."""
+    reference = whole(a_run(iterations=60))
+    for iterations in (first, 60):
+        train(a_run(iterations=iterations), small_data.pair(), tmp_path / "run.csv", tmp_path / "run.safetensors")
+    assert_same_end(tmp_path, reference)
+
+
 def test_another_seed_ends_elsewhere(tmp_path):
     """The bits that agree above are not simply always the same."""
     ends = []

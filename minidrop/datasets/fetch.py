@@ -7,6 +7,7 @@ done: the next fetch clears that folder and takes up at the first file that is m
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -23,6 +24,7 @@ from .formats import read_bytes, sha256
 from .manifest import CHECKOUT, entry, is_checkout
 
 TIMEOUT = 30  # seconds without a byte after which a mirror is given up
+EXTRA = "pip install 'minidrop[reproduce]'"
 HELP = "check the connection, or put the files there by hand: `minidrop data list` says where they are looked for"
 
 
@@ -61,9 +63,6 @@ def fetch(name: str, root: Path | None = None, replace: bool = False) -> Path:
     except ImportError as error:
         raise DataError("downloads need more packages", expected="pooch, filelock, tqdm", got=str(error), help=EXTRA) from error
     return folder
-
-
-EXTRA = "pip install 'minidrop[reproduce]'"
 
 
 def _fetch_locked(name: str, table: dict[str, Any], folder: Path, replace: bool) -> None:
@@ -181,13 +180,18 @@ def extract(archive: Path, target: Path, names: set[str]) -> dict[str, Path]:
                     f"{archive.name}: files are missing", expected=", ".join(sorted(names)), got=", ".join(sorted(wanted))
                 )
             target.mkdir(parents=True, exist_ok=True)
-            paths = {}
             for name in sorted(names):
                 source = tar.extractfile(wanted[name])
                 assert source is not None  # it is a plain file
-                paths[name] = target / name
-                with source, paths[name].open("wb") as file:
-                    shutil.copyfileobj(source, file)
-            return paths
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+                with source:
+                    content = source.read()
+                (target / name).write_bytes(content)
+            return {name: target / name for name in names}
+    except OSError as error:  # a gzip file that broke off is one too
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES)
+        problem = "cannot be written" if full else "cannot be unpacked"
+        raise DataError(
+            f"{archive.name}: {problem}", expected="a whole .tar.gz file, and room for it", got=str(error)
+        ) from error
+    except (tarfile.TarError, zlib.error, EOFError) as error:
         raise DataError(f"{archive.name}: cannot be unpacked", expected="a whole .tar.gz file", got=str(error)) from error

@@ -88,17 +88,20 @@ def on_a_cluster(client: Any, runs: list[Run], folder: Path, progress: Progress)
                 record = future.result()
                 progress.finished(record)
                 completed = completed and record["stopped"] != "interrupted"
-    except KilledWorker as error:
-        raise DataError(
-            "a run killed every worker that took it",
-            expected="workers that live",
-            got=str(error),
-            help="is there memory for it? Fewer --jobs need less; --resume goes on from the checkpoints",
-        ) from error
+        stop_file.unlink(missing_ok=True)
+    except BaseException as error:
+        stop_file.touch()  # Dask cannot stop a task that runs: the workers look for this file, so it stays
+        if isinstance(error, KilledWorker):
+            raise DataError(
+                "a run killed every worker that took it",
+                expected="workers that live",
+                got=str(error),
+                help="is there memory for it? Fewer --jobs need less; --resume goes on from the checkpoints",
+            ) from error
+        raise
     finally:
         client.cancel(list(futures), force=True)
         client.unsubscribe_topic(topic)
-        stop_file.unlink(missing_ok=True)
     return completed
 
 

@@ -30,12 +30,7 @@ class Progress(Protocol):
         """A run has reached `iteration`; running mean loss, last accuracy."""
 
     def finished(self, record: dict[str, Any]) -> None:
-        """A run has ended; what its .json holds."""
-
-
-TOPIC = "minidrop-progress"
-CONNECT_TIMEOUT = 30  # seconds
-EXTRA = "pip install 'minidrop[cluster]'"
+        """A run has ended, with this record (what its .json holds, if it was not interrupted)."""
 
 
 def carry_out(
@@ -45,9 +40,10 @@ def carry_out(
     progress: Callable[[str, int, float, float], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """Carry out one run in an experiment's folder, from its checkpoint if there is one; what its .json then holds.
+    """Carry out one run in an experiment's folder, from its checkpoint if there is one; returns its record.
 
-    A run that is done already is left as it is. Raises StateError if it was done, is to go on, and its checkpoint is gone.
+    The record is also written to the run's .json, unless it was interrupted. A run that is done already is left as it is.
+    Raises StateError if there is a record, the run is to go on from it, and the checkpoint is gone.
     """
     from filelock import FileLock
     from threadpoolctl import threadpool_limits

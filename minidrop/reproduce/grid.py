@@ -24,7 +24,8 @@ from ..serialization import write_atomically
 from ..training import Run
 from .provenance import provenance
 
-GROWING = ("variants", "iterations", "seeds", "on_divergence", "checkpoint_every")  # what a resumed experiment may change
+# What may differ when an experiment is resumed; of the first three nothing may be taken away.
+MAY_CHANGE = ("variants", "iterations", "seeds", "on_divergence", "checkpoint_every", "device")
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,14 @@ def checkpoint_path(folder: Path, run: Run) -> Path:
 
 
 def result_path(folder: Path, run: Run) -> Path:
-    """Where is written how a run ended."""
+    """Where the outcome of a run is written."""
     return folder / "history" / f"{run.name}.json"
 
 
 def require_free(folder: Path, grid: Grid, resume: bool) -> None:
     """Raise StateError unless the folder is new or empty or, with `resume`, holds this experiment.
 
-    Variants, seeds and iterations may have grown since; nothing else may differ.
+    Variants, seeds and iterations may have grown since, and how to carry it out may differ (MAY_CHANGE), nothing else.
     """
     if (folder / "config.json").exists():
         if not resume:
@@ -109,7 +110,7 @@ def require_free(folder: Path, grid: Grid, resume: bool) -> None:
                 help="--resume goes on where it stopped; --out names another folder",
             )
         _require_same(folder, read_config(folder)["settings"], _settings(grid))
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(not path.match(".config.json.*.tmp") for path in folder.iterdir()):
         raise StateError(
             f"{folder} is not empty",
             expected="a new or empty folder",
@@ -120,12 +121,9 @@ def require_free(folder: Path, grid: Grid, resume: bool) -> None:
 
 def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset]) -> None:
     """Make the folder and write config.json; call `require_free` first. Raises StateError if it was begun with other data."""
-    digests = {
-        "label": data[0].label,
-        "train_sha256": data[0].digest,
-        "test_sha256": data[1].digest,
-        "test_images": len(data[1]),
-    }
+    train, test = data
+    label = train.label if train.label == test.label else f"{train.label}, measured on {test.label}"
+    digests = {"label": label, "train_sha256": train.digest, "test_sha256": test.digest, "test_images": len(test)}
     calls: list[dict[str, Any]] = []
     if (folder / "config.json").exists():
         stored = read_config(folder)
@@ -133,10 +131,11 @@ def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset]) -> None:
         if stored["settings"] == _settings(grid) and all(run.done for run in read_runs(folder)) and _is_complete(folder):
             return  # nothing to do: what is there keeps its date
         calls = stored["provenance"]
-    for part in ("history", "checkpoints"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
     config = {"settings": _settings(grid), "dataset": digests, "provenance": [*calls, provenance(grid.device)]}
+    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    for part in ("history", "checkpoints"):  # after config.json, so that a kill leaves an empty folder, or one to resume
+        (folder / part).mkdir(exist_ok=True)
 
 
 def _is_complete(folder: Path) -> bool:
@@ -152,7 +151,8 @@ def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict) or not keys <= set(content):
-            raise ValueError(f"without {', '.join(sorted(keys))}")
+            absent = keys - set(content) if isinstance(content, dict) else keys
+            raise ValueError(f"without {', '.join(sorted(absent))}")
         return content
     except (OSError, ValueError) as error:  # ValueError: no JSON, no UTF-8
         raise DataError(
@@ -167,8 +167,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     """config.json of an experiment's folder. Raises DataError if it is missing or damaged."""
     config = read_json(folder / "config.json", {"settings", "dataset", "provenance"})
     missing = ({field.name for field in dataclasses.fields(Grid)} | {"protocol_values"}) - set(config["settings"])
-    if missing or not config["provenance"] or not {"label", "train_sha256", "test_sha256"} <= set(config["dataset"]):
-        raise DataError(f"{folder / 'config.json'} is damaged", expected="all settings", got=f"without {sorted(missing)}")
+    missing |= {"label", "train_sha256", "test_sha256"} - set(config["dataset"])
+    missing |= set() if config["provenance"] else {"provenance"}
+    if missing:
+        raise DataError(
+            f"{folder / 'config.json'} is damaged",
+            expected="settings, dataset and provenance",
+            got=f"without {', '.join(sorted(missing))}",
+        )
     return config
 
 
@@ -182,7 +188,7 @@ def read_grid(folder: Path) -> Grid:
 def _require_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Raise StateError if settings or data differ in what may not change."""
     differences = [
-        f"{name} {old.get(name)!r} -> {new[name]!r}" for name in new if name not in GROWING and old.get(name) != new[name]
+        f"{name} {old.get(name)!r} -> {new[name]!r}" for name in new if name not in MAY_CHANGE and old.get(name) != new[name]
     ]
     differences += [f"without variant {name}" for name in old.get("variants", ()) if name not in new["variants"]]
     differences += [
@@ -191,7 +197,7 @@ def _require_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> Non
     if differences:
         raise StateError(
             f"{folder} holds another experiment",
-            expected="the same settings and data (variants, seeds and iterations may grow)",
+            expected="the same settings and data (variants, iterations and seeds may grow; how to carry it out may change)",
             got="; ".join(differences),
             help="leave the other options out: --resume takes them from config.json; or name another folder with --out",
         )

@@ -112,9 +112,9 @@ def notes(config: dict[str, Any], runs: list[Finished]) -> list[str]:
         "`peak` is the highest of all evaluations, as in the paper: a maximum, and so on the high side; the mean of the last "
         "20 evaluations is not. `standard error` is that of one evaluation.",
         "`spread` is the standard deviation of the peak over seeds; with more than one seed, the other columns are means.",
-        "`dead logits`: the share of the logits that are 0 for every evaluation image, at the end. Behind a ReLU such a class "
-        "is lost, as is one whose logit is 0 for its own images: accuracy climbs in steps of about one class.",
-        "The paper's iterations are indices of evaluations and so 1,000 too small; its runs were 88,000 to 250,000 iterations "
+        "`dead logits`: the share of the logits that are 0 for every evaluation image, at the end. Behind a ReLU, a class "
+        "whose logit is 0 for its own images can no longer be learnt, until it escapes; each that does adds some ten points.",
+        "The paper counts evaluations from 0, one per 1,000 iterations: add 1,000. Its runs were 88,000 to 250,000 iterations "
         "long.",
     ]
     if settings["dataset"] not in TABLES:
