@@ -28,7 +28,7 @@ def test_a_stored_table_is_that_of_its_files(folder):
 
 
 def summary(folder, variant):
-    """(mean peak, mean of the means of the last 20, its spread over seeds or None, mean share of dead logits, seeds)."""
+    """(mean peak, mean of the means of the last 20, its spread over seeds or None, mean share of dead logits at the end)."""
     runs = [run for run in read_runs(RESULTS / folder) if run.run.variant == variant]
     tails = [summarise(run.rows)["mean_last"] for run in runs]
     spread = deviation(tails) if len(tails) > 1 else None
@@ -63,3 +63,9 @@ def test_the_readme_says_what_the_careful_runs_say():
         for variant in ("cnn", "dropout")
     )
     assert f"{cnn:.4f} for the CNN and {dropout:.4f} with dropout" in (ROOT / "README.md").read_text()
+
+
+def test_the_readme_says_what_linear_logits_give():
+    ends = [summary("digits-linear", f"{base}-linear") for base in ("cnn", "alpha", "beta")]
+    first, second, third = (f"{tail:.3f} ± {spread:.3f}" for _, tail, spread, _ in ends)
+    assert f"{first}, {second} and {third} (CNN, alpha, beta;" in (ROOT / "README.md").read_text()

@@ -128,17 +128,25 @@ def scaled_figure(figure: Any, runs: list[Finished], published: Curves, title: s
 
 
 def comparison_figure(figure: Any, runs: list[Finished], published: Curves, title: str) -> None:
-    """Figure 4: accuracy of dropout against DropAlan; means over seeds, the band from the lowest to the highest seed."""
+    """Figure 4: accuracy of dropout against DropAlan; means over seeds, the band from the lowest to the highest seed.
+
+    Of a variant whose seeds have not all come equally far, each seed has a line.
+    """
     figure.set_size_inches(8, 5.2)
     axes = figure.subplots()
     for position, variant in enumerate(dict.fromkeys(run.run.variant for run in runs)):
         mine = [run for run in runs if run.run.variant == variant]
-        iterations, values = together(mine, "accuracy")
         strong = variant in ("dropout", "beta-scaled")
-        line = look(variant, position)
-        axes.plot(iterations, values.mean(axis=0), **line, linewidth=2 if strong else 1.1, label=NAMES.get(variant, variant))
-        if len(mine) > 1:
-            axes.fill_between(iterations, values.min(axis=0), values.max(axis=0), color=line["color"], alpha=0.15, linewidth=0)
+        line = {**look(variant, position), "linewidth": 2 if strong else 1.1}
+        label = NAMES.get(variant, variant)
+        if len({run.rows[-1]["iteration"] for run in mine}) > 1:  # some are under way: a mean would end with the shortest
+            for index, run in enumerate(mine):
+                axes.plot(*columns(run.rows, "accuracy"), **line, label=f"{label}, each seed" if index == 0 else None)
+        else:
+            iterations, values = together(mine, "accuracy")
+            axes.plot(iterations, values.mean(axis=0), **line, label=label)
+            low, high = values.min(axis=0), values.max(axis=0)
+            axes.fill_between(iterations, low, high, color=line["color"], alpha=0.15, linewidth=0)
         if variant in published and strong:
             label = f"published: {NAMES[variant]}"
             axes.plot(*columns(published[variant], "accuracy"), color=line["color"], linestyle=":", linewidth=1.4, label=label)

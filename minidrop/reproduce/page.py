@@ -75,8 +75,9 @@ def at_equal_iteration(runs: list[Finished], curves: Curves) -> list[tuple[str, 
         theirs = {row["iteration"]: row for row in published}
         for run in (run for run in runs if run.run.variant == variant and run.run.seed == 0):
             common = [row for row in run.rows if row["iteration"] in theirs]
-            early, late = common[:4], common[4:]  # the climb in full, then some five more
-            picked = early + late[max(1, len(late) // 5) - 1 :: max(1, len(late) // 5)]
+            early, late = common[:4], common[4:]  # the climb in full, then some five more, the last among them
+            step = max(1, len(late) // 5)
+            picked = early + late[::-step][::-1]
             rows += [
                 (
                     NAMES[variant],
