@@ -63,11 +63,14 @@ def carry_out(
         for unfinished in folder.glob(f"*/.{run.name}.*.tmp"):
             unfinished.unlink()  # a process that was killed while it wrote: ours, for we hold the lock
         trainer = Trainer(run, data or load_data(run.dataset), history_path(folder, run), checkpoint)
-        result = trainer.run_to_the_end(_after_a_step(folder, progress), should_stop)
-        return _write_result(folder, trainer, result.stopped, result.test_accuracy)
+        made_with = provenance(run.device)
+        result = trainer.run_to_the_end(_after_a_step(folder, made_with, progress), should_stop)
+        return _write_result(folder, trainer, made_with, result.stopped, result.test_accuracy)
 
 
-def _write_result(folder: Path, trainer: Trainer, stopped: str | None, test_accuracy: float | None) -> dict[str, Any]:
+def _write_result(
+    folder: Path, trainer: Trainer, made_with: dict[str, Any], stopped: str | None, test_accuracy: float | None
+) -> dict[str, Any]:
     record = {
         "run": trainer.run.to_dict(),
         "iteration": trainer.iteration,
@@ -76,14 +79,16 @@ def _write_result(folder: Path, trainer: Trainer, stopped: str | None, test_accu
         "test_accuracy": test_accuracy,
         "evaluation_images": len(trainer.measured),
         "parameters": sum(parameter.size for parameter in trainer.network.parameters()),
-        "provenance": provenance(trainer.run.device),
+        "provenance": made_with,
     }
     if stopped != "interrupted":
         write_atomically(result_path(folder, trainer.run), (json.dumps(record, indent=2) + "\n").encode())
     return record
 
 
-def _after_a_step(folder: Path, progress: Callable[[str, int, float, float], None] | None) -> Callable[[Trainer], None]:
+def _after_a_step(
+    folder: Path, made_with: dict[str, Any], progress: Callable[[str, int, float, float], None] | None
+) -> Callable[[Trainer], None]:
     """After every step: tell `progress` how far it is, with a running mean of the loss; note a divergence at the checkpoint."""
     smooth = math.nan
 
@@ -91,7 +96,7 @@ def _after_a_step(folder: Path, progress: Callable[[str, int, float, float], Non
         nonlocal smooth
         smooth = trainer.last_loss if math.isnan(smooth) else 0.99 * smooth + 0.01 * trainer.last_loss
         if trainer.divergence and trainer.iteration % trainer.run.checkpoint_every == 0:
-            _write_result(folder, trainer, "under way", None)  # so that a report of a long run shows it now
+            _write_result(folder, trainer, made_with, "under way", None)  # so that a report of a long run shows it now
         if progress is not None:
             rows = trainer.history.rows
             progress(trainer.run.name, trainer.iteration, smooth, rows[-1]["accuracy"] if rows else math.nan)
