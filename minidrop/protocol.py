@@ -47,22 +47,19 @@ class Protocol:
     relu_logits: bool = False
 
     def __post_init__(self) -> None:
-        counts = ("batch_size", "mean_images", "cifar10_mean_images", "shuffle_buffer", "evaluation_images", "evaluate_every")
-        limits = dict.fromkeys(counts, "an integer from 1") | {
-            "learning_rate": "above 0",
-            "validation_share": "0, 1/2, 1/3, ...",
-        }
-        for name, expected in limits.items():
+        optional = ("mean_images", "cifar10_mean_images", "shuffle_buffer", "evaluation_images")
+        for name in ("batch_size", "evaluate_every", *optional):
             value = getattr(self, name)
-            if name in counts:
-                optional = name not in ("batch_size", "evaluate_every")
-                good = (value is None and optional) or (isinstance(value, int) and value >= 1)
-            elif name == "learning_rate":
-                good = value > 0
-            else:
-                good = value == 0 or (0 < value <= 0.5 and math.isclose(1 / value, round(1 / value)))
-            if not good:
-                raise ArgumentError(f"Protocol: bad {name}", expected=expected, got=repr(value))
+            good = (value is None and name in optional) or (isinstance(value, int) and value >= 1)
+            self._require(name, good, "an integer from 1")
+        self._require("learning_rate", self.learning_rate > 0, "a number above 0")
+        share = self.validation_share  # every n-th image is held out
+        good = share == 0 or (0 < share <= 0.5 and math.isclose(1 / share, round(1 / share)))
+        self._require("validation_share", good, "0, 1/2, 1/3, ...")
+
+    def _require(self, name: str, good: bool, expected: str) -> None:
+        if not good:
+            raise ArgumentError(f"Protocol: bad {name}", expected=expected, got=repr(getattr(self, name)))
 
 
 # The published protocol. Its "validation" images are test images, a 100-element buffer hardly shuffles (an image moves some

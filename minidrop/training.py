@@ -102,7 +102,8 @@ def train(
 
     data: (train, test), loaded by name if not given. on_step is called after every step; should_stop is asked before each: if
     it says yes, a checkpoint is written and the result says "interrupted".
-    Raises StateError if the checkpoint belongs to another run, DataError or DeviceError if data or device are not there.
+    Raises StateError if the checkpoint belongs to another run or is further on, DataError or DeviceError if data or device are
+    not there.
     """
     trainer = Trainer(run, data or load_data(run.dataset), history_path, checkpoint_path)
     return trainer.run_to_the_end(on_step, should_stop)

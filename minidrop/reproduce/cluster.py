@@ -78,9 +78,7 @@ def on_a_cluster(client: Any, runs: list[Run], folder: Path, progress: Progress)
     session = uuid.uuid4().hex[:8]  # a key of its own: Dask would answer an old one from its memory
     topic, stop_file = f"minidrop-{session}", folder / f".stop-{session}"
     client.subscribe_topic(topic, lambda event: progress(*event[1]))
-    futures = {
-        client.submit(on_a_worker, run, str(folder), topic, key=f"{run.name}-{session}", pure=False): run.name for run in runs
-    }
+    futures = [client.submit(on_a_worker, run, str(folder), topic, key=f"{run.name}-{session}", pure=False) for run in runs]
     completed = True
     try:
         with stop_on_interrupt(also=stop_file.touch):
@@ -100,7 +98,7 @@ def on_a_cluster(client: Any, runs: list[Run], folder: Path, progress: Progress)
             ) from error
         raise
     finally:
-        client.cancel(list(futures), force=True)
+        client.cancel(futures, force=True)
         client.unsubscribe_topic(topic)
     return completed
 

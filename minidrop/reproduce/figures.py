@@ -25,7 +25,6 @@ DRAWS = 10_000
 
 COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 STYLES = ("-", "--", "-.", (0, (1, 1)), "-", "--", "-.")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 RUNS = dict(zip(NAMES, range(len(NAMES)), strict=True))  # the five of the paper keep their looks in every figure
 
 STYLE: dict[str, Any] = {

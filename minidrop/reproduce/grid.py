@@ -128,7 +128,8 @@ def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset]) -> None:
     if (folder / "config.json").exists():
         stored = read_config(folder)
         _require_same(folder, stored["dataset"], digests)
-        if stored["settings"] == _settings(grid) and all(run.done for run in read_runs(folder)) and _is_complete(folder):
+        done = sum(run.done for run in read_runs(folder))
+        if stored["settings"] == _settings(grid) and done == len(grid.runs()):
             return  # nothing to do: what is there keeps its date
         calls = stored["provenance"]
     config = {"settings": _settings(grid), "dataset": digests, "provenance": [*calls, provenance(grid.device)]}
@@ -136,10 +137,6 @@ def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset]) -> None:
     write_atomically(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
     for part in ("history", "checkpoints"):  # after config.json, so that a kill leaves an empty folder, or one to resume
         (folder / part).mkdir(exist_ok=True)
-
-
-def _is_complete(folder: Path) -> bool:
-    return len(read_runs(folder)) == len(read_grid(folder).runs())
 
 
 def _settings(grid: Grid) -> dict[str, Any]:
