@@ -72,4 +72,9 @@ class StateError(MinidropError, ValueError):
 
 
 class DataError(MinidropError, ValueError):
-    """A data file that is not there, or not what it should be."""
+    """A data file that is not there, or not what it should be; or a package that is needed to read or write it is missing."""
+
+
+def missing_package(problem: str, packages: str, extra: str, error: ImportError) -> DataError:
+    """The error to raise when an optional package cannot be imported; `extra` of minidrop brings it."""
+    return DataError(problem, expected=packages, got=str(error), help=f"pip install 'minidrop[{extra}]'")

@@ -463,3 +463,12 @@ def test_small_formulas():
     assert standard_error(0.72, 1600) == pytest.approx(0.0112, abs=1e-4)  # "about 1.1 points at 72 %"
     assert deviation([1.0, 3.0]) == pytest.approx(math.sqrt(2))
     assert markdown([("a", "bb"), ("ccc", "d")]) == "| a   | bb |\n|-----|----|\n| ccc | d  |"
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "extra"), [("jinja2", [], "reproduce"), ("distributed", ["--jobs", 2], "cluster")]
+)
+def test_a_missing_package_is_named_before_any_work(package, arguments, extra, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    printed = minidrop("reproduce", "--iterations", 4, *arguments, "--out", tmp_path / "out", status=1)
+    assert package in printed and f"pip install 'minidrop[{extra}]'" in printed and not (tmp_path / "out").exists()

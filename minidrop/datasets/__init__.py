@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, missing_package
 from . import store
 from .dataset import Dataset
 from .formats import parse_cifar, parse_idx, require_labels
@@ -38,11 +38,8 @@ def digits(split: str = "train") -> Dataset:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise DataError(
-            "digits come with scikit-learn, which is missing",
-            expected="the package scikit-learn",
-            got=str(error),
-            help="pip install 'minidrop[reproduce]'",
+        raise missing_package(
+            "digits come with scikit-learn, which is missing", "the package scikit-learn", "reproduce", error
         ) from error
     images, labels = load_digits(return_X_y=True)
     part = slice(0, table["train"]) if split == "train" else slice(table["train"], None)

@@ -18,13 +18,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, missing_package
 from . import store
 from .formats import read_bytes, sha256
 from .manifest import CHECKOUT, entry, is_checkout
 
 TIMEOUT = 30  # seconds without a byte after which a mirror is given up
-EXTRA = "pip install 'minidrop[reproduce]'"
 HELP = "check the connection, or put the files there by hand: `minidrop data list` says where they are looked for"
 
 
@@ -61,7 +60,7 @@ def fetch(name: str, root: Path | None = None, replace: bool = False) -> Path:
     except OSError as error:
         raise DataError(f"{root} cannot be written", expected="a folder, room and permission", got=str(error)) from error
     except ImportError as error:
-        raise DataError("downloads need more packages", expected="pooch, filelock, tqdm", got=str(error), help=EXTRA) from error
+        raise missing_package("downloads need more packages", "pooch, filelock, tqdm", "reproduce", error) from error
     return folder
 
 

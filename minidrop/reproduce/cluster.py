@@ -15,13 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, missing_package
 from ..training import Run, load_data
 from .execute import Progress, carry_out, stop_on_interrupt
 from .grid import read_config
 
 CONNECT_TIMEOUT = 30  # seconds
-EXTRA = "pip install 'minidrop[cluster]'"
 
 
 @contextlib.contextmanager
@@ -33,7 +32,7 @@ def cluster(jobs: int, scheduler: str | None) -> Iterator[Any]:
     try:
         from distributed import Client, LocalCluster
     except ImportError as error:
-        raise DataError("--jobs and --scheduler need Dask", expected="distributed", got=str(error), help=EXTRA) from error
+        raise missing_package("--jobs and --scheduler need Dask", "distributed", "cluster", error) from error
     with contextlib.ExitStack() as stack:
         address = scheduler
         if scheduler is None:

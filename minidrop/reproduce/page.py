@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError
+from ..errors import DataError, missing_package
 from ..serialization import write_atomically
 from .figures import Curves, write_figures
 from .grid import Finished, read_config, read_grid, read_runs
@@ -22,12 +22,7 @@ def require_packages() -> None:
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise DataError(
-            "a report needs more packages",
-            expected="matplotlib and jinja2",
-            got=str(error),
-            help="pip install 'minidrop[reproduce]'",
-        ) from error
+        raise missing_package("a report needs more packages", "matplotlib and jinja2", "reproduce", error) from error
 
 
 def write_report(folder: Path, published: Curves) -> str:
