@@ -18,11 +18,14 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy import generic, ndarray
 
 from .errors import ArgumentError, DeviceError
 
 # A NumPy or a CuPy array. The two libraries share no static type, so to the type checker it is Any.
 Array: TypeAlias = Any
+
+DEFAULT_MATH, TF32_MATH = 0, 3  # cublasMath_t
 
 INSTALL_HELP = (
     "pip install cupy-cuda12x (CUDA 12) or cupy-cuda13x (CUDA 13), or pip install 'minidrop[cuda12]' / 'minidrop[cuda13]'"
@@ -31,14 +34,14 @@ INSTALL_HELP = (
 
 def array_module(array: Array) -> Any:
     """array -> numpy or cupy: the library that `array` (or a NumPy scalar, a 0-d result) belongs to."""
-    if isinstance(array, (np.ndarray, np.generic)):
+    if isinstance(array, (ndarray, generic)):
         return np
     return _import_cupy()
 
 
 def is_array(value: object) -> bool:
     """Anything -> True for a NumPy array and, where CuPy is in use, for a CuPy array."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, ndarray):
         return True
     cupy = sys.modules.get("cupy")
     return cupy is not None and isinstance(value, cupy.ndarray)
@@ -46,7 +49,7 @@ def is_array(value: object) -> bool:
 
 def device_of(array: Array) -> str:
     """array -> "cpu", "cuda" (the first GPU) or "cuda:1", "cuda:2", ..."""
-    if isinstance(array, (np.ndarray, np.generic)):
+    if isinstance(array, (ndarray, generic)):
         return "cpu"
     return _cuda_name(int(array.device.id))
 
@@ -68,7 +71,7 @@ def to_device(array: Array, device: str) -> Array:
 
 def to_numpy(array: Array) -> Any:
     """(any shape) -> same: `array` in host memory; a NumPy array is returned as it is."""
-    if isinstance(array, np.ndarray):
+    if isinstance(array, ndarray):
         return array
     return _import_cupy().asnumpy(array)
 
@@ -76,6 +79,52 @@ def to_numpy(array: Array) -> Any:
 def require_device(device: str) -> None:
     """Raise what `to_device` raises if `device` is no device's name, or cannot be used."""
     to_device(np.empty(0), device)
+
+
+def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
+    """(..., M, K) @ (..., K, N) -> (..., M, N), into `out`, if given: the matrix product, by BLAS or cuBLAS.
+
+    While a step is being captured, CuPy refuses to call cuBLAS; `cublas.py` calls it then.
+    """
+    if (capture := capturing()) is not None and not isinstance(a, ndarray):
+        return capture.matmul(a, b, out)
+    return a @ b if out is None else array_module(a).matmul(a, b, out=out)
+
+
+class _Capturing(threading.local):
+    capture: Any = None
+
+
+_capturing = _Capturing()
+
+
+def capturing() -> Any:
+    """The capture (`cuda_graphs.py`) for which this thread runs a step, or None."""
+    return _capturing.capture
+
+
+def recording() -> bool:
+    """True while a step is recorded: what it does on the GPU is written down, not done, and nothing can be read back."""
+    return _capturing.capture is not None and _capturing.capture.recording
+
+
+def set_capturing(capture: Any) -> None:
+    """This thread runs a step for `capture`; or None: for nobody."""
+    _capturing.capture = capture
+
+
+def use_tf32(on: bool, device: str = "cuda") -> None:
+    """Let matrix products on a GPU round float32 operands to 10 bits (TensorFloat-32): faster, errors near 1e-3. Off at first.
+
+    Holds for this process. Raises DeviceError without CuPy or without that GPU.
+    """
+    index = _cuda_index(normalise_device(device))
+    cupy = _cupy_with_gpu(index)
+    linalg = importlib.import_module("cupy._core._routines_linalg")
+    with cupy.cuda.Device(index):
+        # cuBLAS takes it from the handle, CuPy's own calls (2-d products) pass it along.
+        cupy.cuda.cublas.setMathMode(cupy.cuda.get_cublas_handle(), TF32_MATH if on else DEFAULT_MATH)
+        linalg.set_compute_type("float32", linalg.COMPUTE_TYPE_TF32 if on else linalg.COMPUTE_TYPE_DEFAULT)
 
 
 def ones_like(array: Array) -> Array:
@@ -133,7 +182,7 @@ def run_on(array: Array, function: Callable[..., Any], *arguments: Any) -> Any:
     CuPy never warns that 1 / 0 is inf, NumPy does; the same code has to behave the same on both, so NumPy's floating-point
     warnings are off in here. `minidrop.detect_anomaly` is the tool that finds where an inf or a NaN came from.
     """
-    if isinstance(array, (np.ndarray, np.generic)):
+    if type(array) is ndarray or isinstance(array, (ndarray, generic)):
         if _inside.get():  # an op that calls another: a context cannot be entered twice
             return function(*arguments)
         return _quiet.context.run(function, *arguments)

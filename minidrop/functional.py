@@ -13,26 +13,34 @@ from typing import Any, Concatenate, ParamSpec
 from . import checks, layer_checks
 from .backend import Array, device_of, is_array, ones_like, run_on, to_device
 from .errors import ArgumentError, DTypeError, ShapeError
-from .ops import conv, elementwise, loss, norm, pool, shape
+from .ops import conv_choice, elementwise, loss, norm, pool, shape
 from .ops.dropalan import Alpha, Beta, Distribution, DropAlan, DropAlanExpectation
 from .ops.dropout import Dropout
 from .random import Generator, default_generator
+from .tape import mode
 from .tensor import Operand, Tensor, apply, as_tensor
 
 P = ParamSpec("P")
 
+CONVOLUTIONS = ("auto", *conv_choice.ALGORITHMS)
+
 # Convolution and pooling ---------------------------------------------------------------------------------------------
 
 
-def conv2d(x: Operand, weight: Operand, bias: Operand | None = None, stride: Any = 1, padding: Any = 0) -> Tensor:
+def conv2d(
+    x: Operand, weight: Operand, bias: Operand | None = None, stride: Any = 1, padding: Any = 0, algorithm: str = "auto"
+) -> Tensor:
     """(N, C, H, W) * (F, C, R, S) [+ (F)] -> (N, F, H', W'), H' = floor((H + 2 padding - R) / stride) + 1, W' likewise with S.
 
     stride: an int or (rows, columns). padding: zeros on each side, an int or (rows, columns), or "same": H' = ceil(H / stride),
-    with the odd row or column at the bottom and right (as in Keras, the paper's framework).
+    with the odd row or column at the bottom and right (as in Keras, the paper's framework). algorithm: "loops" (the
+    definition), "im2col", "fourier", or "auto", the faster of the last two by the model in ops/conv_choice.py. With "fourier"
+    rounding is relative to the largest number of an image, and an inf or NaN in an image reaches all of its outputs.
     Raises ShapeError for a wrong rank, other channels than the weight's, a kernel larger than the padded image, an empty batch.
-    Source: formula in ops/conv.py.
+    Source: formula in ops/conv.py; the theorem in ops/fourier.py.
     """
     x, weight = as_tensor(x), as_tensor(weight)
+    layer_checks.require_choice("conv2d", "algorithm", algorithm, CONVOLUTIONS)
     layer_checks.require_rank("conv2d", "x", x.shape, "(N, C, H, W)")
     layer_checks.require_rank("conv2d", "weight", weight.shape, "(F, C, R, S)")
     layer_checks.require_batch("conv2d", x.shape)
@@ -43,7 +51,8 @@ def conv2d(x: Operand, weight: Operand, bias: Operand | None = None, stride: Any
     layer_checks.require_vector("conv2d", "bias", bias, weight.shape[0])
     stride = layer_checks.pair("conv2d", "stride", stride, 1)
     pads = layer_checks.padding_pairs("conv2d", padding, x.shape[2:], weight.shape[2:], stride)
-    return apply(conv.Conv2d(stride, pads), x, weight, bias)
+    needs = mode.recording and x.requires_grad, mode.recording and weight.requires_grad
+    return apply(conv_choice.convolution(algorithm, x.shape, weight.shape, stride, pads, needs), x, weight, bias)
 
 
 def max_pool2d(x: Operand, kernel_size: Any, stride: Any = None) -> Tensor:

@@ -72,7 +72,7 @@ class Dense(Module):
 class Conv2d(Module):
     """(N, in_channels, H, W) -> (N, out_channels, H', W'): `functional.conv2d`; weight (F, C, R, S), bias (F).
 
-    kernel_size, stride: an int or (rows, columns); padding: the same, or "same".
+    kernel_size, stride: an int or (rows, columns); padding: the same, or "same". algorithm: as in `functional.conv2d`.
     """
 
     def __init__(
@@ -86,22 +86,27 @@ class Conv2d(Module):
         init: str = "glorot_uniform",
         generator: Generator | None = None,
         dtype: Any = "float32",
+        algorithm: str = "auto",
     ) -> None:
         self.in_channels, self.out_channels = layer_checks.pair("Conv2d", "channels", (in_channels, out_channels), 1)
         self.kernel_size = layer_checks.pair("Conv2d", "kernel_size", kernel_size, 1)
         self.stride = layer_checks.pair("Conv2d", "stride", stride, 1)
         layer_checks.padding_pairs("Conv2d", padding, self.kernel_size, self.kernel_size, self.stride)
+        layer_checks.require_choice("Conv2d", "algorithm", algorithm, functional.CONVOLUTIONS)
         self.padding = padding
+        self.algorithm = algorithm
         area = self.kernel_size[0] * self.kernel_size[1]
         shape = (self.out_channels, self.in_channels, *self.kernel_size)
         fans = (self.in_channels * area, self.out_channels * area)
-        self.weight = Parameter(initialise(init, shape, *fans, generator or default_generator(), dtype))
+        weight = initialise(init, shape, *fans, generator or default_generator(), dtype)
+        # (R, S, C, F) in memory, like the gradient that it will get, so that an optimiser walks through both in one order.
+        self.weight = Parameter(np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).transpose(3, 2, 0, 1))
         self.bias = Parameter(np.zeros(self.out_channels, dtype)) if bias else None
 
     def forward(self, *inputs: Any) -> Tensor:
         """(N, C, H, W) -> (N, F, H', W')."""
         (x,) = inputs
-        return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+        return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.algorithm)
 
     def describe(self) -> str:
         """One line."""
@@ -110,6 +115,7 @@ class Conv2d(Module):
             f"Conv2d({self.in_channels}, {self.out_channels}, {rows}x{columns}"
             + ("" if self.stride == (1, 1) else f", stride={self.stride}")
             + ("" if self.padding == 0 else f", padding={self.padding!r}")
+            + ("" if self.algorithm == "auto" else f", algorithm={self.algorithm!r}")
             + ")"
         )
 

@@ -22,6 +22,7 @@ from minidrop.ops import (
     dropalan,
     dropout,
     elementwise,
+    fourier,
     loss,
     matmul,
     norm,
@@ -381,14 +382,13 @@ def matrix_product(draw):
     return Case([normal(draw, a), normal(draw, b)], lambda library, a, b: a @ b, lambda torch, a, b: a @ b, {"kind": kind})
 
 
-@register(conv.Conv2d)
-def convolution(draw):
-    side = st.integers(1, 3)
+def convolution(draw, algorithm, most=3, room=4):
+    side = st.integers(1, most)
     images, channels, filters = draw(side), draw(side), draw(side)
     kernel = draw(side), draw(side)
     stride = draw(st.sampled_from([1, 2, (1, 2), (3, 1)]))
     padding = draw(st.sampled_from([0, 1, (1, 0), (0, 2), "same"]))
-    height, width = (kernel[i] + draw(st.integers(0, 4)) for i in range(2))
+    height, width = (kernel[i] + draw(st.integers(0, room)) for i in range(2))
     with_bias = draw(st.booleans())
 
     def torch_run(torch, x, weight, bias=None):
@@ -403,10 +403,25 @@ def convolution(draw):
     inputs = [normal(draw, (images, channels, height, width)), normal(draw, (filters, channels, *kernel))]
     return Case(
         inputs + ([normal(draw, (filters,))] if with_bias else []),
-        lambda library, x, weight, bias=None: F.conv2d(x, weight, bias, stride=stride, padding=padding),
+        lambda library, x, weight, bias=None: F.conv2d(x, weight, bias, stride=stride, padding=padding, algorithm=algorithm),
         torch_run,
         {"stride": stride, "padding": padding},
     )
+
+
+@register(conv.Conv2dLoops)
+def convolution_in_loops(draw):
+    return convolution(draw, "loops", most=2, room=1)  # slow, so small
+
+
+@register(conv.Conv2dIm2col)
+def convolution_of_columns(draw):
+    return convolution(draw, "im2col")
+
+
+@register(fourier.Conv2dFourier)
+def convolution_in_the_frequency_domain(draw):
+    return convolution(draw, "fourier")
 
 
 @register(pool.MaxPool2d)

@@ -7,6 +7,7 @@ import pytest
 
 import minidrop as md
 from minidrop.errors import ArgumentError, DeviceError, DTypeError, MinidropError, ShapeError
+from minidrop.ops import conv_choice
 
 F, nn = md.functional, md.nn
 
@@ -25,7 +26,7 @@ BAD = {
     "conv2d: stride": (lambda: F.conv2d(f32(1, 3, 8, 8), f32(4, 3, 3, 3), stride=0), ArgumentError, "bad stride"),
     "conv2d: padding": (lambda: F.conv2d(f32(1, 3, 8, 8), f32(4, 3, 3, 3), padding="valid"), ArgumentError, "bad padding"),
     "conv2d: padding pair": (lambda: F.conv2d(f32(1, 3, 8, 8), f32(4, 3, 3, 3), padding=(1, 2, 3)), ArgumentError, "bad padding"),
-    "conv2d: mixed types": (lambda: F.conv2d(np.zeros((1, 3, 8, 8)), f32(4, 3, 3, 3)), DTypeError, "Conv2d: operands of different number types"),
+    "conv2d: mixed types": (lambda: F.conv2d(np.zeros((1, 3, 8, 8)), f32(4, 3, 3, 3)), DTypeError, "operands of different number types"),
     "max_pool2d: rank": (lambda: F.max_pool2d(f32(8, 8), 2), ShapeError, "max_pool2d: x has the wrong rank"),
     "max_pool2d: window": (lambda: F.max_pool2d(f32(1, 1, 2, 2), 3), ShapeError, "max_pool2d: the kernel does not fit"),
     "max_pool2d: empty batch": (lambda: F.max_pool2d(f32(0, 1, 2, 2), 2), ShapeError, "max_pool2d: empty batch"),
@@ -37,6 +38,8 @@ BAD = {
     "cross-entropy: labels negative": (lambda: F.softmax_cross_entropy(f32(2, 3), [-1, 0]), ArgumentError, "labels out of range"),
     "cross-entropy: count": (lambda: F.softmax_cross_entropy(f32(2, 3), [0, 1, 2]), ShapeError, "one label per example"),
     "cross-entropy: empty batch": (lambda: F.softmax_cross_entropy(f32(0, 3), np.zeros(0, int)), ShapeError, "empty batch"),
+    "conv2d: algorithm": (lambda: F.conv2d(f32(1, 3, 8, 8), f32(4, 3, 3, 3), algorithm="fft"), ArgumentError, "bad algorithm(.|\n)*'auto' or 'loops' or 'im2col' or 'fourier'(.|\n)*'fft'"),
+    "Conv2d: algorithm": (lambda: nn.Conv2d(3, 4, 3, algorithm="winograd"), ArgumentError, "bad algorithm(.|\n)*'winograd'"),
     "conv2d: no filters": (lambda: F.conv2d(f32(1, 3, 8, 8), f32(0, 3, 3, 3)), ShapeError, "conv2d: empty weight"),
     "log_softmax: no axis": (lambda: F.log_softmax(f32(2, 3), axis=None), ArgumentError, "log_softmax: bad axis"),
     "concatenate: no axis": (lambda: md.concatenate([f32(2, 3)], axis=None), ArgumentError, "concatenate: bad axis"),
@@ -87,8 +90,8 @@ def test_the_layer_of_a_network_is_named():
 def test_no_work_is_done_before_the_check(monkeypatch):
     """A network whose last layer is wrong is found out there; an op with bad input never runs."""
     ran = []
-    original = md.functional.conv.Conv2d.forward
-    monkeypatch.setattr(md.functional.conv.Conv2d, "forward", lambda *args: ran.append(1) or original(*args))
+    for op in conv_choice.ALGORITHMS.values():
+        monkeypatch.setattr(op, "forward", lambda *args, original=op.forward: ran.append(1) or original(*args))
     for make in (BAD["conv2d: bias"][0], BAD["conv2d: mixed types"][0], BAD["conv2d: kernel"][0]):
         with pytest.raises(MinidropError):
             make()

@@ -15,6 +15,7 @@ from minidrop.ops import (
     dropalan,
     dropout,
     elementwise,
+    fourier,
     loss,
     matmul,
     norm,
@@ -72,7 +73,9 @@ RIGHT = {
     shape.Stack: (lambda a, b: md.stack([a, b]), [A, B]),
     shape.ToDevice: (lambda a: a.to("cuda"), [A]),
     matmul.MatMul: (lambda a, b: a @ b, [SQUARE, OTHER]),
-    conv.Conv2d: (lambda x, w, b: F.conv2d(x, w, b, stride=(2, 1), padding=1), [IMAGES, KERNELS, BIAS]),
+    conv.Conv2dLoops: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "loops"), [IMAGES, KERNELS, BIAS]),
+    conv.Conv2dIm2col: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "im2col"), [IMAGES, KERNELS, BIAS]),
+    fourier.Conv2dFourier: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "fourier"), [IMAGES, KERNELS, BIAS]),
     pool.MaxPool2d: (lambda x: F.max_pool2d(x, 3, 1), [PLACES]),
     loss.LogSoftmax: (lambda a: F.log_softmax(a), [A]),
     loss.SoftmaxCrossEntropy: (lambda a: F.softmax_cross_entropy(a, LABELS), [A]),
@@ -148,9 +151,15 @@ DROPPED_TERMS = [
     (shape.GetItem, "elements taken twice", lambda op, g: (_assigned(g, op.saved[0]),)),
     (matmul.MatMul, "transpose of b", lambda op, g: (g @ op.saved[1], op.saved[0].T @ g)),
     (matmul.MatMul, "transpose of a", lambda op, g: (g @ op.saved[1].T, op.saved[0] @ g)),
-    (conv.Conv2d, "flipped kernel gradient", lambda op, g: _replace(op.backward(g), 1, lambda w: w[:, :, ::-1, ::-1])),
-    (conv.Conv2d, "bias: mean for sum", lambda op, g: _replace(op.backward(g), 2, lambda b: b / 2)),
-    (conv.Conv2d, "image moved by one", lambda op, g: _replace(op.backward(g), 0, lambda x: np.roll(x, 1, axis=3))),
+    *(
+        (convolution, mistake, mutant)
+        for convolution in (conv.Conv2dLoops, conv.Conv2dIm2col, fourier.Conv2dFourier)
+        for mistake, mutant in (
+            ("flipped kernel gradient", lambda op, g: _replace(op.backward(g), 1, lambda w: w[:, :, ::-1, ::-1])),
+            ("bias: mean for sum", lambda op, g: _replace(op.backward(g), 2, lambda b: b / 2)),
+            ("image moved by one", lambda op, g: _replace(op.backward(g), 0, lambda x: np.roll(x, 1, axis=3))),
+        )
+    ),
     (pool.MaxPool2d, "windows that overlap", lambda op, g: (np.minimum(op.backward(g)[0], 1.0),)),
     (loss.LogSoftmax, "sum of the gradient", lambda op, g: (g,)),
     (loss.LogSoftmax, "softmax", lambda op, g: (g - g.sum(axis=1, keepdims=True),)),

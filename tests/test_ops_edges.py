@@ -1,4 +1,4 @@
-"""Where several answers are possible: ties, kinks, NaN, extremes; and convolution against its definition in loops."""
+"""Where several answers are possible: ties, kinks, NaN, extremes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from layouts import layouts
 
 import minidrop as md
-from minidrop.ops.conv import conv2d_loops
-from minidrop.ops.window import output_size, same_padding
 
 F = md.functional
 NAN, INF = np.nan, np.inf
@@ -143,61 +141,6 @@ class TestLoss:
         np.testing.assert_allclose(logits.grad, (softmax - [[0, 0, 1], [1, 0, 0]]) / 2)
 
 
-class TestConvolution:
-    @given(data=st.data())
-    def test_agrees_with_the_definition_in_loops(self, data):
-        side = st.integers(1, 3)
-        draw = data.draw
-        generator = np.random.default_rng(draw(st.integers(0, 10**6)))
-        kernel = (draw(side), draw(side))
-        stride = (draw(side), draw(side))
-        padding = draw(st.sampled_from([((0, 0), (0, 0)), ((1, 1), (2, 2)), ((0, 1), (1, 0))]))
-        x = generator.normal(size=(draw(side), draw(side), kernel[0] + draw(side), kernel[1] + draw(side)))
-        weight, bias = generator.normal(size=(draw(side), x.shape[1], *kernel)), None
-        if draw(st.booleans()):
-            bias = generator.normal(size=weight.shape[0])
-        layout = draw(layouts)
-        strided = layout.unpack(np.array(layout.pack(x), order="C"))
-        padded = np.pad(x, ((0, 0), (0, 0), *padding))
-        expected = conv2d_loops(strided, weight, bias, stride, padding)
-        np.testing.assert_allclose(F.conv2d(padded, weight, bias, stride=stride).data, expected, rtol=1e-12, atol=1e-12)
-        if padding[0][0] == padding[0][1]:
-            got = F.conv2d(strided, weight, bias, stride=stride, padding=(padding[0][0], padding[1][0]))
-            np.testing.assert_allclose(got.data, expected, rtol=1e-12, atol=1e-12)
-
-    def test_the_loops_by_hand(self):
-        x, weight = np.arange(9.0).reshape(1, 1, 3, 3), np.array([[[[1.0, 0.0], [0.0, -1.0]]]])
-        np.testing.assert_array_equal(conv2d_loops(x, weight, np.array([10.0]), (1, 1), ((0, 0), (0, 0))), [[[[6, 6], [6, 6]]]])
-
-    @given(size=st.integers(1, 40), kernel=st.integers(1, 11), stride=st.integers(1, 4))
-    def test_same_padding_gives_ceil_of_size_over_stride(self, size, kernel, stride):
-        before, after = same_padding(size, kernel, stride)
-        assert after - before in (0, 1)
-        assert output_size(size + before + after, kernel, stride) == -(-size // stride)
-
-    @pytest.mark.parametrize(("kernel", "size"), [(11, 32), (7, 16), (5, 8), (4, 9), (2, 7)])
-    def test_same_padding_is_pytorchs_for_stride_1(self, kernel, size):
-        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-        generator = np.random.default_rng(0)
-        x, weight = generator.normal(size=(2, 3, size, size)), generator.normal(size=(4, 3, kernel, kernel))
-        expected = _quiet(lambda: torch.nn.functional.conv2d(torch.tensor(x), torch.tensor(weight), padding="same").numpy())
-        got = F.conv2d(x, weight, padding="same")
-        np.testing.assert_allclose(got.data, expected, rtol=1e-10, atol=1e-11)
-
-    def test_the_output_lies_in_image_order(self):
-        """(N, C, H, W) in shape, (H, W, N, C) in memory: the order that convolution works in."""
-        y = F.conv2d(np.zeros((2, 3, 5, 6)), np.zeros((4, 3, 3, 3))).data
-        assert y.transpose(2, 3, 0, 1).flags.c_contiguous
-
-
-def _quiet(function):
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch warns that even kernels with padding="same" copy the input
-        return function()
-
-
 class TestBatchNorm:
     def test_running_statistics_as_in_pytorch(self, library):
         torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -213,3 +156,11 @@ class TestBatchNorm:
         ours.eval(), theirs.eval()
         y = ours(library.array(x))
         np.testing.assert_allclose(library.numpy(y.data), theirs(torch.tensor(x)).detach().numpy(), rtol=1e-10, atol=1e-12)
+
+
+def _quiet(function):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return function()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..backend import Array
+from ..backend import Array, matmul
 from ..broadcasting import unbroadcast
 from ..tape import Op
 
@@ -17,13 +17,13 @@ class MatMul(Op):
         self.shapes = a.shape, b.shape
         needs_a, needs_b = self.needs_grad
         self.saved = (a if needs_b else None, b if needs_a else None)
-        return a @ b
+        return matmul(a, b)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         a, b = self.saved
         shape_a, shape_b = self.shapes
         needs_a, needs_b = self.needs_grad
         return (
-            unbroadcast(grad @ b.swapaxes(-1, -2), shape_a) if needs_a else None,
-            unbroadcast(a.swapaxes(-1, -2) @ grad, shape_b) if needs_b else None,
+            unbroadcast(matmul(grad, b.swapaxes(-1, -2)), shape_a) if needs_a else None,
+            unbroadcast(matmul(a.swapaxes(-1, -2), grad), shape_b) if needs_b else None,
         )

@@ -1,0 +1,270 @@
+"""Convolution in three ways: each against the definition, against each other, and against PyTorch in float64."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import warnings
+
+import numpy as np
+import pytest
+from benchmarks import conv as conv_benchmark
+from hypothesis import given
+from hypothesis import strategies as st
+from layouts import layouts
+
+import minidrop as md
+from minidrop.ops import conv_choice, fourier
+from minidrop.ops.window import output_size, same_padding
+
+F = md.functional
+FAST = ("im2col", "fourier")
+TOLERANCE = 1e-5  # of the largest number, in float32
+
+
+def convolve(x, weight, bias, grad, algorithm, stride=1, padding=0, dtype="float64"):
+    """y and the three gradients (of the sum of grad * y), as float64 arrays."""
+    tensors = [md.Tensor(np.asarray(array, dtype=dtype), requires_grad=True) for array in (x, weight, bias)]
+    y = F.conv2d(*tensors, stride=stride, padding=padding, algorithm=algorithm)
+    y.backward(np.asarray(grad(y.shape) if callable(grad) else grad, dtype=dtype))
+    return [array.astype("float64") for array in (y.data, *(tensor.grad for tensor in tensors))]
+
+
+def in_torch(x, weight, bias, grad, stride, padding):
+    """The same by PyTorch."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    tensors = [torch.tensor(np.asarray(array, dtype="float64"), requires_grad=True) for array in (x, weight, bias)]
+    y = torch.nn.functional.conv2d(*tensors, stride=stride, padding=padding)
+    y.backward(torch.tensor(np.asarray(grad, dtype="float64")))
+    return [y.detach().numpy(), *(tensor.grad.numpy() for tensor in tensors)]
+
+
+def error(got, expected):
+    """The largest difference, in units of the largest number."""
+    return max(float(abs(one - other).max() / max(abs(other).max(), 1e-30)) for one, other in zip(got, expected, strict=True))
+
+
+@st.composite
+def problems(draw, most=3, images=3, size=6, kernel=4):
+    """x, weight, bias, and stride and padding of a convolution that exists."""
+    generator = np.random.default_rng(draw(st.integers(0, 10**6)))
+    lengths = draw(st.integers(1, kernel)), draw(st.integers(1, kernel))
+    stride = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    padding = draw(st.integers(0, kernel)), draw(st.integers(0, kernel))
+    channels, filters = draw(st.integers(1, most)), draw(st.integers(1, most))
+    image = [max(1, lengths[i] - 2 * padding[i]) + draw(st.integers(0, size)) for i in range(2)]
+    x = generator.normal(size=(draw(st.integers(1, images)), channels, *image))
+    weight = generator.normal(size=(filters, channels, *lengths))
+    return x, weight, generator.normal(size=filters), stride, padding, generator
+
+
+class TestTheDefinition:
+    def test_the_loops_by_hand(self):
+        x, weight = np.arange(9.0).reshape(1, 1, 3, 3), np.array([[[[1.0, 0.0], [0.0, -1.0]]]])
+        y = F.conv2d(x, weight, np.array([10.0]), algorithm="loops")
+        np.testing.assert_array_equal(y.data, [[[[6, 6], [6, 6]]]])
+
+    @given(problem=problems(), layout=layouts)
+    def test_all_three_agree_with_each_other(self, problem, layout):
+        x, weight, bias, stride, padding, generator = problem
+        x = layout.unpack(np.array(layout.pack(x), order="C"))
+        drawn = []
+
+        def grad(shape):
+            drawn[:] = drawn or [generator.normal(size=shape)]
+            return drawn[0]
+
+        expected = convolve(x, weight, bias, grad, "loops", stride, padding)
+        for algorithm in FAST:
+            got = convolve(x, weight, bias, grad, algorithm, stride, padding)
+            for one, other in zip(got, expected, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-11)
+
+    @given(padding=st.tuples(*[st.tuples(st.integers(0, 5), st.integers(0, 5))] * 2), seed=st.integers(0, 10**6))
+    def test_padding_that_differs_before_and_behind(self, padding, seed):
+        """As an even kernel has it with "same"; conv2d offers no other, the ops do."""
+        generator = np.random.default_rng(seed)
+        x, weight = generator.normal(size=(2, 2, 4, 5)), generator.normal(size=(3, 2, 3, 4))
+        outcomes = []
+        for op in conv_choice.ALGORITHMS.values():
+            tensors = [md.Tensor(x, requires_grad=True), md.Tensor(weight, requires_grad=True)]
+            y = md.apply(op((2, 1), padding), *tensors, None)
+            y.backward(np.random.default_rng(seed).normal(size=y.shape))
+            outcomes.append([y.data, *(tensor.grad for tensor in tensors)])
+        for got in outcomes[1:]:
+            assert error(got, outcomes[0]) < 1e-12
+
+
+class TestFloat32:
+    @pytest.mark.parametrize("algorithm", FAST)
+    @given(problem=problems(most=12, images=9, size=24, kernel=9))
+    def test_within_one_in_a_hundred_thousand_of_float64(self, algorithm, problem):
+        x, weight, bias, stride, padding, generator = problem
+        x, weight, bias = (array.astype("float32") for array in (x, weight, bias))
+        grad = None
+
+        def draw(shape):
+            nonlocal grad
+            grad = generator.normal(size=shape).astype("float32")
+            return grad
+
+        got = convolve(x, weight, bias, draw, algorithm, stride, padding, "float32")
+        assert error(got, in_torch(x, weight, bias, grad, stride, padding)) < TOLERANCE
+
+    @pytest.mark.parametrize("algorithm", FAST)
+    @pytest.mark.parametrize("shape", [(16, 3, 32, 64, 11), (16, 64, 16, 64, 7), (16, 64, 8, 64, 5)])
+    def test_on_the_papers_shapes(self, algorithm, shape):
+        images, channels, size, filters, kernel = shape
+        generator = np.random.default_rng(0)
+        x, grad = generator.normal(size=(images, channels, size, size)), generator.normal(size=(images, filters, size, size))
+        weight, bias = generator.normal(size=(filters, channels, kernel, kernel)), generator.normal(size=filters)
+        x, weight, bias, grad = (array.astype("float32") for array in (x, weight, bias, grad))
+        got = convolve(x, weight, bias, grad, algorithm, 1, kernel // 2, "float32")
+        assert error(got, in_torch(x, weight, bias, grad, 1, kernel // 2)) < 2e-6
+
+    def test_the_check_above_can_fail(self):
+        x, weight = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
+        right = in_torch(x, weight, [0.0], np.ones((1, 1, 2, 2)), 1, 0)
+        assert error([array * (1 + 2e-5) for array in right], right) > TOLERANCE
+
+
+class TestTheTheorem:
+    """What `fourier.py` says in its first lines, number by number."""
+
+    @pytest.mark.parametrize(("size", "padding"), [(5, (2, 2)), (6, (0, 3)), (7, (1, 0))])
+    def test_the_matrices_are_the_discrete_fourier_transform(self, size, padding):
+        length = fourier.circle(size, padding)
+        row = np.random.default_rng(0).normal(size=size)
+        expected = np.fft.rfft(row, length)
+        got = fourier.from_real(fourier.waves(length, np.arange(size), half=True).conj()) @ row
+        np.testing.assert_allclose(got.reshape(-1, 2), np.stack([expected.real, expected.imag], axis=1), atol=1e-12)
+        back = fourier.to_real(fourier.waves(length, np.arange(size), half=True), length) @ got
+        np.testing.assert_allclose(back, row, atol=1e-12)
+
+    @pytest.mark.parametrize("length", [1, 2, 5, 8])
+    def test_the_complex_transform_and_its_inverse(self, length):
+        row = np.random.default_rng(1).normal(size=(2, length))
+        wave = fourier.waves(length, np.arange(length))
+        spectrum = fourier.from_parts(wave.conj()) @ row.reshape(-1)
+        expected = np.fft.fft(row[0] + 1j * row[1])
+        np.testing.assert_allclose(spectrum.reshape(-1, 2), np.stack([expected.real, expected.imag], axis=1), atol=1e-12)
+        np.testing.assert_allclose(fourier.to_parts(wave) @ spectrum, row.reshape(-1), atol=1e-12)
+
+    def test_complex_products_as_real_quarters(self):
+        generator = np.random.default_rng(2)
+        x, w, g = (generator.normal(size=shape) for shape in ((2, 3, 4), (2, 4, 5), (2, 3, 5)))
+        complex_x, complex_w, complex_g = (array[0] + 1j * array[1] for array in (x, w, g))
+        quarters = fourier.in_quarters(x[None, None])
+        product = (quarters @ w.reshape(1, 1, 8, 5)).reshape(2, 3, 5)
+        np.testing.assert_allclose(product[0] + 1j * product[1], complex_x @ complex_w)
+        four = g.reshape(1, 1, 6, 5) @ w.reshape(1, 1, 8, 5).swapaxes(2, 3)
+        product = fourier.times_conjugate(four, 3, 4)[0, 0]
+        np.testing.assert_allclose(product[0] + 1j * product[1], complex_g @ complex_w.conj().T)
+        product = (quarters.swapaxes(2, 3) @ g.reshape(1, 1, 6, 5)).reshape(2, 4, 5)
+        np.testing.assert_allclose(product[0] - 1j * product[1], complex_x.T @ complex_g.conj())
+
+    def test_no_shorter_circle_will_do(self, monkeypatch):
+        generator = np.random.default_rng(3)
+        x, weight = generator.normal(size=(1, 2, 6, 6)), generator.normal(size=(2, 2, 5, 5))
+        grad = generator.normal(size=(1, 2, 6, 6))
+        expected = convolve(x, weight, np.zeros(2), grad, "loops", 1, 2)
+        assert error(convolve(x, weight, np.zeros(2), grad, "fourier", 1, 2), expected) < 1e-12
+        full = fourier.circle
+        fourier.matrices.cache_clear()
+        monkeypatch.setattr(fourier, "circle", lambda size, padding: full(size, padding) - 1)
+        assert error(convolve(x, weight, np.zeros(2), grad, "fourier", 1, 2), expected) > 1e-3
+        fourier.matrices.cache_clear()
+
+    def test_in_slices_of_any_number_of_frequencies(self, monkeypatch):
+        generator = np.random.default_rng(4)
+        x, weight, bias = generator.normal(size=(2, 3, 9, 7)), generator.normal(size=(4, 3, 3, 3)), generator.normal(size=4)
+        grad = generator.normal(size=(2, 4, 9, 7))
+        at_once = convolve(x, weight, bias, grad, "fourier", 1, 1)
+        monkeypatch.setattr(fourier, "CACHE_BYTES", 1)
+        assert error(convolve(x, weight, bias, grad, "fourier", 1, 1), at_once) < 1e-14
+
+    def test_an_inf_reaches_its_own_image_and_no_other(self):
+        x = np.ones((2, 1, 8, 8))
+        x[0, 0, 0, 0] = np.inf
+        y = F.conv2d(x, np.ones((1, 1, 3, 3)), algorithm="fourier").data
+        assert np.isnan(y[0]).all()
+        np.testing.assert_allclose(y[1], 9)
+
+
+class TestArraysChangedAfterForward:
+    def test_im2col_notices(self):
+        x, weight = md.Tensor(np.ones((1, 1, 3, 3)), requires_grad=True), md.Tensor(np.ones((1, 1, 2, 2)), requires_grad=True)
+        y = F.conv2d(x, weight, algorithm="im2col").sum()
+        weight.data[...] = 2
+        with pytest.raises(md.errors.ModifiedError, match="Conv2dIm2col"):
+            y.backward()
+
+    def test_fourier_needs_neither_and_gives_the_gradient_of_what_was(self):
+        x, weight = md.Tensor(np.ones((1, 1, 3, 3)), requires_grad=True), md.Tensor(np.ones((1, 1, 2, 2)), requires_grad=True)
+        y = F.conv2d(x, weight, algorithm="fourier").sum()
+        weight.data[...], x.data[...] = 2, 3
+        y.backward()
+        np.testing.assert_allclose(x.grad[0, 0], [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
+        np.testing.assert_allclose(weight.grad, np.full((1, 1, 2, 2), 4))
+
+
+class TestSamePadding:
+    @given(size=st.integers(1, 40), kernel=st.integers(1, 11), stride=st.integers(1, 4))
+    def test_gives_ceil_of_size_over_stride(self, size, kernel, stride):
+        before, after = same_padding(size, kernel, stride)
+        assert after - before in (0, 1)
+        assert output_size(size + before + after, kernel, stride) == -(-size // stride)
+
+    @pytest.mark.parametrize("algorithm", FAST)
+    @pytest.mark.parametrize(("kernel", "size"), [(11, 32), (7, 16), (5, 8), (4, 9), (2, 7)])
+    def test_is_pytorchs_for_stride_1(self, kernel, size, algorithm):
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        generator = np.random.default_rng(0)
+        x, weight = generator.normal(size=(2, 3, size, size)), generator.normal(size=(4, 3, kernel, kernel))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch warns that even kernels with padding="same" copy the input
+            expected = torch.nn.functional.conv2d(torch.tensor(x), torch.tensor(weight), padding="same").numpy()
+        np.testing.assert_allclose(
+            F.conv2d(x, weight, padding="same", algorithm=algorithm).data, expected, rtol=1e-10, atol=1e-11
+        )
+
+
+@pytest.mark.parametrize("algorithm", FAST)
+def test_outputs_and_gradients_lie_in_image_order(algorithm):
+    """(N, C, H, W) in shape, (H, W, N, C) in memory: the order in which the next op finds them best."""
+    x, weight = md.Tensor(np.ones((2, 3, 5, 6)), requires_grad=True), md.Tensor(np.ones((4, 3, 3, 3)), requires_grad=True)
+    y = F.conv2d(x, weight, algorithm=algorithm)
+    y.backward(np.ones(y.shape))
+    assert y.data.transpose(2, 3, 0, 1).flags.c_contiguous
+    assert x.grad.transpose(2, 3, 0, 1).flags.c_contiguous
+
+
+class TestTheChoice:
+    def test_auto_is_the_algorithm_that_the_model_finds_cheapest(self):
+        wide, tall = (
+            md.Tensor(np.ones((16, 64, 16, 64)).transpose(0, 1, 2, 3)[..., :16], requires_grad=True),
+            md.Tensor(np.ones((64, 64, 7, 7))),
+        )
+        assert F.conv2d(wide, tall, padding="same")._op.name == "Conv2dFourier"
+        point = md.Tensor(np.ones((64, 64, 1, 1)), requires_grad=True)
+        assert F.conv2d(np.ones((16, 64, 16, 16)), point)._op.name == "Conv2dIm2col"
+
+    def test_the_layer_passes_its_algorithm_on(self):
+        layer = md.nn.Conv2d(1, 2, 3, algorithm="loops")
+        assert layer(np.ones((1, 1, 4, 4), dtype="float32"))._op.name == "Conv2dLoops"
+        assert "algorithm='loops'" in repr(layer) or "algorithm='loops'" in layer.describe()
+
+    def test_never_more_than_1_3_times_the_best_of_the_stored_measurement(self):
+        """66 cases, measured by `python -m tests.benchmarks.conv`."""
+        path = pathlib.Path(conv_benchmark.__file__).parent / "results" / "conv.json"
+        rows = json.loads(path.read_text())["rows"]
+        assert len({tuple(row["shape"]) for row in rows}) >= 20
+        for row in rows:
+            chosen = conv_choice.fastest(conv_benchmark.shape_of(row["shape"], row["backward"]))
+            assert row[chosen] <= 1.3 * min(row["im2col"], row["fourier"]), row
+
+    def test_either_choice_alone_would_fail_that(self):
+        path = pathlib.Path(conv_benchmark.__file__).parent / "results" / "conv.json"
+        rows = json.loads(path.read_text())["rows"]
+        for algorithm in FAST:
+            assert any(row[algorithm] > 1.5 * min(row["im2col"], row["fourier"]) for row in rows)
