@@ -125,7 +125,7 @@ class Network(Module):
         channels, rows, columns = image_shape
         layers: list[Module] = []
         for count, kernel in zip(filters, kernels, strict=True):
-            layers += [nn.Conv2d(channels, count, kernel, padding="same", generator=weights), nn.ReLU(), nn.MaxPool2d(2)]
+            layers += [nn.Conv2d(channels, count, kernel, padding="same", generator=weights), nn.MaxPool2d(2), nn.ReLU()]
             channels, rows, columns = count, rows // 2, columns // 2
         self.features = Sequential(*layers, nn.Flatten())
         self.dense = nn.Dense(channels * rows * columns, units, generator=weights)

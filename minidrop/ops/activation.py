@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..backend import Array, array_module
 from ..tape import Op
+from .mask import keep_where
 
 
 class Relu(Op):
@@ -13,14 +14,12 @@ class Relu(Op):
     """
 
     def forward(self, x: Array) -> Array:
-        y = array_module(x).maximum(x, 0)
-        self.saved = (y,)
-        return y
+        if self.needs_grad[0]:
+            self.positive = x > 0
+        return array_module(x).maximum(x, 0)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        (y,) = self.saved
-        # Not grad * (y > 0): an infinite upstream gradient times 0 would be NaN.
-        return (array_module(y).where(y > 0, grad, 0),)
+        return (keep_where(self.positive, grad),)
 
 
 class Elu(Op):

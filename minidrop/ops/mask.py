@@ -1,0 +1,29 @@
+"""Choosing by a mask, quickly and exactly: what relu, max-pooling and dropout have in common."""
+
+from __future__ import annotations
+
+from ..backend import Array, array_module, device_of
+
+FEW = 2048  # below this many numbers the calls cost more than the work
+
+
+def keep_where(mask: Array, values: Array, out: Array | None = None) -> Array:
+    """(shape) of bools, (shape) -> (shape): `values` where the mask is True, an exact 0 elsewhere; into `out`, if given.
+
+    Not values * mask, which makes NaN of inf * 0. And for many numbers on a CPU not `where`, which takes five times as long
+    where the mask is irregular (the processor guesses which way each element goes, and guesses wrong): a bit pattern AND all
+    ones is the number itself, AND all zeros is 0.
+    """
+    if values.size < FEW or device_of(values) != "cpu":
+        kept = array_module(values).where(mask, values, 0)
+        if out is None:
+            return kept
+        out[...] = kept
+        return out
+    integer = f"i{values.dtype.itemsize}"
+    bits = (-mask.view("i1")).astype(integer)  # -1 is all ones
+    if out is None:
+        bits &= values.view(integer)
+        return bits.view(values.dtype)
+    array_module(values).bitwise_and(bits, values.view(integer), out=out.view(integer))
+    return out
