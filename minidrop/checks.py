@@ -70,9 +70,9 @@ def require_same_device(name: str, first: str, other: str) -> None:
         )
 
 
-def require_alike(name: str, first: Any, other: Any) -> None:
-    """Raise DeviceError or DTypeError unless two tensors are on one device and of one number type."""
-    require_same_device(name, first.device, other.device)
+def require_alike(name: str, first: Array, other: Array) -> None:
+    """Raise DeviceError or DTypeError unless two arrays are on one device and of one number type."""
+    require_same_device(name, device_of(first), device_of(other))
     if first.dtype != other.dtype:
         raise DTypeError(
             f"{name}: operands of different number types",

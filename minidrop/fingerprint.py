@@ -20,20 +20,26 @@ COLUMNS = 509  # a prime, so that whatever has a regular pattern falls into diff
 SAMPLES = 128
 
 
-def fingerprint(array: Array) -> Fingerprint:
-    """(any shape) -> what changes when the contents of `array` change; None for anything but a NumPy array.
+def fingerprints(arrays: tuple[Array, ...]) -> list[Fingerprint]:
+    """What changes when the contents of an array change: one for each array, None for anything but a NumPy array.
 
-    A small array: a copy of its bytes. A large one: its memory, read as 64-bit integers, which do not round, laid out in rows
-    of 509, and the sum of each column modulo 2^64: a change of any one element shows, and so does nearly any change of many.
-    The bytes that fill no row and some 128 elements come with it as they are. A change is missed only if it keeps every column
-    sum and touches none of those, as the exchange of two elements that stand in the same column would.
-
-    A GPU array is not watched, for reading it would make the GPU wait at every op (`fingerprint_anywhere` does).
+    Called twice for every op, so the common case, a small array, is decided here: a copy of its bytes.
+    A GPU array is not watched, for reading it would make the GPU wait at every op (`fingerprints_anywhere` does).
     """
-    if type(array) is not ndarray:
-        return None
-    if array.nbytes <= EXACT_BYTES:
-        return array.tobytes()
+    return [
+        None if type(array) is not ndarray else array.tobytes() if array.nbytes <= EXACT_BYTES else fingerprint(array)
+        for array in arrays
+    ]
+
+
+def fingerprint(array: Array) -> Fingerprint:
+    """(any shape) -> the fingerprint of a large array.
+
+    Its memory, read as 64-bit integers, which do not round, is laid out in rows of 509, and the sum of each column taken modulo
+    2^64: a change of any one element shows, and so does nearly any change of many. The bytes that fill no row and some 128
+    elements come with it as they are. A change is missed only if it keeps every column sum and touches none of those, as the
+    exchange of two elements that stand in the same column would.
+    """
     in_memory_order = array.ravel(order="K")  # no copy for an array that is dense in any order of its axes
     sample = in_memory_order[:: in_memory_order.size // SAMPLES + 1].tobytes()
     as_bytes = in_memory_order.view(np.uint8)
@@ -42,6 +48,6 @@ def fingerprint(array: Array) -> Fingerprint:
     return sample, np.add.reduce(rows, axis=0).tobytes(), as_bytes[in_rows:].tobytes()
 
 
-def fingerprint_anywhere(array: Array) -> Fingerprint:
-    """(any shape) -> the same for NumPy and CuPy arrays; None for what is no array. For `detect_anomaly`."""
-    return fingerprint(to_numpy(array)) if is_array(array) else None
+def fingerprints_anywhere(arrays: tuple[Array, ...]) -> list[Fingerprint]:
+    """The same for NumPy and CuPy arrays; None for what is no array. For `detect_anomaly`."""
+    return fingerprints(tuple(to_numpy(array) if is_array(array) else None for array in arrays))

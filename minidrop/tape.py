@@ -9,11 +9,11 @@ all its consumers) when its turn comes: each op is visited once, whatever the sh
 from __future__ import annotations
 
 import itertools
-import operator
 import threading
 import weakref
 from collections.abc import Sequence
 from contextlib import ContextDecorator
+from heapq import heappop, heappush
 from types import TracebackType
 from typing import Protocol, TypeAlias
 
@@ -24,7 +24,7 @@ from . import anomaly
 from .backend import Array, run_on
 from .broadcasting import unbroadcast
 from .errors import GraphError, ModifiedError, ShapeError
-from .fingerprint import Fingerprint, fingerprint, fingerprint_anywhere
+from .fingerprint import Fingerprint, fingerprints, fingerprints_anywhere
 
 
 class _Mode(threading.local):
@@ -100,7 +100,7 @@ class Op:
     creation_index: int = -1
     grad_shape: tuple[int, ...] = ()  # the output's shape; not `shape`, a name that an op may want for itself
     output_nbytes: int = 0
-    fingerprints: tuple[Fingerprint, ...] = ()
+    fingerprints: Sequence[Fingerprint] = ()
     retained: weakref.ref[Leaf] | None = None  # the output tensor, if it asked for its gradient
     line: str = ""
     released: bool = False
@@ -132,16 +132,17 @@ class Op:
         self.grad_shape = output.shape
         self.output_nbytes = output.nbytes
         if self.saved:
-            self.fingerprints = tuple(map(fingerprint_anywhere if anomaly_mode else fingerprint, self.saved))
+            self.fingerprints = (fingerprints_anywhere if anomaly_mode else fingerprints)(self.saved)
         if anomaly_mode:
             self.line = anomaly.user_line()
 
     def check_saved(self) -> None:
         """Raise ModifiedError if a saved array is no longer what it was in the forward pass."""
-        if tuple(map(fingerprint, self.saved)) == self.fingerprints:
+        if fingerprints(self.saved) == self.fingerprints:
             return
-        for array, before in zip(self.saved, self.fingerprints, strict=True):
-            if before is not None and fingerprint_anywhere(array) != before:
+        after = fingerprints_anywhere(self.saved)
+        for array, before, now in zip(self.saved, self.fingerprints, after, strict=True):
+            if before is not None and now != before:
                 raise ModifiedError(
                     f"{self.name}: an array that backward needs was changed in place after the forward pass",
                     expected=f"the array of shape {array.shape} as it was in forward",
@@ -157,14 +158,13 @@ class Op:
 
 Node: TypeAlias = Op | Leaf
 _creation_indices = itertools.count()
-_creation_index = operator.attrgetter("creation_index")
 
 
 def backpropagate(root: Node, grad: Array, retain_graph: bool) -> None:
     """Send `grad` (the shape of `root`) back through the graph, and add what arrives at each leaf to that leaf's gradient.
 
-    Raises GraphError where the graph was released by an earlier backward; midway, with the graph used up but no gradient
-    changed, ModifiedError where a saved array has changed, and ShapeError where an op's backward returns a wrong shape.
+    Raises, with the graph used up but no gradient changed: GraphError where the graph was released by an earlier backward,
+    ModifiedError where a saved array has changed, and ShapeError where an op's backward returns a wrong shape.
     """
     run_on(grad, _backpropagate, root, grad, retain_graph)
 
@@ -175,35 +175,45 @@ def _backpropagate(root: Node, grad: Array, retain_graph: bool) -> None:
         anomaly.check_given(grad)
     gradients: dict[Node, Array] = {root: grad}
     retained: list[tuple[Leaf, Array]] = []
-    ops = sorted(_ancestors(root), key=_creation_index)
-    while ops:
-        op = ops.pop()
-        upstream = gradients.pop(op, None)
-        if upstream is not None:
-            if op.retained is not None and (output := op.retained()) is not None:
-                retained.append((output, upstream))
-            if op.saved:
-                op.check_saved()
-            # NumPy needs no device to be chosen, and its warnings are off already.
-            on_numpy = type(upstream) is ndarray
-            results = op.backward(upstream) if on_numpy else run_on(upstream, op.backward, upstream)
-            if type(results) is not tuple or len(results) != len(op.parents):
-                raise _wrong_count(op, results)
-            for parent, gradient in zip(op.parents, results, strict=True):
-                if parent is None or gradient is None:
-                    continue
-                if on_numpy and isinstance(gradient, generic):  # NumPy turns 0-d results into scalars
-                    gradient = np.asarray(gradient)
-                if gradient.shape != parent.grad_shape:
-                    if not (op.broadcasts and gradient.shape == op.grad_shape):
-                        raise _wrong_shape(op, gradient, parent)
-                    gradient = unbroadcast(gradient, parent.grad_shape)
-                if anomaly_mode:
-                    anomaly.check_gradient(op.name, gradient, op.line)
-                other = gradients.get(parent)
-                gradients[parent] = gradient if other is None else add(other, gradient)
+    # The ops that a gradient has reached, the one made last on top: what it feeds was made later, and has had its turn.
+    reached: list[tuple[int, Op]] = [(-root.creation_index, root)] if isinstance(root, Op) else []
+    while reached:
+        op = heappop(reached)[1]
+        upstream = gradients.pop(op)
+        if op.released:
+            raise _released_before()
+        if op.retained is not None and (output := op.retained()) is not None:
+            retained.append((output, upstream))
+        if op.saved:
+            op.check_saved()
+        # NumPy needs no device to be chosen, and its warnings are off already.
+        on_numpy = type(upstream) is ndarray
+        results = op.backward(upstream) if on_numpy else run_on(upstream, op.backward, upstream)
+        if type(results) is not tuple or len(results) != len(op.parents):
+            raise _wrong_count(op, results)
+        for parent, gradient in zip(op.parents, results, strict=True):
+            if parent is None or gradient is None:
+                continue
+            if on_numpy and isinstance(gradient, generic):  # NumPy turns 0-d results into scalars
+                gradient = np.asarray(gradient)
+            if gradient.shape != parent.grad_shape:
+                if isinstance(parent, Op) and parent.released:  # it has forgotten its shape
+                    raise _released_before()
+                if not (op.broadcasts and gradient.shape == op.grad_shape):
+                    raise _wrong_shape(op, gradient, parent)
+                gradient = unbroadcast(gradient, parent.grad_shape)
+            if anomaly_mode:
+                anomaly.check_gradient(op.name, gradient, op.line)
+            other = gradients.get(parent)
+            if other is not None:
+                gradients[parent] = add(other, gradient)
+                continue
+            gradients[parent] = gradient
+            if isinstance(parent, Op):
+                heappush(reached, (-parent.creation_index, parent))
         if not retain_graph:
             op.release()
+    # What is left are the leaves.
     _hand_out(retained + [(leaf, gradient) for leaf, gradient in gradients.items() if not isinstance(leaf, Op)], grad)
 
 
@@ -216,25 +226,13 @@ def add(first: Array, second: Array) -> Array:
     return np.asarray(total) if isinstance(total, generic) else total
 
 
-def _ancestors(root: Node) -> set[Op]:
-    """Every op that `root` was made from, itself included, each once."""
-    if not isinstance(root, Op):
-        return set()
-    found, unexplored = {root}, [root]
-    while unexplored:
-        op = unexplored.pop()
-        if op.released:
-            raise GraphError(
-                "backward: this part of the graph was already used by an earlier backward() and has been released",
-                expected="a graph that has not been played yet",
-                got="a second backward() through the same ops",
-                help="run the forward pass again; or add the losses and call backward once; or backward(retain_graph=True)",
-            )
-        for parent in op.parents:
-            if isinstance(parent, Op) and parent not in found:
-                found.add(parent)
-                unexplored.append(parent)
-    return found
+def _released_before() -> GraphError:
+    return GraphError(
+        "backward: this part of the graph was already used by an earlier backward() and has been released",
+        expected="a graph that has not been played yet",
+        got="a second backward() through the same ops",
+        help="run the forward pass again; or add the losses and call backward once; or backward(retain_graph=True)",
+    )
 
 
 def _hand_out(gradients: list[tuple[Leaf, Array]], given: Array) -> None:

@@ -184,36 +184,37 @@ def apply(op: Op, *inputs: Operand) -> Tensor:
     A bool tensor beside others counts as 0 and 1 in their number type.
     Raises DTypeError or DeviceError, before anything is computed, if tensors differ in number type or device.
     """
-    first: Tensor | None = None
+    first: Array = None
     arrays: list[Array] = []
     parents: list[Any] = []
     needs_grad: list[bool] = []
     recording = mode.recording
     for value in inputs:
-        parent = None
         if isinstance(value, Tensor):
             array = value._data
             if first is None:
-                first = value
-            elif not (type(array) is type(first._data) is ndarray and array.dtype is first._data.dtype):
-                if first.dtype != value.dtype and "b" in (first.dtype.kind, value.dtype.kind):
+                first = array
+            elif not (type(array) is type(first) is ndarray and array.dtype is first.dtype):
+                if first.dtype != array.dtype and "b" in (first.dtype.kind, array.dtype.kind):
                     return apply(op, *_masks_as_numbers(inputs))
-                checks.require_alike(op.name, first, value)
+                checks.require_alike(op.name, first, array)
             arrays.append(array)
             if recording and value._requires_grad:
-                parent = value if value._op is None else value._op
+                parents.append(value if value._op is None else value._op)
+                needs_grad.append(True)
+                continue
         elif type(value) in CONSTANTS:
             arrays.append(value)
         else:
             return apply(op, *_as_operands(inputs))
-        parents.append(parent)
-        needs_grad.append(parent is not None)
+        parents.append(None)
+        needs_grad.append(False)
     if first is None:
         return apply(op, Tensor(inputs[0]), *inputs[1:])
 
     op.needs_grad = needs_grad
     try:
-        result = backend.run_on(first._data, op.forward, *arrays)
+        result = backend.run_on(first, op.forward, *arrays)
     except ValueError as error:
         checks.explain_broadcasting(op.name, error, *arrays)
         raise
