@@ -14,6 +14,7 @@ Where to look: `tensor.py` (what a tensor is), `tape.py` (how backward works), `
 
 from . import datasets, functional, nn, optim
 from .anomaly import detect_anomaly
+from .cuda_graphs import capture, together
 from .functional import concatenate, maximum, minimum, stack, where
 from .gradcheck import gradcheck
 from .graph import draw_graph
@@ -32,6 +33,7 @@ __all__ = [
     "Op",
     "Tensor",
     "apply",
+    "capture",
     "concatenate",
     "datasets",
     "default_generator",
@@ -48,5 +50,6 @@ __all__ = [
     "optim",
     "save",
     "stack",
+    "together",
     "where",
 ]

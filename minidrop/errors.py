@@ -71,6 +71,10 @@ class StateError(MinidropError, ValueError):
     """A state dictionary or file whose names or shapes do not fit what it is loaded into."""
 
 
+class CaptureError(MinidropError, RuntimeError):
+    """A step that cannot be captured as a CUDA graph."""
+
+
 class DataError(MinidropError, ValueError):
     """A data file that is not there, or not what it should be; or a package that is needed to read or write it is missing."""
 

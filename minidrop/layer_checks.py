@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, array_module, device_of, is_array, run_on, to_device
+from .backend import Array, array_module, device_of, is_array, recording, run_on, to_device
 from .checks import as_array, require_same_device
 from .errors import ArgumentError, DTypeError, ShapeError
 from .ops.window import Padding, Pair, same_padding
@@ -93,6 +93,8 @@ def class_labels(name: str, labels: Any, batch: int, classes: int, device: str) 
         )
     if array.shape != (batch,):
         raise ShapeError(f"{name}: one label per example", expected=f"labels of shape ({batch},)", got=str(array.shape))
+    if recording():  # to read them would end the capture; they are checked in the steps before it
+        return to_device(array, device)
     lowest, highest = (int(run_on(array, extreme, array).item()) for extreme in (_smallest, _largest))
     if lowest < 0 or highest >= classes:
         raise ArgumentError(

@@ -6,8 +6,9 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .backend import Array, array_module, is_array, run_on, to_device
-from .errors import ArgumentError, StateError
+from . import kernels
+from .backend import Array, array_module, is_array, recording, run_on, to_device
+from .errors import ArgumentError, CaptureError, StateError
 from .tensor import Tensor
 
 
@@ -146,7 +147,10 @@ class SGD(Optimizer):
             velocity *= self.momentum
             velocity += gradient
             gradient = gradient + self.momentum * velocity if self.nesterov else velocity
-        parameter.data -= self.lr * gradient
+        if kernels.available(gradient) and gradient.flags.c_contiguous and parameter.data.flags.c_contiguous:
+            kernels.run("sgd", gradient, self.lr, parameter.data)  # one kernel, and no array for lr * gradient
+        else:
+            parameter.data -= self.lr * gradient
 
 
 class Adam(Optimizer):
@@ -177,6 +181,8 @@ class Adam(Optimizer):
 
     def update(self, index: int, parameter: Tensor, gradient: Array) -> None:
         """One step for one parameter."""
+        if recording():
+            raise CaptureError("Adam counts its steps in Python, so that each replay would repeat the same step")
         xp = array_module(gradient)
         beta1, beta2 = self.betas
         m, v = self.kept("first_moment", index), self.kept("second_moment", index)

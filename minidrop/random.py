@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, array_module, device_of, run_on, to_device
+from . import kernels
+from .backend import Array, array_module, capturing, device_of, run_on, to_device
 from .errors import ArgumentError, StateError
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -66,10 +67,35 @@ class Generator:
 
     def words(self, count: int, device: str = "cpu") -> Array:
         """(count,) random integers of 32 bits, held as uint64. Moves the counter on by ceil(count / 4) blocks."""
-        blocks = -(-count // 4)  # count / 4, rounded up
-        index = to_device(np.arange(self.counter, self.counter + blocks, dtype=np.uint64), device)
-        self.counter += blocks
-        return run_on(index, self._scramble, index)[:count]
+        if device == "cpu":
+            index = np.arange(self.counter, self.counter + -(-count // 4), dtype=np.uint64)
+            self._advance(count)
+            return self._scramble(index)[:count]
+        where = to_device(np.empty(0), device)
+        return run_on(where, self._words_on_gpu, count, where)
+
+    def _advance(self, count: int) -> None:
+        self.counter += -(-count // 4)  # count / 4, rounded up
+
+    def _words_on_gpu(self, count: int, where: Array) -> Array:
+        xp = array_module(where)
+        if kernels.available(where):
+            return kernels.run("random_words", *self._stream(xp, count), xp.empty(count, dtype="uint64"))
+        first = self.counter
+        self._advance(count)
+        return self._scramble(xp.arange(first, self.counter, dtype="uint64"))[:count]
+
+    def _stream(self, xp: Any, count: int) -> tuple[Any, ...]:
+        """The arguments of a kernel that draws `count` words: counter, first, key0, key1. Moves the counter on.
+
+        In a step that is being captured the counter lies on the GPU: as a number it would be the same at each replay.
+        """
+        key = self.seed & LOW_32_BITS, self.seed >> 32
+        if (capture := capturing()) is not None:
+            return capture.draw(self, xp, -(-count // 4)), 0, *key
+        first = self.counter
+        self._advance(count)
+        return xp.zeros(1, dtype="uint64"), first, *key
 
     def _scramble(self, index: Array) -> Array:
         """(n,) block numbers -> (4 n,) words: block i is Philox of the counter (i, 0), keyed with the seed."""
@@ -92,10 +118,16 @@ class Generator:
 
         keep = 1 always gives 1 and keep = 0 always gives 0. The draws depend on neither the number type nor the device.
         """
+        if keep.flags.c_contiguous and kernels.available(keep):
+            return run_on(keep, self._bernoulli_on_gpu, keep)
         draws = self.uniform(keep.shape, device=device_of(keep))
         result = array_module(keep).empty_like(keep)  # in the memory order of `keep`
         result[...] = ~(draws >= keep)  # not `draws < keep`: NaN has to count as kept
         return result
+
+    def _bernoulli_on_gpu(self, keep: Array) -> Array:
+        xp = array_module(keep)
+        return kernels.run("bernoulli", *self._stream(xp, keep.size), keep, xp.empty_like(keep))
 
     def normal(self, shape: tuple[int, ...] | int, dtype: Any = "float32") -> Array:
         """shape -> numbers of the standard normal distribution, on the CPU (Box and Muller, 1958).

@@ -18,6 +18,7 @@ import sys
 import threading
 import types
 
+import cupy_gpu
 import numpy as np
 
 GPU_COUNT = 2
@@ -72,9 +73,14 @@ def unbox_operand(value):
     return unbox(value)
 
 
-def compute(function, *args, **kwargs):
+def quietly(function, *args, **kwargs):
     with np.errstate(all="ignore"):
-        return box(function(*args, **kwargs))
+        result = function(*args, **kwargs)
+    return result if isinstance(result, tuple) or result is NotImplemented else np.asarray(result)
+
+
+def compute(function, *args, **kwargs):
+    return box(cupy_gpu.call(quietly, function, *args, **kwargs))
 
 
 class ndarray:
@@ -100,9 +106,11 @@ class ndarray:
         return None if self._host.base is None else ndarray(np.asarray(self._host.base), self._device)
 
     def get(self):
+        cupy_gpu.refuse_while_capturing("a read of GPU memory")
         return self._host.copy(order="K")
 
     def item(self):
+        cupy_gpu.refuse_while_capturing("a read of GPU memory")
         return self._host.item()
 
     def __repr__(self):
@@ -124,11 +132,12 @@ class ndarray:
     __hash__ = object.__hash__
 
     def __getitem__(self, index):
-        return box_view(self._host[unbox(_refuse_lists(index))], self)
+        part = cupy_gpu.call(quietly, np.ndarray.__getitem__, self._host, unbox(_refuse_lists(index)))
+        return box_view(part, self)
 
     def __setitem__(self, index, value):
-        with np.errstate(all="ignore"):
-            self._host[unbox(_refuse_lists(index))] = unbox_operand(value)
+        index, value = unbox(_refuse_lists(index)), unbox_operand(value)
+        cupy_gpu.call(quietly, np.ndarray.__setitem__, self._host, index, value, changes=[self._host])
 
 
 def _refuse_lists(index):
@@ -149,8 +158,7 @@ def _add_operators():
         def method(self, other):
             if getattr(type(other), "__array_ufunc__", 1) is None:
                 return NotImplemented
-            with np.errstate(all="ignore"):
-                result = function(unbox(self), unbox_operand(other))
+            result = cupy_gpu.call(quietly, function, unbox(self), unbox_operand(other))
             return result if result is NotImplemented else box(result)
 
         return method
@@ -159,8 +167,7 @@ def _add_operators():
         function = getattr(np.ndarray, name)
 
         def method(self, other):
-            with np.errstate(all="ignore"):
-                function(unbox(self), unbox_operand(other))
+            cupy_gpu.call(quietly, function, unbox(self), unbox_operand(other), changes=[self._host])
             return self
 
         return method
@@ -222,12 +229,13 @@ def make_module():
         "add", "subtract", "multiply", "divide", "maximum", "minimum", "exp", "expm1", "log", "log1p", "sqrt", "abs",
         "absolute", "sign", "tanh", "isfinite", "isnan", "logical_and", "logical_or", "logical_not", "floor", "greater",
         "where", "clip", "zeros_like", "ones_like", "empty_like", "full_like", "broadcast_to", "pad", "take", "sum", "matmul",
+        "ascontiguousarray",
     ):  # fmt: skip
         setattr(cupy, name, ufunc(name))
 
     def add_at(array, index, values):
-        with np.errstate(all="ignore"):
-            np.add.at(unbox(array), unbox(_refuse_lists(index)), unbox_operand(values))
+        host, index, values = unbox(array), unbox(_refuse_lists(index)), unbox_operand(values)
+        cupy_gpu.call(quietly, np.add.at, host, index, values, changes=[host])
 
     cupy.add.at = add_at
 
@@ -261,6 +269,7 @@ def make_module():
             CUDARuntimeError=CUDARuntimeError,
         ),
     )
+    cupy_gpu.equip(cupy, ndarray, unbox)
     return cupy
 
 

@@ -1,0 +1,253 @@
+"""What the stand-in for CuPy needs to play a GPU: kernels (compiled for the CPU), streams, graphs that replay, and a cuBLAS.
+
+A graph is recorded as the list of calls that the stand-in made; to replay it, each is made again and its result written into the
+memory of the first time. So what a real graph would bake in (a number that Python computed) is baked in here too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import types
+
+import numpy as np
+
+COMPILER = shutil.which("g++")
+TYPES = {
+    "uint64": "unsigned long long",
+    "int64": "long long",
+    "int32": "int",
+    "uint8": "unsigned char",
+    "float32": "float",
+    "float64": "double",
+}
+
+recording = None  # the calls of the graph that is being recorded
+changed = []  # (array, what it was): a real capture does not run what it records, so this is undone at its end
+
+
+class CaptureRefused(RuntimeError):
+    pass
+
+
+def call(function, *args, changes=(), **kwargs):
+    """function(...), remembered if a graph is being recorded; results are NumPy arrays. changes: what it writes into."""
+    if recording is not None:
+        changed.extend((array, array.copy()) for array in changes)
+    result = function(*args, **kwargs)
+    if recording is not None:
+        recording.append((function, args, kwargs, result))
+    return result
+
+
+def refuse_while_capturing(what):
+    if recording is not None:
+        raise CaptureRefused(f"{what} during stream capture")
+
+
+class Graph:
+    def __init__(self, calls):
+        self.calls = calls
+        self.launches = 0
+
+    def launch(self, stream=None):
+        self.launches += 1
+        for function, args, kwargs, result in self.calls:
+            again = function(*args, **kwargs)
+            for old, new in zip(*(part if isinstance(part, tuple) else (part,) for part in (result, again)), strict=True):
+                if isinstance(old, np.ndarray) and new is not old:
+                    old[...] = new
+
+
+class Event:
+    pass
+
+
+class Stream:
+    ptr = 7
+
+    def __init__(self, non_blocking=False):
+        self.non_blocking = non_blocking
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def record(self):
+        return Event()
+
+    def wait_event(self, event):
+        assert isinstance(event, Event)
+
+    def synchronize(self):
+        refuse_while_capturing("synchronize")
+
+    def begin_capture(self):
+        global recording
+        assert self.non_blocking and recording is None
+        recording = []
+
+    def end_capture(self):
+        global recording
+        graph, recording = Graph(recording), None
+        while changed:
+            array, before = changed.pop()
+            array[...] = before
+        return graph
+
+
+class MemoryPool:
+    def malloc(self, size):
+        raise NotImplementedError
+
+
+class using_allocator:
+    def __init__(self, allocator):
+        pass
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *error):
+        pass
+
+
+class FakeCublas:
+    """The functions of cuBLAS that minidrop calls, for memory of this process. Matrices in columns, as there."""
+
+    def cublasSetStream_v2(self, handle, stream):
+        return 0
+
+    def cublasSetWorkspace_v2(self, handle, workspace, size):
+        return 0
+
+    def cublasSgemmStridedBatched(self, *arguments):
+        return self.gemm(np.float32, *arguments)
+
+    def cublasDgemmStridedBatched(self, *arguments):
+        return self.gemm(np.float64, *arguments)
+
+    def gemm(
+        self, dtype, handle, trans_a, trans_b, m, n, k, alpha, a, lda, stride_a, b, ldb, stride_b, beta, c, ldc, stride_c, count
+    ):
+        trans_a, trans_b, m, n, k, lda, ldb, ldc, stride_a, stride_b, stride_c, count = (
+            value.value for value in (trans_a, trans_b, m, n, k, lda, ldb, ldc, stride_a, stride_b, stride_c, count)
+        )
+        a, b, c = a.value, b.value, c.value
+        if lda < max(1, k if trans_a else m) or ldb < max(1, n if trans_b else k) or ldc < max(1, m):
+            return 7  # CUBLAS_STATUS_INVALID_VALUE
+
+        def multiply():
+            for index in range(count):
+                left = columns(a, dtype, index * stride_a, *((k, m) if trans_a else (m, k)), lda)
+                right = columns(b, dtype, index * stride_b, *((n, k) if trans_b else (k, n)), ldb)
+                product = (left.T if trans_a else left) @ (right.T if trans_b else right)
+                columns(c, dtype, index * stride_c, m, n, ldc)[...] = product
+
+        call(multiply)
+        return 0
+
+
+def columns(address, dtype, offset, rows, width, leading):
+    """The (rows, width) matrix at an address, column by column, `leading` numbers from one column to the next."""
+    size = np.dtype(dtype).itemsize
+    length = (width - 1) * leading + rows
+    buffer = (ctypes.c_char * (length * size)).from_address(address + offset * size)
+    flat = np.frombuffer(buffer, dtype=dtype)
+    return np.lib.stride_tricks.as_strided(flat, (rows, width), (size, leading * size))
+
+
+@functools.cache
+def compiled(inputs, outputs, body, element):
+    """The kernel as a C function: run(n, arguments ...)."""
+    parameters, locals_ = [], []
+    for index, text in enumerate(f"{inputs}, {outputs}".split(", ")):
+        words = text.split()
+        kind = TYPES.get(words[-2], element if words[-2] == "T" else None)
+        name, is_output = words[-1], index >= len(inputs.split(", "))
+        if is_output:
+            parameters.append(f"{kind}* {name}_")
+            locals_.append(f"{kind}& {name} = {name}_[i];")
+        elif words[0] == "raw":
+            parameters.append(f"const {kind}* {name}")
+        else:
+            parameters.append(f"const {kind}* {name}_, long long step_{name}")
+            locals_.append(f"const {kind} {name} = {name}_[i * step_{name}];")
+    source = (
+        f"typedef {element} T;\n"
+        f'extern "C" void run(long long n, {", ".join(parameters)}) {{\n'
+        f"for (long long i = 0; i < n; ++i) {{ {' '.join(locals_)}\n{body}\n}} }}\n"
+    )
+    folder = pathlib.Path(tempfile.gettempdir()) / f"minidrop_kernels_{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    library = folder / f"{hashlib.sha256(source.encode()).hexdigest()[:20]}.so"
+    if not library.exists():
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            made = pathlib.Path(place) / "kernel.so"
+            command = [COMPILER, "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-Werror", "-x", "c++", "-", "-o", str(made)]
+            subprocess.run(command, input=source, text=True, check=True, capture_output=True)
+            made.rename(library)
+    return ctypes.CDLL(str(library)).run
+
+
+def make_elementwise_kernel(ndarray, unbox):
+    """cupy.ElementwiseKernel for C-contiguous arrays, outputs given."""
+
+    class ElementwiseKernel:
+        def __init__(self, inputs, outputs, body, name):
+            self.inputs, self.outputs, self.body = inputs, outputs, re.sub(r"\s+\n", "\n", body)
+            self.kinds = [text.split() for text in f"{inputs}, {outputs}".split(", ")]
+
+        def __call__(self, *arguments):
+            assert len(arguments) == len(self.kinds)
+            hosts = [unbox(value) if isinstance(value, ndarray) else value for value in arguments]
+            elements = {
+                str(host.dtype)
+                for host, words in zip(hosts, self.kinds, strict=True)
+                if words[-2] == "T" and isinstance(host, np.ndarray)
+            }
+            assert len(elements) <= 1, elements
+            element = next(iter(elements), "float32")
+            run = compiled(self.inputs, self.outputs, self.body, TYPES[element])
+            count = len(self.outputs.split(", "))
+            for host in hosts[-count:]:
+                assert host.flags.c_contiguous and host.shape == hosts[-1].shape
+
+            def launch():
+                passed, kept = [], []
+                for host, words in zip(hosts, self.kinds, strict=True):
+                    kind = element if words[-2] == "T" else words[-2]
+                    array = host if isinstance(host, np.ndarray) else np.array(host, dtype=kind)
+                    assert array.dtype == kind and array.flags.c_contiguous, (words, array.dtype)
+                    kept.append(array)
+                    passed.append(ctypes.c_void_p(array.ctypes.data))
+                    if words[0] != "raw" and len(kept) <= len(hosts) - count:
+                        assert array.ndim == 0 or array.shape == hosts[-1].shape
+                        passed.append(ctypes.c_longlong(0 if array.ndim == 0 else 1))
+                run(ctypes.c_longlong(hosts[-1].size), *passed)
+
+            call(launch, changes=hosts[-count:])
+            return arguments[-1] if count == 1 else arguments[-count:]
+
+    return ElementwiseKernel
+
+
+def equip(cupy, ndarray, unbox):
+    """Give the stand-in its GPU."""
+    cupy.cuda.Stream, cupy.cuda.MemoryPool, cupy.cuda.using_allocator = Stream, MemoryPool, using_allocator
+    default = Stream()
+    cupy.cuda.get_current_stream = lambda: default
+    cupy.cuda.get_cublas_handle = lambda: 5
+    ndarray.flags = property(lambda self: self._host.flags)
+    ndarray.data = property(lambda self: types.SimpleNamespace(ptr=self._host.ctypes.data))
+    if COMPILER is not None:
+        cupy.ElementwiseKernel = make_elementwise_kernel(ndarray, unbox)

@@ -1,0 +1,250 @@
+"""Captured steps: replayed like the steps they were recorded from; on the stand-in for CuPy, and on a GPU where there is one."""
+
+from __future__ import annotations
+
+import cupy_stand_in
+import numpy as np
+import pytest
+from cupy_gpu import COMPILER, FakeCublas
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minidrop as md
+from minidrop import cublas, cuda_graphs, kernels, nn
+from minidrop.errors import ArgumentError, ShapeError
+from minidrop.networks import Network
+
+F = md.functional
+
+
+@pytest.fixture(params=["stand_in", pytest.param("cupy", marks=pytest.mark.gpu)])
+def xp(request, monkeypatch):
+    """CuPy, or the stand-in with a cuBLAS of NumPy."""
+    if request.param == "cupy":
+        import cupy
+
+        yield cupy
+    else:
+        monkeypatch.setattr(cublas, "load_library", lambda xp: FakeCublas())
+        with cupy_stand_in.installed() as module:
+            yield module
+
+
+def training(variant="dropout", seed=0, lr=0.05):
+    """A small network on the GPU, and a step of it: (images, labels) -> (loss, hidden units)."""
+    seeds = md.Generator(seed)
+    network = Network("lite", variant, (1, 8, 8), 10, seeds.spawn(), seeds.spawn()).to("cuda")
+    optimizer = md.optim.SGD(network.parameters(), lr=lr)
+
+    def step(images, labels):
+        _, hidden, logits = network.stages(md.Tensor(images))
+        loss = F.softmax_cross_entropy(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss, hidden
+
+    return network, step
+
+
+def batches(xp, count, size=4):
+    random = np.random.default_rng(0)
+    return [
+        (xp.asarray(random.random((size, 1, 8, 8)).astype("float32")), xp.asarray(random.integers(0, 10, size)))
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("variant", ["cnn", "dropout", "beta-scaled"])
+def test_a_captured_step_trains_like_the_step_itself(xp, variant):
+    network, step = training(variant)
+    other, same_step = training(variant)
+    captured = md.capture(same_step)
+    for images, labels in batches(xp, 8):
+        loss, hidden = step(images, labels)
+        replayed, replayed_hidden = captured(images, labels)
+        assert replayed.item() == pytest.approx(loss.item(), rel=1e-5)
+        np.testing.assert_array_equal(hidden.numpy() == 0, replayed_hidden.numpy() == 0)  # the same masks
+    assert captured.reason is None and captured.graph is not None
+    for own, peer in zip(network.parameters(), other.parameters(), strict=True):
+        np.testing.assert_allclose(own.numpy(), peer.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_each_replay_draws_a_new_mask_and_moves_the_generator_on(xp):
+    generator, reference = md.Generator(5), md.Generator(5)
+    ones = xp.ones((40, 10), dtype="float32")
+    captured = md.capture(lambda x: F.dropout(md.Tensor(x), 0.5, generator=generator))
+    for _ in range(7):
+        got = captured(ones).numpy()
+        expected = F.dropout(md.Tensor(ones), 0.5, generator=reference).numpy()
+        np.testing.assert_array_equal(got, expected)
+        assert generator.counter == reference.counter
+    assert captured.graph is not None
+
+
+def test_a_counter_baked_into_the_graph_would_repeat_the_mask(xp, monkeypatch):
+    """What the test above is there to catch."""
+
+    def draw(self, generator, xp, blocks):
+        baked = xp.zeros(1, dtype="uint64") + generator.counter
+        generator.counter += blocks
+        self.blocks[generator] = blocks
+        return baked
+
+    monkeypatch.setattr(cuda_graphs.Capture, "draw", draw)
+    if not kernels.available(xp.ones(1)):
+        pytest.skip("no C++ compiler: the stand-in has no kernels, and draws in array code")
+    generator = md.Generator(5)
+    captured = md.capture(lambda x: F.dropout(md.Tensor(x), 0.5, generator=generator))
+    ones = xp.ones((40, 10), dtype="float32")
+    masks = [captured(ones).numpy().copy() for _ in range(6)]
+    assert (masks[0] != masks[1]).any() and (masks[4] == masks[5]).all()
+
+
+def test_a_generator_that_is_reseeded_is_followed(xp):
+    generator = md.Generator(5)
+    captured = md.capture(lambda x: F.dropout(md.Tensor(x), 0.5, generator=generator))
+    ones = xp.ones((40, 10), dtype="float32")
+    first = captured(ones).numpy().copy()
+    for _ in range(5):
+        captured(ones)
+    generator.load_state_dict({"seed": 5, "counter": 0})
+    np.testing.assert_array_equal(captured(ones).numpy(), first)
+
+
+def test_replicas_run_together_as_they_would_alone(xp):
+    alone, together = [], []
+    for seed in (1, 2, 3):
+        _, step = training(seed=seed)
+        alone.append([step(*batch)[0].item() for batch in batches(xp, 6)])
+    steps = [md.capture(training(seed=seed)[1]) for seed in (1, 2, 3)]
+    for batch in batches(xp, 6):
+        together.append([loss.item() for loss, _ in md.together(steps, [batch] * 3)])
+    np.testing.assert_allclose(np.transpose(together), alone, rtol=1e-5)
+    assert len({step.stream for step in steps}) == 3 and all(step.graph is not None for step in steps)
+
+
+class TestWhatCannotBeCaptured:
+    def test_on_a_cpu_the_step_is_just_run(self):
+        captured = md.capture(lambda x: md.Tensor(x) * 2)
+        with pytest.warns(RuntimeWarning, match="capture: the step runs op by op: its inputs are not on a GPU"):
+            result = captured(np.ones(3, dtype="float32"))
+        np.testing.assert_array_equal(result.data, [2, 2, 2])
+        captured(np.ones(3, dtype="float32"))  # says so once
+        assert "not on a GPU" in captured.reason
+
+    def test_a_step_that_reads_a_number_back(self, xp):
+        captured = md.capture(lambda x: md.Tensor(x) * float(x.max().item()), warm_up=1)
+        captured(xp.ones(3, dtype="float32"))
+        with pytest.warns(RuntimeWarning, match="capture: the step runs op by op"):
+            result = captured(2 * xp.ones(3, dtype="float32"))
+        np.testing.assert_array_equal(result.numpy(), [4, 4, 4])
+        np.testing.assert_array_equal(captured(3 * xp.ones(3, dtype="float32")).numpy(), [9, 9, 9])
+
+    def test_adam_which_counts_in_python(self, xp):
+        weight = nn.Parameter(np.ones(3, dtype="float32"))
+        module = nn.Sequential()
+        module.weight = weight
+        module.to("cuda")
+        optimizer = md.optim.Adam([weight], lr=0.1)
+
+        def step(x):
+            loss = (weight * md.Tensor(x)).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        captured, ones = md.capture(step, warm_up=1), xp.ones(3, dtype="float32")
+        captured(ones)
+        with pytest.warns(RuntimeWarning, match="Adam counts its steps in Python"):
+            captured(ones)
+        for _ in range(3):
+            captured(ones)
+        assert weight.numpy()[0] == pytest.approx(1 - 5 * 0.1, rel=1e-3)
+
+    def test_other_shapes_than_before(self, xp):
+        captured = md.capture(lambda x: md.Tensor(x) * 2)
+        captured(xp.ones(3, dtype="float32"))
+        with pytest.raises(ShapeError, match="capture: other inputs than at the first call"):
+            captured(xp.ones(4, dtype="float32"))
+
+    def test_labels_out_of_range_are_found_before_the_capture(self, xp):
+        captured = md.capture(
+            lambda labels: F.softmax_cross_entropy(md.Tensor(np.ones((2, 3), dtype="float32")).to("cuda"), labels)
+        )
+        with pytest.raises(ArgumentError, match="labels out of range"):
+            captured(xp.asarray(np.array([0, 3])))
+
+
+class TestCublas:
+    @given(data=st.data())
+    def test_reads_operands_in_any_layout(self, data):
+        draw = data.draw
+        rows, inner, columns = (draw(st.integers(1, 4)) for _ in range(3))
+        batch = draw(st.sampled_from([(), (2,), (3, 2)]))
+        random = np.random.default_rng(draw(st.integers(0, 10**6)))
+        dtype = draw(st.sampled_from(["float32", "float64"]))
+
+        def make(height, width, leading):
+            layout = draw(st.sampled_from(["rows", "columns", "gaps", "part", "batch last"]))
+            if layout == "columns":
+                return random.normal(size=(*leading, width, height)).astype(dtype).swapaxes(-1, -2)
+            if layout == "gaps":
+                return random.normal(size=(*leading, height, 2 * width)).astype(dtype)[..., ::2]
+            if layout == "part":
+                return random.normal(size=(*leading, height + 1, width + 2)).astype(dtype)[..., 1:, 1 : 1 + width]
+            if layout == "batch last":
+                return np.moveaxis(random.normal(size=(height, width, *leading)).astype(dtype), (0, 1), (-2, -1))
+            return random.normal(size=(*leading, height, width)).astype(dtype)
+
+        shared = draw(st.sampled_from(["neither", "left", "right"]))
+        a = make(rows, inner, () if shared == "left" else batch)
+        b = make(inner, columns, () if shared == "right" else batch)
+        with cupy_stand_in.installed() as module, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cublas, "load_library", lambda xp: FakeCublas())
+            patch.setattr(cublas, "WORKSPACE_BYTES", 8)
+            left, right = (cupy_stand_in.ndarray(array, 0) for array in (a, b))
+            out = None
+            if draw(st.booleans()):
+                out = module.empty((*(a @ b).shape[:-1], columns), dtype=dtype)
+            product = cublas.Cublas(module).matmul(left, right, out)
+            assert out is None or product is out
+            np.testing.assert_allclose(product.get(), a @ b, rtol=1e-5 if dtype == "float32" else 1e-12, atol=1e-6)
+
+    def test_a_status_other_than_success_is_an_error(self, xp, monkeypatch):
+        handle = cublas.Cublas(xp)
+        monkeypatch.setattr(cublas, "operand", lambda array, batch: cublas.Operand(array, 0, 0, 0))  # no such leading dimension
+        with pytest.raises(md.errors.CaptureError, match="cublasSgemmStridedBatched failed"):
+            handle.matmul(xp.ones((2, 2), dtype="float32"), xp.ones((2, 2), dtype="float32"))
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C++ compiler here to compile the kernels for the CPU")
+class TestKernelsCompiledForTheCPU:
+    def test_words(self):
+        expected = md.Generator(2**40 + 7)
+        with cupy_stand_in.installed():
+            generator = md.Generator(2**40 + 7)
+            for count in (1, 10, 4096):
+                np.testing.assert_array_equal(generator.words(count, "cuda").get(), expected.words(count))
+            assert generator.counter == expected.counter
+
+    def test_a_word_of_another_stream_is_seen(self):
+        with cupy_stand_in.installed():
+            assert (md.Generator(1).words(8, "cuda").get() != md.Generator(2).words(8)).any()
+
+    @given(seed=st.integers(0, 10**6))
+    def test_pooling(self, seed):
+        random = np.random.default_rng(seed)
+        kernel, stride = (tuple(int(value) for value in random.integers(1, 4, 2)) for _ in range(2))
+        values = random.integers(-2, 3, size=(2, 3, *(kernel[i] + random.integers(0, 6) for i in range(2)))).astype("float64")
+        values[random.random(values.shape) < 0.05] = np.nan
+        outcomes = []
+        for device in ("cpu", "cuda"):
+            with cupy_stand_in.installed():
+                x = md.Tensor(values, requires_grad=True)
+                y = F.max_pool2d(x.to(device), kernel, stride)
+                y.backward(md.Tensor(np.random.default_rng(1).normal(size=y.shape)).to(device).data)
+                outcomes.append((y.numpy(), x.grad))
+        for one, other in zip(*outcomes, strict=True):
+            np.testing.assert_array_equal(one, other)
