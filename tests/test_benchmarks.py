@@ -5,36 +5,157 @@ from __future__ import annotations
 import json
 import pathlib
 
+import numpy as np
 import pytest
-from benchmarks import overhead
+from benchmarks import conv, cost, gpu, imports, interleave, machine, overhead, step, works
+
+from minidrop.errors import DeviceError
+
+RESULTS = pathlib.Path(overhead.__file__).parent / "results"
+README = (pathlib.Path(overhead.__file__).parents[2] / "README.md").read_text()
 
 
-def test_overhead_reports_every_op(tmp_path, capsys):
-    assert overhead.main(["--repeats", "3", "--length", "20", "--json", str(tmp_path / "rows.json")]) == 0
-    printed = capsys.readouterr().out
-    stored = json.loads((tmp_path / "rows.json").read_text())
-    assert [row["op"] for row in stored["rows"]] == list(overhead.OPS)
-    for row in stored["rows"]:
-        assert f"`{row['op']}`" in printed and row["minidrop"] > row["overhead"] > -row["bare"]
-    assert {"python", "numpy", "processor", "date"} <= set(stored["provenance"])
+def stored(name):
+    return json.loads((RESULTS / f"{name}.json").read_text())
 
 
-def test_the_bare_arithmetic_is_what_the_ops_compute():
-    """Each op of the benchmark has a row; a chain of one gives the right gradient."""
-    y, b = overhead.minidrop_pair()
-    for operation, _ in overhead.OPS.values():
-        y.grad = None
-        operation(y, b).sum().backward()
-        assert y.grad.shape == (4,)
+class TestOverhead:
+    def test_reports_every_op(self, tmp_path, capsys):
+        assert overhead.main(["--repeats", "3", "--length", "20", "--json", str(tmp_path / "rows.json")]) == 0
+        printed = capsys.readouterr().out
+        result = json.loads((tmp_path / "rows.json").read_text())
+        assert [row["op"] for row in result["rows"]] == list(overhead.OPS)
+        for row in result["rows"]:
+            assert f"`{row['op']}`" in printed and row["minidrop"] > row["overhead"] > -row["bare"]
+        assert {"python", "numpy", "processor", "date"} <= set(result["provenance"])
+
+    def test_the_bare_arithmetic_is_what_the_ops_compute(self):
+        """Each op of the benchmark has a row; a chain of one gives the right gradient."""
+        y, b = overhead.minidrop_pair()
+        for operation, _ in overhead.OPS.values():
+            y.grad = None
+            operation(y, b).sum().backward()
+            assert y.grad.shape == (4,)
+
+    def test_bad_arguments(self, capsys):
+        with pytest.raises(SystemExit):
+            overhead.main(["--repeats", "1"])
+        assert "at least 2" in capsys.readouterr().err
 
 
-def test_the_figures_in_the_readme_are_those_of_the_stored_run():
-    root = pathlib.Path(overhead.__file__).parents[2]
-    stored = json.loads((root / "tests" / "benchmarks" / "results" / "overhead.json").read_text())
-    assert overhead.report(stored) in (root / "README.md").read_text()
+class TestSteps:
+    @pytest.mark.slow  # PyTorch is imported in a process of its own
+    def test_both_frameworks_compute_the_same_work(self, tmp_path, capsys):
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+        path = tmp_path / "step.json"
+        assert step.main(["--works", "lite-mnist", "--turns", "2", "--repeats", "1", "--json", str(path)]) == 0
+        (row,) = json.loads(path.read_text())["rows"]
+        own, peer = row["results"]["minidrop"], row["results"]["torch"]
+        assert own["first"] == pytest.approx(peer["first"], rel=1e-5)
+        assert own["ms"] > 0 and own["peak_mb"] > 10 and own["ratio_low"] <= own["ratio"] <= own["ratio_high"]
+        assert "**" in capsys.readouterr().out
+
+    def test_a_framework_that_computes_something_else_is_found(self, monkeypatch):
+        row = {"ms": 1.0, "lower": 1.0, "upper": 1.0, "ratio": 1.0, "ratio_lower": 1.0, "ratio_upper": 1.0, "peak_mb": 1.0}
+        outcome = {"minidrop": row | {"first": 2.31}, "torch": row | {"first": 2.30}}
+        monkeypatch.setattr(step, "race", lambda *arguments: outcome)
+        with pytest.raises(RuntimeError, match=r"minidrop does not compute lite-mnist: 2.31 instead of 2.3"):
+            step.measure([("lite-mnist", 2, 1.5)], ["minidrop", "torch"], 2, 1)
+
+    def test_a_worker_that_fails_says_so(self):
+        with pytest.raises(RuntimeError, match="the worker ended"):
+            interleave.Worker("no_such_framework", "lite-mnist", 1)
+
+    @pytest.mark.parametrize("arguments", [["--works", "paper"], ["--turns", "1"], ["--repeats", "0"]])
+    def test_bad_arguments(self, arguments):
+        with pytest.raises(SystemExit):
+            step.main(arguments)
+
+    @pytest.mark.parametrize("work", works.WORKS)
+    def test_every_work_has_its_weights(self, work):
+        """As many parameters as the network has: `build` would fail otherwise; the paper's has the sizes of its networks.py."""
+        from benchmarks.frameworks.minidrop import network
+
+        given = works.parameters(works.WORKS[work])
+        made = network(works.WORKS[work], given)
+        for parameter, value in zip(made.parameters(), given, strict=True):
+            np.testing.assert_array_equal(parameter.data, value)
 
 
-def test_bad_arguments(capsys):
-    with pytest.raises(SystemExit):
-        overhead.main(["--repeats", "1"])
-    assert "at least 2" in capsys.readouterr().err
+class TestImports:
+    def test_measures_both(self, capsys):
+        assert imports.main(["--repeats", "2"]) == 0
+        assert "`import minidrop` takes" in capsys.readouterr().out
+
+
+ROWS = [
+    {"sweep": sweep, "length": length, "arithmetic": length**2, "minidrop": float(length), "torch": 2.0 * length}
+    for sweep, lengths in cost.SWEEPS.items()
+    for length in lengths
+]
+
+
+class TestCost:
+    def test_growth_is_compared_with_that_of_the_arithmetic(self):
+        assert cost.grows_like(ROWS, "channels") == pytest.approx(16 / 128)
+        assert cost.arithmetic(batch=2, size=3, kernel=5, channels=7) == 2 * 9 * 25 * 49
+
+    def test_table_and_plot(self, tmp_path):
+        assert "| batch | 1 | 256 | 65536.0 | 256.0 | 256.0 | 0.50, 0.50, 0.50, 0.50, 0.50 |" in cost.table(ROWS)
+        cost.plot(ROWS, tmp_path / "cost.png")
+        assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_both_frameworks_run(self):
+        for run in cost.functions(batch=1, size=4, kernel=3, channels=2).values():
+            run()
+
+
+class TestConvolutions:
+    def test_measures_and_says_what_auto_would_choose(self, monkeypatch, capsys, tmp_path):
+        monkeypatch.setattr(conv, "SHAPES", [(1, 1, 4, 2, 3), (1, 4, 4, 2, 3)])
+        monkeypatch.setattr(conv, "limit_threads", lambda threads: None)
+        assert conv.main(["--turns", "2", "--fit", "--json", str(tmp_path / "conv.json")]) == 0
+        assert "auto / best" in capsys.readouterr().out
+        assert len(json.loads((tmp_path / "conv.json").read_text())["rows"]) == 4
+
+
+class TestGpu:
+    def test_without_a_gpu_it_says_so(self):
+        with pytest.raises(DeviceError):
+            gpu.main([])
+
+    def test_the_report(self):
+        result = {
+            "provenance": {"gpu": "none"},
+            "milliseconds": {"minidrop, CUDA graph": 1.0},
+            "ratios": dict.fromkeys(gpu.GOALS, 0.25),
+            "gradient_error": 1e-6,
+        }
+        assert "| 8 replicas / 1 | 0.25 | 3.00 |" in gpu.report(result)
+
+
+class TestWhatTheReadmeSays:
+    def test_the_tape(self):
+        assert overhead.report(stored("overhead")) in README
+
+    def test_the_steps(self):
+        assert step.report(stored("step")) in README
+
+    def test_the_peers(self):
+        assert step.report(stored("peers")) in README
+
+    def test_the_import(self):
+        assert imports.report(stored("imports")) in README
+
+    def test_how_the_cost_grows(self):
+        assert cost.table(stored("cost")["rows"]) in README
+        assert (RESULTS / "cost.png").exists()
+
+    def test_nothing_grows_faster_than_its_arithmetic(self):
+        for sweep in cost.SWEEPS:
+            assert cost.grows_like(stored("cost")["rows"], sweep) < 1, sweep
+
+
+def test_provenance_names_versions_commit_and_machine():
+    where = machine.provenance()
+    assert {"python", "numpy", "minidrop", "commit", "processor", "date"} <= set(where)

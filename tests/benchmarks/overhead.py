@@ -11,12 +11,8 @@ meets all alike. "Overhead" is minidrop's time less that of the bare arithmetic.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -30,6 +26,8 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 
 import minidrop as md
+
+from .machine import provenance, write_json
 
 A = np.ones(4, dtype=np.float32)
 B = np.full(4, 1.0001, dtype=np.float32)
@@ -121,21 +119,6 @@ def measure(repeats: int, length: int) -> list[dict[str, Any]]:
     return rows
 
 
-def provenance() -> dict[str, str]:
-    """Where the numbers come from."""
-    versions = {"python": platform.python_version(), "numpy": np.__version__, "minidrop": md.__version__}
-    if "torch" in sys.modules:
-        versions["torch"] = str(sys.modules["torch"].__version__)
-    git = ["git", "-C", str(Path(md.__file__).parent), "rev-parse", "--short", "HEAD"]
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):  # no git, or no checkout: then no commit
-        versions["commit"] = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    model = "unknown processor"
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), model)
-    return {**versions, "processor": f"{model}, {os.cpu_count()} cores", "date": time.strftime("%Y-%m-%d")}
-
-
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
     lines = [
@@ -173,7 +156,7 @@ def main(arguments: list[str] | None = None) -> int:
     result = {"provenance": provenance(), "repeats": options.repeats, "length": options.length, "rows": rows}
     print(report(result))
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_json(options.json, result)
     return 0
 
 

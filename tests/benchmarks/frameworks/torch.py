@@ -1,0 +1,52 @@
+"""The works in PyTorch, eager, as its users write them: ReLU before pooling."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..works import RATE, Work
+
+
+def network(work: Work, given: list[Any]) -> Any:
+    """The network, with the given weights."""
+    layers: list[Any] = []
+    channels = work.image[0]
+    for filters, kernel in zip(work.filters, work.kernels, strict=True):
+        layers += [nn.Conv2d(channels, filters, kernel, padding=kernel // 2), nn.ReLU(), nn.MaxPool2d(2)]
+        channels = filters
+    layers.append(nn.Flatten())
+    dense = [weight for weight in given if weight.ndim == 2]
+    for weight in dense[:-1]:
+        layers += [nn.Linear(*weight.shape), nn.ReLU()]
+    layers.append(nn.Linear(*dense[-1].shape))
+    model = nn.Sequential(*layers)
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), given, strict=True):
+            parameter.copy_(torch.from_numpy(value.T.copy() if value.ndim == 2 else value))  # Linear keeps (out, in)
+    return model
+
+
+def build(work: Work, given: list[Any], images: Any, labels: Any) -> Callable[[], Any]:
+    """A training step, or a forward pass."""
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    model = network(work, given)
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
+    x, target = torch.from_numpy(images), torch.from_numpy(labels)
+
+    def step() -> Any:
+        loss = nn.functional.cross_entropy(model(x), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    def infer() -> Any:
+        with torch.no_grad():
+            return model(x).numpy()
+
+    return step if work.trains else infer

@@ -1,0 +1,120 @@
+"""Training steps and inference, minidrop against PyTorch: `python -m tests.benchmarks.step`.
+
+    python -m tests.benchmarks.step [--works paper-cifar,lite-mnist] [--turns 15] [--repeats 3] [--peers] [--json FILE]
+
+Every framework runs in a process of its own with the same number of threads; they take turns, and between two turns all sleep
+for a moment, so that no one's spinning threads disturb the next. A ratio is the median over the turns of (median of minidrop's
+repeats in the turn) / (median of PyTorch's in the same turn). All start from the same weights, and the first loss of each is
+compared. --peers adds the other frameworks that are installed. Peak memory is that of the whole process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+from .interleave import race
+from .machine import provenance, write_json
+from .works import WORKS
+
+# work, threads, and the goal: at most so much of PyTorch's time
+RUNS = [
+    ("paper-cifar", 2, 0.65),
+    ("paper-mnist", 2, 0.55),
+    ("paper-cifar", 1, 0.60),
+    ("inference-16", 2, 0.80),
+    ("inference-256", 2, 0.80),
+    ("lite-mnist", 2, 1.5),
+    ("lite-cifar", 2, 1.5),
+    ("cnn-3x3", 2, 1.5),
+]
+TITLES = {
+    "paper-cifar": "training step, paper CNN, CIFAR-10 shapes, batch 16",
+    "paper-mnist": "training step, paper CNN, MNIST shapes, batch 16",
+    "inference-16": "inference, paper CNN, CIFAR-10 shapes, batch 16",
+    "inference-256": "inference, paper CNN, CIFAR-10 shapes, batch 256",
+    "lite-mnist": "training step, `lite` CNN, MNIST shapes, batch 16",
+    "lite-cifar": "training step, `lite` CNN, CIFAR-10 shapes, batch 16",
+    "cnn-3x3": "training step, 3x3 CNN (32-64-128 channels), CIFAR-10 shapes, batch 64",
+}
+PEERS = ("jax", "dezero", "mygrad", "tinygrad")
+SAME_LOSS = 1e-4
+
+
+def measure(runs: list[tuple[str, int, float]], frameworks: list[str], turns: int, repeats: int) -> list[dict[str, Any]]:
+    """One row per work and number of threads."""
+    rows = []
+    for work, threads, goal in runs:
+        result = race(frameworks, work, threads, turns, repeats)
+        expected = result["torch"]["first"]
+        for name, values in result.items():
+            if abs(values["first"] - expected) > SAME_LOSS * abs(expected):
+                raise RuntimeError(f"{name} does not compute {work}: {values['first']} instead of {expected}")
+        rows.append({"work": work, "threads": threads, "goal": goal, "results": result})
+        print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as Markdown."""
+    others = [name for name in rows[0]["results"] if name not in ("minidrop", "torch")]
+    head = ["work", "cores", "minidrop, ms", "PyTorch, ms", "minidrop / PyTorch", "goal", "peak memory, MB"]
+    lines = [
+        "| " + " | ".join(head + [f"{name} / PyTorch" for name in others]) + " |",
+        "|---" * (len(head) + len(others)) + "|",
+    ]
+    for row in rows:
+        own, torch = row["results"]["minidrop"], row["results"]["torch"]
+        cells = [
+            TITLES[row["work"]],
+            str(row["threads"]),
+            f"{own['ms']:.1f} ({own['lower']:.1f} to {own['upper']:.1f})",
+            f"{torch['ms']:.1f} ({torch['lower']:.1f} to {torch['upper']:.1f})",
+            f"**{own['ratio']:.2f}** ({own['ratio_lower']:.2f} to {own['ratio_upper']:.2f})",
+            f"{row['goal']:.2f}",
+            f"{own['peak_mb']:.0f}, PyTorch {torch['peak_mb']:.0f}",
+            *(f"{row['results'][name]['ratio']:.1f}" for name in others),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def report(result: dict[str, Any]) -> str:
+    """A stored result as Markdown: the table, how it was measured, and where."""
+    how = f"Medians of {result['turns']} turns of {result['repeats']} (quartiles in brackets), the frameworks by turns; "
+    return (
+        table(result["rows"]) + "\n\n" + how + ", ".join(f"{key} {value}" for key, value in result["provenance"].items()) + "."
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, store."""
+    parser = argparse.ArgumentParser(description="Time training steps and inference against PyTorch, and its peers.")
+    parser.add_argument("--works", default=",".join(WORKS), help="which of " + ", ".join(WORKS))
+    parser.add_argument("--turns", type=int, default=15, help="how often each framework has its turn (15)")
+    parser.add_argument("--repeats", type=int, default=3, help="timed repeats per turn (3)")
+    parser.add_argument("--peers", action="store_true", help="also " + ", ".join(PEERS) + ", those that are installed")
+    parser.add_argument("--json", type=Path, help="also write the result to this file")
+    options = parser.parse_args(arguments)
+    chosen = options.works.split(",")
+    if set(chosen) - set(WORKS):
+        parser.error(f"--works: expected some of {', '.join(WORKS)}, got {options.works}")
+    if options.turns < 2 or options.repeats < 1:
+        parser.error("--turns must be at least 2 and --repeats at least 1")
+    if importlib.util.find_spec("torch") is None:
+        parser.error("PyTorch is not installed: pip install torch==2.13.0")
+    peers = [name for name in PEERS if options.peers and importlib.util.find_spec(name) is not None]
+    rows = measure([run for run in RUNS if run[0] in chosen], ["minidrop", "torch", *peers], options.turns, options.repeats)
+    where = provenance(("numpy", "minidrop", "torch", *peers))
+    result = {"provenance": where, "turns": options.turns, "repeats": options.repeats, "rows": rows}
+    print(report(result))
+    if options.json:
+        write_json(options.json, result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
