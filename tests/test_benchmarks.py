@@ -89,7 +89,7 @@ class TestImports:
 
 
 ROWS = [
-    {"sweep": sweep, "length": length, "arithmetic": length**2, "minidrop": float(length), "torch": 2.0 * length}
+    {"sweep": sweep, "length": length, "arithmetic": length**2, "auto": float(length), "im2col": 2.0 * length}
     for sweep, lengths in cost.SWEEPS.items()
     for length in lengths
 ]
@@ -101,13 +101,16 @@ class TestCost:
         assert cost.arithmetic(batch=2, size=3, kernel=5, channels=7) == 2 * 9 * 25 * 49
 
     def test_table_and_plot(self, tmp_path):
-        assert "| batch | 1 | 256 | 65536.0 | 256.0 | 256.0 | 0.50, 0.50, 0.50, 0.50, 0.50 |" in cost.table(ROWS)
+        expected = "| batch | 1, 4, 16, 64, 256 | 65536.0 times | 256.0 times | 1.0, 4.0, 16.0, 64.0, 256.0 | 2.0, 8.0,"
+        assert expected in cost.table(ROWS)
         cost.plot(ROWS, tmp_path / "cost.png")
         assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
 
-    def test_both_frameworks_run(self):
-        for run in cost.functions(batch=1, size=4, kernel=3, channels=2).values():
-            run()
+    def test_every_row_has_its_times(self, monkeypatch):
+        monkeypatch.setattr(cost, "SWEEPS", {"kernel": (1, 3)})
+        monkeypatch.setattr(cost, "MIDDLE", {"batch": 1, "size": 4, "kernel": 1, "channels": 2})
+        assert [row["length"] for row in cost.measure(1)] == [1, 3]
+        assert all(row["auto"] > 0 and row["im2col"] > 0 for row in cost.measure(1))
 
 
 class TestConvolutions:

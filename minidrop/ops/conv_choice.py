@@ -1,7 +1,8 @@
 """Which algorithm convolves fastest? A cost model: what each one multiplies, moves and calls, priced with measured rates.
 
 The prices are nanoseconds on one machine (`python -m tests.benchmarks.conv` measures them again, and how good the choice is);
-what decides is their ratios, which differ little from one processor to another. They are for float32; on a GPU they were not measured yet.
+what decides is their ratios, which differ little from one processor to another. They are for float32; on a GPU they were not
+measured yet.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Work(NamedTuple):
 
 
 PRICES = {
-    "im2col": Work(large=0.023, small=0, moved=1.1, calls=3200, products=0),
-    "fourier": Work(large=0.021, small=0.015, moved=2.1, calls=4400, products=220),
+    "im2col": Work(large=0.023, small=0, moved=1.2, calls=3200, products=0),
+    "fourier": Work(large=0.021, small=0.013, moved=1.9, calls=4400, products=220),
 }
 
 

@@ -1,7 +1,7 @@
 """How a convolution's cost grows: `python -m tests.benchmarks.cost [--json FILE] [--plot FILE]`.
 
-Forward and backward of one convolution ('same' padding, float32, `algorithm="auto"`), and of PyTorch's, while one length grows
-and the others stay: batch, image size, kernel size, channels. With each step goes what the arithmetic of the definition grows by.
+Forward and backward of one convolution ('same' padding, float32), by `algorithm="auto"` and by im2col, while one length grows
+and the others stay: batch, image size, kernel size, channels; beside it, what the arithmetic of the definition grows by.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ SWEEPS = {
     "kernel": (3, 5, 7, 9, 11),
     "channels": (16, 32, 64, 128),
 }
+ALGORITHMS = ("auto", "im2col")
 TITLES = {"batch": "batch", "size": "image size", "kernel": "kernel size", "channels": "channels, in and out"}
 
 
@@ -31,41 +32,23 @@ def arithmetic(batch: int, size: int, kernel: int, channels: int) -> int:
     return batch * size**2 * kernel**2 * channels**2
 
 
-def functions(batch: int, size: int, kernel: int, channels: int) -> dict[str, Callable[[], Any]]:
-    """Forward and backward once, in minidrop and, if it is installed, in PyTorch."""
+def convolution(algorithm: str, batch: int, size: int, kernel: int, channels: int) -> Callable[[], Any]:
+    """A function that runs forward and backward once."""
     import numpy as np
 
     import minidrop as md
 
     random = np.random.default_rng(0)
-    arrays = [
-        random.normal(size=shape).astype("float32")
-        for shape in ((batch, channels, size, size), (channels, channels, kernel, kernel))
-    ]
-    x, weight = (
-        md.Tensor(np.ascontiguousarray(array.transpose(2, 3, 0, 1)).transpose(2, 3, 0, 1), requires_grad=True)
-        for array in arrays
-    )
-    grad = np.ones((size, size, batch, channels), dtype="float32").transpose(2, 3, 0, 1)
+    shapes = (size, size, batch, channels), (kernel, kernel, channels, channels), (size, size, batch, channels)
+    x, weight, grad = (random.normal(size=shape).astype("float32") for shape in shapes)
+    image = md.Tensor(x.transpose(2, 3, 0, 1), requires_grad=True)
+    filters = md.Tensor(weight.transpose(3, 2, 0, 1), requires_grad=True)
 
-    def own() -> None:
-        md.functional.conv2d(x, weight, padding="same").backward(grad)
-        x.grad = weight.grad = None
+    def once() -> None:
+        md.functional.conv2d(image, filters, padding="same", algorithm=algorithm).backward(grad.transpose(2, 3, 0, 1))
+        image.grad = filters.grad = None
 
-    made: dict[str, Callable[[], Any]] = {"minidrop": own}
-    try:
-        import torch
-    except ImportError:
-        return made
-    tensors = [torch.tensor(array, requires_grad=True) for array in arrays]
-    upstream = torch.ones(batch, channels, size, size)
-
-    def peer() -> None:
-        torch.nn.functional.conv2d(*tensors, padding=kernel // 2).backward(upstream)
-        for tensor in tensors:
-            tensor.grad = None
-
-    return made | {"torch": peer}
+    return once
 
 
 def measure(turns: int) -> list[dict[str, Any]]:
@@ -74,40 +57,34 @@ def measure(turns: int) -> list[dict[str, Any]]:
     for name, lengths in SWEEPS.items():
         for length in lengths:
             shape = MIDDLE | {name: length}
-            runs = functions(**shape)
-            times: dict[str, list[float]] = {framework: [] for framework in runs}
+            runs = {algorithm: convolution(algorithm, **shape) for algorithm in ALGORITHMS}
+            times: dict[str, list[float]] = {algorithm: [] for algorithm in runs}
             for turn in range(turns + 1):
-                for framework, run in runs.items():
-                    time.sleep(0.02)  # until the other's threads sleep
+                for algorithm, run in runs.items():
                     start = time.perf_counter()
                     run()
                     if turn:
-                        times[framework].append(time.perf_counter() - start)
+                        times[algorithm].append(time.perf_counter() - start)
             rows.append({"sweep": name, "length": length, "arithmetic": arithmetic(**shape)})
-            rows[-1] |= {framework: 1000 * statistics.median(values) for framework, values in times.items()}
+            rows[-1] |= {algorithm: 1000 * statistics.median(values) for algorithm, values in times.items()}
     return rows
 
 
 def grows_like(rows: list[dict[str, Any]], sweep: str) -> float:
-    """How many times faster than the arithmetic the time of minidrop grows from the first length to the last; at best below 1."""
+    """How many times faster than the arithmetic the time of "auto" grows from the first length to the last."""
     own = [row for row in rows if row["sweep"] == sweep]
-    return float((own[-1]["minidrop"] / own[0]["minidrop"]) / (own[-1]["arithmetic"] / own[0]["arithmetic"]))
+    return float((own[-1]["auto"] / own[0]["auto"]) / (own[-1]["arithmetic"] / own[0]["arithmetic"]))
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown."""
-    lines = [
-        "| what grows | from | to | arithmetic grows | minidrop's time grows | PyTorch's time grows | minidrop / PyTorch, each length |"
-    ]
-    lines.append("|---" * 7 + "|")
+    lines = ["| what grows | lengths | arithmetic grows | time grows | ms at each length | by im2col, ms |", "|---" * 6 + "|"]
     for sweep, title in TITLES.items():
         own = [row for row in rows if row["sweep"] == sweep]
-        first, last = own[0], own[-1]
-        ratios = ", ".join(f"{row['minidrop'] / row['torch']:.2f}" if "torch" in row else "-" for row in own)
-        peer = f"{last['torch'] / first['torch']:.1f}" if "torch" in first else "-"
         lines.append(
-            f"| {title} | {first['length']} | {last['length']} | {last['arithmetic'] / first['arithmetic']:.1f} "
-            f"| {last['minidrop'] / first['minidrop']:.1f} | {peer} | {ratios} |"
+            f"| {title} | {', '.join(str(row['length']) for row in own)} | {own[-1]['arithmetic'] / own[0]['arithmetic']:.1f} times "
+            f"| {own[-1]['auto'] / own[0]['auto']:.1f} times | {', '.join(format(row['auto'], '.1f') for row in own)} "
+            f"| {', '.join(format(row['im2col'], '.1f') for row in own)} |"
         )
     return "\n".join(lines)
 
@@ -120,11 +97,10 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     for axes, (sweep, title) in zip(figure.subplots(1, 4), TITLES.items(), strict=True):
         own = [row for row in rows if row["sweep"] == sweep]
         lengths = [row["length"] for row in own]
-        axes.loglog(lengths, [row["minidrop"] for row in own], "o-", color="#0072B2", label="minidrop")
-        if "torch" in own[0]:
-            axes.loglog(lengths, [row["torch"] for row in own], "s--", color="#D55E00", label="PyTorch")
-        scaled = [own[0]["minidrop"] * row["arithmetic"] / own[0]["arithmetic"] for row in own]
-        axes.loglog(lengths, scaled, ":", color="#666666", label="the arithmetic of the definition")
+        axes.loglog(lengths, [row["auto"] for row in own], "o-", color="#0072B2", label="auto")
+        axes.loglog(lengths, [row["im2col"] for row in own], "s--", color="#D55E00", label="im2col")
+        scaled = [own[0]["auto"] * row["arithmetic"] / own[0]["arithmetic"] for row in own]
+        axes.loglog(lengths, scaled, ":", color="#666666", label="growth of the arithmetic")
         axes.set_xlabel(title)
         axes.set_xticks(lengths, [str(length) for length in lengths])
         axes.minorticks_off()

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .interleave import race
+from .interleave import Worker, race
 from .machine import provenance, write_json
 from .works import WORKS
 
@@ -56,6 +56,18 @@ def measure(runs: list[tuple[str, int, float]], frameworks: list[str], turns: in
         rows.append({"work": work, "threads": threads, "goal": goal, "results": result})
         print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     return rows
+
+
+def runs_here(framework: str, work: str) -> bool:
+    """True if the framework is installed and does the work; says so if it is installed and does not."""
+    if importlib.util.find_spec(framework) is None:
+        return False
+    try:
+        Worker(framework, work, 1).close()
+    except RuntimeError as error:
+        print(f"{framework} is left out: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -106,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--turns must be at least 2 and --repeats at least 1")
     if importlib.util.find_spec("torch") is None:
         parser.error("PyTorch is not installed: pip install torch==2.13.0")
-    peers = [name for name in PEERS if options.peers and importlib.util.find_spec(name) is not None]
+    peers = [name for name in PEERS if options.peers and runs_here(name, chosen[0])]
     rows = measure([run for run in RUNS if run[0] in chosen], ["minidrop", "torch", *peers], options.turns, options.repeats)
     where = provenance(("numpy", "minidrop", "torch", *peers))
     result = {"provenance": where, "turns": options.turns, "repeats": options.repeats, "rows": rows}

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+np.int = int  # DeZero 0.0.13 asks for this name, which NumPy has dropped since
+
 import dezero
 import dezero.functions as F
-import numpy as np
 
 from ..works import RATE, Work
 

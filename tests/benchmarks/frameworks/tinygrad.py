@@ -15,7 +15,7 @@ from ..works import RATE, Work
 
 def build(work: Work, given: list[Any], images: Any, labels: Any) -> Callable[[], Any]:
     """A training step, or a forward pass."""
-    weights = [Tensor(value.copy(), requires_grad=True) for value in given]
+    weights = [Tensor(value.copy()) for value in given]
     x, target = Tensor(images).realize(), Tensor(labels.astype("int32")).realize()
     optimizer = nn.optim.SGD(weights, lr=RATE)
 
