@@ -86,7 +86,7 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
 
     While a step is being captured, CuPy refuses to call cuBLAS; `cublas.py` calls it then.
     """
-    if (capture := capturing()) is not None and not isinstance(a, ndarray):
+    if (capture := capturing()) is not None and not isinstance(a, ndarray) and a.dtype.kind == "f" and a.dtype.itemsize >= 4:
         return capture.matmul(a, b, out)
     return a @ b if out is None else array_module(a).matmul(a, b, out=out)
 
@@ -116,7 +116,7 @@ def set_capturing(capture: Any) -> None:
 def use_tf32(on: bool, device: str = "cuda") -> None:
     """Let matrix products on a GPU round float32 operands to 10 bits (TensorFloat-32): faster, errors near 1e-3. Off at first.
 
-    Holds for this process. Raises DeviceError without CuPy or without that GPU.
+    Holds for this thread, and not for steps that were captured before. Raises DeviceError without CuPy or without that GPU.
     """
     index = _cuda_index(normalise_device(device))
     cupy = _cupy_with_gpu(index)

@@ -13,6 +13,8 @@ import ctypes
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .backend import Array, array_module
 from .errors import CaptureError
 
@@ -37,22 +39,26 @@ class Cublas:
     """The cuBLAS handle of the current device and thread, with a workspace of its own."""
 
     def __init__(self, xp: Any) -> None:
+        self.xp = xp
         self.handle = ctypes.c_void_p(xp.cuda.get_cublas_handle())  # CuPy loads the library on the way
         self.library = load_library(xp)
         self.workspace = xp.empty(WORKSPACE_BYTES, dtype="uint8")
 
     def use(self, stream: Any) -> None:
         """Do what follows on this stream."""
+        self.handle = ctypes.c_void_p(self.xp.cuda.get_cublas_handle())  # of this thread, which may be another than before
         self._call("cublasSetStream_v2", ctypes.c_void_p(stream.ptr))
         self._call("cublasSetWorkspace_v2", ctypes.c_void_p(self.workspace.data.ptr), ctypes.c_size_t(WORKSPACE_BYTES))
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """(..., M, K) @ (..., K, N) -> (..., M, N), into `out`, if given."""
-        batch = a.shape[:-2] if a.ndim >= b.ndim else b.shape[:-2]
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         (rows, inner), columns = a.shape[-2:], b.shape[-1]
         function, number = FUNCTIONS[str(a.dtype)]
         direct = out is not None and out.flags.c_contiguous
         product: Any = out if direct else array_module(a).empty((*batch, rows, columns), dtype=a.dtype)
+        if product.size == 0:
+            return product
         left, right = operand(a, batch), operand(b, batch)
         # cuBLAS thinks in columns: what it reads is the transpose of what lies there in rows. So it computes out^T = b^T a^T.
         self._call(

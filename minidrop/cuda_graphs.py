@@ -16,7 +16,7 @@ from typing import Any
 
 from .backend import Array, array_module, device_of, set_capturing
 from .cublas import Cublas
-from .errors import ShapeError
+from .errors import ArgumentError, CaptureError, ShapeError
 from .random import Generator
 from .tensor import Tensor
 
@@ -29,6 +29,8 @@ class Capture:
     def __init__(self, xp: Any) -> None:
         self.cublas = Cublas(xp)
         self.recording = False
+        self.kept: list[Any] = []  # what the graph reads and nobody else need hold: the matrices of a convolution
+        self.gradients: list[tuple[Tensor, Array | None]] = []  # tensor, its gradient before the step changed it
         self.counters: dict[Generator, Array] = {}  # a number each, on the GPU
         self.expected: dict[Generator, int] = {}  # what the counter on the GPU is at the end of the last step
         self.blocks: dict[Generator, int] = {}  # how far one step moves it
@@ -72,11 +74,15 @@ class CapturedStep:
     not replayed but run as it is: there is no GPU, or it does what a graph cannot hold. Outputs lie in the same memory at each
     call, and the next call overwrites them.
 
-    The step must change its parameters in place (as the optimisers do), and their arrays must stay the same: load weights
-    before the first call. It may not read numbers back (`.item()`), nor depend on numbers that Python changes between steps.
+    The step must change whatever outlives it in place (as the optimisers do with parameters), and those arrays must stay the
+    same: load weights before the first call. It may not read numbers back (`.item()`), nor depend on numbers that Python
+    changes between steps; it sets gradients to None before backward. `Optimizer.steps` does not count replays.
     """
 
     def __init__(self, step: Callable[..., Any], warm_up: int = WARM_UP) -> None:
+        if warm_up < 1:
+            help = "what a step makes on first use must be there before the capture"
+            raise ArgumentError("capture: bad warm_up", expected="at least 1", got=str(warm_up), help=help)
         self.step = step
         self.warm_up = warm_up
         self.reason: str | None = None
@@ -86,14 +92,14 @@ class CapturedStep:
         self.outputs: Any = None
         self.inputs: list[Array] = []
         self.blocks: dict[Generator, int] = {}
+        self.seeds: dict[Generator, int] = {}
 
     def __call__(self, *inputs: Any) -> Any:
         """One step. Raises ShapeError if the inputs differ from those of the first call in shape or type."""
         current = self.current_stream(inputs)
         if current is None:
             return self.step(*inputs)
-        done = self.launch(inputs, current.record())
-        current.wait_event(done)
+        current.wait_event(self.launch(inputs, current.record()))
         return self.outputs
 
     def current_stream(self, inputs: Sequence[Any]) -> Any:
@@ -102,7 +108,10 @@ class CapturedStep:
         on_gpu = [array for array in arrays if device_of(array) != "cpu"]
         if self.reason is None and not (arrays and len(on_gpu) == len(arrays)):
             self.give_up("its inputs are not on a GPU, and only a GPU has CUDA graphs")
-        return None if self.reason is not None else array_module(on_gpu[0]).cuda.get_current_stream()
+        if self.reason is not None:
+            return None
+        with on_gpu[0].device:
+            return array_module(on_gpu[0]).cuda.get_current_stream()
 
     def give_up(self, reason: str) -> None:
         """From now on run the step as it is."""
@@ -125,6 +134,9 @@ class CapturedStep:
                 for own, array in zip(self.inputs, arrays, strict=True):
                     own[...] = array
                 self.capture.begin_step()
+                if self.graph is not None and any(generator.seed != seed for generator, seed in self.seeds.items()):
+                    self.stream.synchronize()
+                    self.graph = None  # seeds are numbers in the graph: record it again
                 if self.calls >= self.warm_up and self.graph is None and self.reason is None:
                     self.record()
                 if self.graph is None:
@@ -152,21 +164,31 @@ class CapturedStep:
             set_capturing(None)
 
     def record(self) -> None:
-        """Record the step, which does not run it; or give up, and leave the generators where they were."""
+        """Record the step, which does not run it; or give up, and leave generators and gradients as they were."""
         before = {generator: generator.counter for generator in self.capture.counters}
+        self.capture.gradients.clear()
+        ended = False
         self.stream.begin_capture()
         self.capture.recording = True
         try:
             outputs = self.run_as_it_is()
+            if any(gradient is not None for _, gradient in self.capture.gradients):
+                raise CaptureError("it adds to gradients of the step before, which replays would find in other memory")
+            ended = True
+            graph = self.stream.end_capture()
         except Exception as error:
-            self._end_of_failed_capture()
+            if not ended:
+                self._end_of_failed_capture()
+            for tensor, gradient in reversed(self.capture.gradients):
+                tensor.grad = gradient  # what was recorded has not been computed
             self.give_up(f"{type(error).__name__}: {error}")
         else:
-            self.outputs, self.graph = outputs, self.stream.end_capture()
-            self.blocks = dict(self.capture.blocks)
-        self.capture.recording = False
-        for generator, counter in before.items():
-            generator.counter = counter  # what was recorded has not happened yet
+            self.outputs, self.graph, self.blocks = outputs, graph, dict(self.capture.blocks)
+            self.seeds = {generator: generator.seed for generator in self.capture.counters}
+        finally:
+            self.capture.recording = False
+            for generator, counter in before.items():
+                generator.counter = counter  # what was recorded has not happened yet
 
     def _end_of_failed_capture(self) -> None:
         try:
@@ -188,8 +210,11 @@ def together(steps: Sequence[CapturedStep], inputs: Sequence[Sequence[Any]]) -> 
     currents = [step.current_stream(given) for step, given in zip(steps, inputs, strict=True)]
     if any(current is None for current in currents):
         return [step(*given) for step, given in zip(steps, inputs, strict=True)]
-    start = currents[0].record()
-    ends = [step.launch(given, start) for step, given in zip(steps, inputs, strict=True)]
+    after, ends = currents[0].record(), []
+    for step, given in zip(steps, inputs, strict=True):
+        ends.append(step.launch(given, after))
+        if step.graph is None:
+            after = ends[-1]  # until they are recorded, one after the other: they share what they make on first use
     for end in ends:
         currents[0].wait_event(end)
     return [step.outputs for step in steps]

@@ -130,7 +130,7 @@ def keep_mask(name: str, mask: Any, like: Array) -> Array:
     require_same_device(name, device_of(like), device_of(array))
     if array.shape != like.shape:
         raise ShapeError(f"{name}: the mask does not fit", expected=f"shape {like.shape}", got=f"shape {array.shape}")
-    if not run_on(array, _holds_only_0_and_1, array).item():
+    if not recording() and not run_on(array, _holds_only_0_and_1, array).item():
         raise ArgumentError(f"{name}: bad mask", expected="1 for kept, 0 for dropped", got="other numbers in it")
     return run_on(like, _arranged_like, array, like)
 
@@ -150,7 +150,7 @@ def require_probabilities(name: str, p: Any, z: Array) -> None:
     if getattr(p, "shape", None) != z.shape or getattr(p.dtype, "kind", "") != "f":
         got = f"{p.dtype} of shape {p.shape}" if hasattr(p, "shape") else type(p).__name__
         raise ShapeError(f"{name}.drop_probability: wrong result", expected=f"floats of shape {z.shape}", got=got)
-    if not run_on(p, _lies_from_0_to_1, p).item():
+    if not recording() and not run_on(p, _lies_from_0_to_1, p).item():
         raise ArgumentError(f"{name}.drop_probability: not a probability", expected="0 <= p <= 1", got="numbers outside")
 
 

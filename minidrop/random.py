@@ -118,7 +118,7 @@ class Generator:
 
         keep = 1 always gives 1 and keep = 0 always gives 0. The draws depend on neither the number type nor the device.
         """
-        if keep.flags.c_contiguous and kernels.available(keep):
+        if kernels.available(keep):
             return run_on(keep, self._bernoulli_on_gpu, keep)
         draws = self.uniform(keep.shape, device=device_of(keep))
         result = array_module(keep).empty_like(keep)  # in the memory order of `keep`
@@ -127,7 +127,10 @@ class Generator:
 
     def _bernoulli_on_gpu(self, keep: Array) -> Array:
         xp = array_module(keep)
-        return kernels.run("bernoulli", *self._stream(xp, keep.size), keep, xp.empty_like(keep))
+        dense = xp.ascontiguousarray(keep)  # draws go by place in the array, not in memory
+        result = xp.empty_like(keep)
+        result[...] = kernels.run("bernoulli", *self._stream(xp, keep.size), dense, xp.empty_like(dense))
+        return result
 
     def normal(self, shape: tuple[int, ...] | int, dtype: Any = "float32") -> Array:
         """shape -> numbers of the standard normal distribution, on the CPU (Box and Muller, 1958).

@@ -170,6 +170,8 @@ class Tensor(Operators):
 
     def accumulate_grad(self, gradient: Array) -> None:
         """(shape): add `gradient` to `.grad`, in a new array: one read out earlier keeps its numbers."""
+        if backend.recording():
+            backend.capturing().gradients.append((self, self.grad))
         self.grad = gradient if self.grad is None else add(self.grad, gradient)
 
 

@@ -50,7 +50,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, array_module, device_of, matmul, to_device
+from ..backend import Array, array_module, capturing, device_of, matmul, to_device
 from ..tape import Op
 from .window import Padding, Pair, output_size
 
@@ -78,6 +78,8 @@ class Conv2dFourier(Op):
         self.filters, _, *kernel = weight.shape
         shape = (height, width), (kernel[0], kernel[1]), self.stride, self.padding
         self.matrices = m = matrices(*shape, x.dtype.str, device_of(x))
+        if (capture := capturing()) is not None:
+            capture.kept.append(m)
         needs_x, needs_weight, _ = self.needs_grad
         x_down = transform_down(m.x_down, x.transpose(2, 3, 0, 1))
         weight_down = transform_down(m.weight_down, weight.transpose(2, 3, 1, 0))
