@@ -147,7 +147,7 @@ class SGD(Optimizer):
             velocity *= self.momentum
             velocity += gradient
             gradient = gradient + self.momentum * velocity if self.nesterov else velocity
-        if kernels.available(gradient) and gradient.flags.c_contiguous and parameter.data.flags.c_contiguous:
+        if kernels.available(gradient):
             kernels.run("sgd", gradient, self.lr, parameter.data)  # one kernel, and no array for lr * gradient
         else:
             parameter.data -= self.lr * gradient

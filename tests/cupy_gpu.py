@@ -220,11 +220,17 @@ def make_elementwise_kernel(ndarray, unbox):
             run = compiled(self.inputs, self.outputs, self.body, TYPES[element])
             count = len(self.outputs.split(", "))
             for host in hosts[-count:]:
-                assert host.flags.c_contiguous and host.shape == hosts[-1].shape
+                assert host.shape == hosts[-1].shape
 
             def launch():
                 passed, kept = [], []
-                for host, words in zip(hosts, self.kinds, strict=True):
+                # Arguments that are not raw may lie in any order.
+                outputs = [np.ascontiguousarray(host) for host in hosts[-count:]]
+                inputs = [
+                    host if words[0] == "raw" or not isinstance(host, np.ndarray) else np.ascontiguousarray(host)
+                    for host, words in zip(hosts[:-count], self.kinds, strict=False)
+                ]
+                for host, words in zip(inputs + outputs, self.kinds, strict=True):
                     kind = element if words[-2] == "T" else words[-2]
                     array = host if isinstance(host, np.ndarray) else np.array(host, dtype=kind)
                     assert array.dtype == kind and array.flags.c_contiguous, (words, array.dtype)
@@ -234,6 +240,9 @@ def make_elementwise_kernel(ndarray, unbox):
                         assert array.ndim == 0 or array.shape == hosts[-1].shape
                         passed.append(ctypes.c_longlong(0 if array.ndim == 0 else 1))
                 run(ctypes.c_longlong(hosts[-1].size), *passed)
+                for host, output in zip(hosts[-count:], outputs, strict=True):
+                    if output is not host:
+                        host[...] = output
 
             call(launch, changes=hosts[-count:])
             return arguments[-1] if count == 1 else arguments[-count:]

@@ -38,7 +38,8 @@ class Worker:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the worker ended: {self.process.args}, exit status {self.process.wait()}")
+            self.close()
+            raise RuntimeError(f"the worker ended: {self.process.args}, exit status {self.process.returncode}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -53,10 +54,11 @@ class Worker:
 
     def close(self) -> None:
         """End the process."""
-        assert self.process.stdin is not None
+        assert self.process.stdin is not None and self.process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
 
 
 def race(frameworks: list[str], work: str, threads: int, turns: int, repeats: int) -> dict[str, dict[str, float]]:

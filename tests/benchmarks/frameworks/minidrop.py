@@ -28,7 +28,7 @@ def network(work: Work, given: list[Any]) -> nn.Sequential:
     made = nn.Sequential(*layers)
     for parameter, value in zip(made.parameters(), given, strict=True):
         assert parameter.shape == value.shape
-        parameter.data = value.copy()
+        parameter.data[...] = value  # in the memory order that the layer chose
     return made
 
 
