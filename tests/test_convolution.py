@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from layouts import layouts
 
 import minidrop as md
-from minidrop.ops import conv_choice, fourier
+from minidrop.ops import conv, conv_choice, fourier
 from minidrop.ops.window import output_size, same_padding
 
 F = md.functional
@@ -192,6 +192,20 @@ class TestTheTheorem:
 
 
 class TestArraysChangedAfterForward:
+    def test_columns_that_are_kept_give_what_columns_made_again_give(self, monkeypatch):
+        generator = np.random.default_rng(5)
+        x, weight, bias = generator.normal(size=(2, 3, 6, 6)), generator.normal(size=(4, 3, 3, 3)), generator.normal(size=4)
+        grad = generator.normal(size=(2, 4, 6, 6))
+        kept = convolve(x, weight, bias, grad, "im2col", 1, 1)
+        monkeypatch.setattr(conv, "KEPT_BYTES", 0)
+        for one, other in zip(convolve(x, weight, bias, grad, "im2col", 1, 1), kept, strict=True):
+            np.testing.assert_array_equal(one, other)
+        image = md.Tensor(x)
+        y = F.conv2d(image, md.Tensor(weight, requires_grad=True), algorithm="im2col").sum()
+        image.data[...] = 0
+        with pytest.raises(md.errors.ModifiedError, match="Conv2dIm2col"):
+            y.backward()
+
     def test_im2col_notices(self):
         x, weight = md.Tensor(np.ones((1, 1, 3, 3)), requires_grad=True), md.Tensor(np.ones((1, 1, 2, 2)), requires_grad=True)
         y = F.conv2d(x, weight, algorithm="im2col").sum()

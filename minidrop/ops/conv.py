@@ -21,6 +21,8 @@ from ..backend import Array, array_module, matmul
 from ..tape import Op
 from .window import Padding, Pair, output_size, window_slices
 
+KEPT_BYTES = 8 * 2**20  # columns up to this size are kept from forward to backward
+
 
 class Conv2dLoops(Op):
     """(N, C, H, W) * (F, C, R, S) [+ (F)] -> (N, F, H', W'): the definition in plain loops; slow, and easy to believe.
@@ -78,9 +80,11 @@ class Conv2dIm2col(Op):
 
     def forward(self, x: Array, weight: Array, bias: Array | None) -> Array:
         needs_x, needs_weight, _ = self.needs_grad
-        self.saved = (x if needs_weight else None, weight if needs_x else None)
         self.shapes = x.shape, weight.shape
         columns = image_to_columns(x, weight.shape[2:], self.stride, self.padding)
+        # The columns are up to R * S times as large as x: large ones are made again for backward, small ones kept.
+        self.columns = columns if needs_weight and columns.nbytes <= KEPT_BYTES else None
+        self.saved = (x if needs_weight and self.columns is None else None, weight if needs_x else None)
         y = matmul(columns.T, weight.reshape(len(weight), -1).T)
         if bias is not None:
             y += bias
@@ -97,8 +101,9 @@ class Conv2dIm2col(Op):
             grad_columns = matmul(weight.reshape(len(weight), -1).T, grad_matrix.T)
             grad_x = columns_to_image(grad_columns, x_shape, weight_shape[2:], self.stride, self.padding)
         if needs_weight:
-            # The columns are made again rather than kept: they are up to R * S times as large as x.
-            columns = image_to_columns(x, weight_shape[2:], self.stride, self.padding)
+            columns = self.columns
+            if columns is None:
+                columns = image_to_columns(x, weight_shape[2:], self.stride, self.padding)
             grad_weight = matmul(columns, grad_matrix).T.reshape(weight_shape)
         if needs_bias:
             grad_bias = grad_matrix.sum(axis=0)

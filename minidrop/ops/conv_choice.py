@@ -12,11 +12,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..tape import Op
-from .conv import Conv2dIm2col, Conv2dLoops
+from .conv import KEPT_BYTES, Conv2dIm2col, Conv2dLoops
 from .fourier import Conv2dFourier, circle
 from .window import Padding, Pair, output_size
 
 ALGORITHMS: dict[str, Callable[[Pair, Padding], Op]] = {"loops": Conv2dLoops, "im2col": Conv2dIm2col, "fourier": Conv2dFourier}
+
+
+FLOAT32_BYTES = 4
 
 
 class Shape(NamedTuple):
@@ -58,11 +61,12 @@ def outputs(shape: Shape) -> Pair:
 
 
 def im2col_work(shape: Shape) -> Work:
-    """A product of all columns for y and each gradient; the columns are made for y and dL/dw, and added back for dL/dx."""
+    """A product of all columns for y and each gradient; the columns are made once or twice, and added back for dL/dx."""
     height, width = outputs(shape)
     columns = shape.images * height * width * shape.channels * shape.kernel[0] * shape.kernel[1]
     needs_x, needs_weight = shape.needs
-    times = 1 + needs_weight + 2 * needs_x
+    made_again = needs_weight and columns * FLOAT32_BYTES > KEPT_BYTES
+    times = 1 + made_again + 2 * needs_x
     places = shape.kernel[0] * shape.kernel[1]
     return Work(columns * shape.filters * (1 + needs_x + needs_weight), 0, columns * times, 20 + places * times, 0)
 
