@@ -25,6 +25,11 @@ from .errors import ArgumentError, DeviceError
 # A NumPy or a CuPy array. The two libraries share no static type, so to the type checker it is Any.
 Array: TypeAlias = Any
 
+# Keep freed memory for the next step. glibc hands large blocks back to the system, which then has to find and clear their pages
+# anew, at each step; but it learns: a block of 31 MB that was made and freed (untouched: it costs nothing) tells it that blocks
+# of this size come and go, and from then on it keeps up to 62 MB (mallopt(3), M_MMAP_THRESHOLD). Elsewhere this does nothing.
+np.empty(31 * 2**20, dtype=np.uint8)
+
 DEFAULT_MATH, TF32_MATH = 0, 3  # cublasMath_t
 
 INSTALL_HELP = (
