@@ -159,20 +159,22 @@ def transform_up(up: Array, spectrum: Array, images: int, channels: int) -> Arra
 
 def in_quarters(parts: Array) -> Array:
     """(B, L, 2, N, C) -> (B, L, 2 N, 2 C): [[re, -im], [im, re]]."""
+    xp = array_module(parts)
     frequencies, length, _, rows, columns = parts.shape
-    quarters = array_module(parts).empty((frequencies, length, 2, rows, 2, columns), dtype=parts.dtype)
+    quarters = xp.empty((frequencies, length, 2, rows, 2, columns), dtype=parts.dtype)
     quarters[:, :, :, :, 0] = parts
-    quarters[:, :, 0, :, 1] = -parts[:, :, 1]
+    xp.negative(parts[:, :, 1], out=quarters[:, :, 0, :, 1])
     quarters[:, :, 1, :, 1] = parts[:, :, 0]
     return quarters.reshape(frequencies, length, 2 * rows, 2 * columns)
 
 
 def times_conjugate(four: Array, rows: int, columns: int) -> Array:
     """(B, L, 2 N, 2 C), the products of parts of G and W -> (B, L, 2, N, C): (re re + im im, im re - re im)."""
+    xp = array_module(four)
     four = four.reshape(*four.shape[:2], 2, rows, 2, columns)
-    product = array_module(four).empty((*four.shape[:2], 2, rows, columns), dtype=four.dtype)
-    product[:, :, 0] = four[:, :, 0, :, 0] + four[:, :, 1, :, 1]
-    product[:, :, 1] = four[:, :, 1, :, 0] - four[:, :, 0, :, 1]
+    product = xp.empty((*four.shape[:2], 2, rows, columns), dtype=four.dtype)
+    xp.add(four[:, :, 0, :, 0], four[:, :, 1, :, 1], out=product[:, :, 0])
+    xp.subtract(four[:, :, 1, :, 0], four[:, :, 0, :, 1], out=product[:, :, 1])
     return product
 
 

@@ -21,9 +21,6 @@ def keep_where(mask: Array, values: Array, out: Array | None = None) -> Array:
         out[...] = kept
         return out
     integer = f"i{values.dtype.itemsize}"
-    bits = (-mask.view("i1")).astype(integer)  # -1 is all ones
-    if out is None:
-        bits &= values.view(integer)
-        return bits.view(values.dtype)
-    array_module(values).bitwise_and(bits, values.view(integer), out=out.view(integer))
-    return out
+    into = None if out is None else out.view(integer)
+    kept = array_module(values).bitwise_and(-mask.view("i1"), values.view(integer), out=into)  # -1 is all ones, in any length
+    return kept.view(values.dtype) if out is None else out
