@@ -46,8 +46,8 @@ class Work(NamedTuple):
 
 
 PRICES = {
-    "im2col": Work(large=0.023, small=0, moved=1.2, calls=3200, products=0),
-    "fourier": Work(large=0.021, small=0.013, moved=1.9, calls=4400, products=220),
+    "im2col": Work(large=0.023, small=0, moved=1.1, calls=2600, products=0),
+    "fourier": Work(large=0.021, small=0.013, moved=1.5, calls=4400, products=220),
 }
 
 
