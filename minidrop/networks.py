@@ -9,6 +9,9 @@
 | hidden stage | ReLU, ReLU and dropout, or DropAlan and no activation function | the same |
 | dense | 10 logits (and a ReLU, as published) | the same |
 
+In the code the max-pool comes before the ReLU: the two commute (the largest of max(x, 0) is max(largest x, 0), to the bit, and
+so is the gradient), and the ReLU then has a quarter of the work.
+
 All convolutions pad to 'same': without padding, as published, 32x32 images would shrink to nothing (28x28 ones too). Weights
 start Glorot-uniform and biases at 0, as in Keras, the paper's framework (section III).
 

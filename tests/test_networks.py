@@ -121,3 +121,20 @@ def test_stages_and_keep_probability():
     np.testing.assert_allclose(net.keep_probability(z.data), expected, rtol=1e-5)
     np.testing.assert_array_equal(network("cnn").keep_probability(z.data), 1)
     np.testing.assert_array_equal(network("dropout").keep_probability(z.data), 0.5)
+
+
+def test_pooling_and_relu_commute_to_the_bit():
+    """So it does not matter that the networks pool first, where the paper's code rectifies first."""
+    values = np.random.default_rng(0).normal(size=(3, 4, 8, 6)).astype("float32").round(1)  # with ties
+    grad = np.random.default_rng(1).normal(size=(3, 4, 4, 3)).astype("float32")
+    outcomes = []
+    for stages in (
+        (md.functional.relu, lambda x: md.functional.max_pool2d(x, 2)),
+        (lambda x: md.functional.max_pool2d(x, 2), md.functional.relu),
+    ):
+        x = md.Tensor(values, requires_grad=True)
+        y = stages[1](stages[0](x))
+        y.backward(grad)
+        outcomes.append((y.data, x.grad))
+    for one, other in zip(*outcomes, strict=True):
+        np.testing.assert_array_equal(one, other)
