@@ -6,6 +6,7 @@ the tape takes a fingerprint of what an op saved, and compares when backward com
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -26,10 +27,24 @@ def fingerprints(arrays: tuple[Array, ...]) -> list[Fingerprint]:
     Called twice for every op, so the common case, a small array, is decided here: a copy of its bytes.
     A GPU array is not watched, for reading it would make the GPU wait at every op (`fingerprints_anywhere` does).
     """
-    return [
-        None if type(array) is not ndarray else array.tobytes() if array.nbytes <= EXACT_BYTES else fingerprint(array)
-        for array in arrays
-    ]
+    taken: list[Fingerprint] = []
+    for array in arrays:  # a loop, which calls nothing, where a comprehension is a call
+        if type(array) is not ndarray:
+            taken.append(None)
+        else:
+            taken.append(array.tobytes() if array.nbytes <= EXACT_BYTES else fingerprint(array))
+    return taken
+
+
+def unchanged(arrays: tuple[Array, ...], taken: Sequence[Fingerprint]) -> bool:
+    """True if the arrays still have the fingerprints that `fingerprints` or `fingerprints_anywhere` took of them."""
+    for index, array in enumerate(arrays):
+        before = taken[index]
+        if before is not None:
+            host = array if type(array) is ndarray else to_numpy(array)
+            if (host.tobytes() if type(before) is bytes else fingerprint(host)) != before:
+                return False
+    return True
 
 
 def fingerprint(array: Array) -> Fingerprint:

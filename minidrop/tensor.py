@@ -14,7 +14,7 @@ import numpy as np
 from numpy import generic, ndarray
 
 from . import anomaly, backend, checks
-from .backend import Array
+from .backend import Array, run_on
 from .errors import GraphError
 from .operators import Operators
 from .ops import elementwise, shape
@@ -216,11 +216,11 @@ def apply(op: Op, *inputs: Operand) -> Tensor:
 
     op.needs_grad = needs_grad
     try:
-        result = backend.run_on(first, op.forward, *arrays)
+        result = run_on(first, op.forward, *arrays)
     except ValueError as error:
         checks.explain_broadcasting(op.name, error, *arrays)
         raise
-    if isinstance(result, generic):  # NumPy turns 0-d results into scalars
+    if type(result) is not ndarray and isinstance(result, generic):  # NumPy turns 0-d results into scalars
         result = np.asarray(result)
     anomaly_mode = anomaly.enabled
     if anomaly_mode:

@@ -33,12 +33,15 @@ A = np.ones(4, dtype=np.float32)
 B = np.full(4, 1.0001, dtype=np.float32)
 
 
+# In a chain b has a gradient from each op, and one addition for each sums them.
+
+
 def bare_mul() -> None:
-    _ = A * B, A * B, A * B
+    _ = A * B, A * B, A * B, A + B
 
 
 def bare_add() -> None:
-    _ = A + B
+    _ = A + B, A + B
 
 
 def bare_scale() -> None:
