@@ -80,16 +80,17 @@ class Generator:
     def _words_on_gpu(self, count: int, where: Array) -> Array:
         xp = array_module(where)
         if kernels.available(where):
-            return kernels.run("random_words", *self._stream(xp, count), xp.empty(count, dtype="uint64"))
+            return kernels.run("random_words", *self.stream(where, count), xp.empty(count, dtype="uint64"))
         first = self.counter
         self._advance(count)
         return self._scramble(xp.arange(first, self.counter, dtype="uint64"))[:count]
 
-    def _stream(self, xp: Any, count: int) -> tuple[Any, ...]:
-        """The arguments of a kernel that draws `count` words: counter, first, key0, key1. Moves the counter on.
+    def stream(self, where: Array, count: int) -> tuple[Any, ...]:
+        """The arguments of a kernel that draws `count` words on the GPU of `where`: counter, first, key0, key1. Moves on.
 
         In a step that is being captured the counter lies on the GPU: as a number it would be the same at each replay.
         """
+        xp = array_module(where)
         key = self.seed & LOW_32_BITS, self.seed >> 32
         if (capture := capturing()) is not None:
             return capture.draw(self, xp, -(-count // 4)), 0, *key
@@ -126,11 +127,7 @@ class Generator:
         return result
 
     def _bernoulli_on_gpu(self, keep: Array) -> Array:
-        xp = array_module(keep)
-        dense = xp.ascontiguousarray(keep)  # draws go by place in the array, not in memory
-        result = xp.empty_like(keep)
-        result[...] = kernels.run("bernoulli", *self._stream(xp, keep.size), dense, xp.empty_like(dense))
-        return result
+        return kernels.run("bernoulli", *self.stream(keep, keep.size), keep, array_module(keep).empty_like(keep))
 
     def normal(self, shape: tuple[int, ...] | int, dtype: Any = "float32") -> Array:
         """shape -> numbers of the standard normal distribution, on the CPU (Box and Muller, 1958).

@@ -27,6 +27,7 @@ TYPES = {
     "uint8": "unsigned char",
     "float32": "float",
     "float64": "double",
+    "bool": "bool",
 }
 
 recording = None  # the calls of the graph that is being recorded
@@ -64,6 +65,18 @@ class Graph:
             for old, new in zip(*(part if isinstance(part, tuple) else (part,) for part in (result, again)), strict=True):
                 if isinstance(old, np.ndarray) and new is not old:
                     old[...] = new
+
+    def kernels(self):
+        """The names of those calls for which a GPU would launch something: neither views nor new memory."""
+        names = []
+        for function, args, _, result in self.calls:
+            inner = args[0] if function.__name__ == "quietly" else function
+            name = getattr(inner, "__name__", str(inner))
+            operands = [arg for arg in args if isinstance(arg, np.ndarray)]
+            same_memory = isinstance(result, np.ndarray) and any(np.shares_memory(result, operand) for operand in operands)
+            if name not in ("empty", "empty_like") and not (same_memory and not name.startswith("__i")):
+                names.append(name)
+        return names
 
 
 class Event:
@@ -146,14 +159,14 @@ class FakeCublas:
         if lda < max(1, k if trans_a else m) or ldb < max(1, n if trans_b else k) or ldc < max(1, m):
             return 7  # CUBLAS_STATUS_INVALID_VALUE
 
-        def multiply():
+        def gemm():
             for index in range(count):
                 left = columns(a, dtype, index * stride_a, *((k, m) if trans_a else (m, k)), lda)
                 right = columns(b, dtype, index * stride_b, *((n, k) if trans_b else (k, n)), ldb)
                 product = (left.T if trans_a else left) @ (right.T if trans_b else right)
                 columns(c, dtype, index * stride_c, m, n, ldc)[...] = product
 
-        call(multiply)
+        call(gemm)
         return 0
 
 
@@ -174,7 +187,9 @@ def compiled(inputs, outputs, body, element):
         words = text.split()
         kind = TYPES.get(words[-2], element if words[-2] == "T" else None)
         name, is_output = words[-1], index >= len(inputs.split(", "))
-        if is_output:
+        if is_output and words[0] == "raw":
+            parameters.append(f"{kind}* {name}")
+        elif is_output:
             parameters.append(f"{kind}* {name}_")
             locals_.append(f"{kind}& {name} = {name}_[i];")
         elif words[0] == "raw":
@@ -183,7 +198,7 @@ def compiled(inputs, outputs, body, element):
             parameters.append(f"const {kind}* {name}_, long long step_{name}")
             locals_.append(f"const {kind} {name} = {name}_[i * step_{name}];")
     source = (
-        f"typedef {element} T;\n"
+        f"#include <cmath>\nusing std::exp;\nusing std::log;\ntypedef {element} T;\n"
         f'extern "C" void run(long long n, {", ".join(parameters)}) {{\n'
         f"for (long long i = 0; i < n; ++i) {{ {' '.join(locals_)}\n{body}\n}} }}\n"
     )
@@ -200,47 +215,42 @@ def compiled(inputs, outputs, body, element):
 
 
 def make_elementwise_kernel(ndarray, unbox):
-    """cupy.ElementwiseKernel for C-contiguous arrays, outputs given."""
+    """cupy.ElementwiseKernel without broadcasting, outputs given."""
 
     class ElementwiseKernel:
         def __init__(self, inputs, outputs, body, name):
             self.inputs, self.outputs, self.body = inputs, outputs, re.sub(r"\s+\n", "\n", body)
             self.kinds = [text.split() for text in f"{inputs}, {outputs}".split(", ")]
 
-        def __call__(self, *arguments):
+        def __call__(self, *arguments, size=None):
             assert len(arguments) == len(self.kinds)
             hosts = [unbox(value) if isinstance(value, ndarray) else value for value in arguments]
-            elements = {
-                str(host.dtype)
-                for host, words in zip(hosts, self.kinds, strict=True)
-                if words[-2] == "T" and isinstance(host, np.ndarray)
-            }
-            assert len(elements) <= 1, elements
+            arrays = [(host, words) for host, words in zip(hosts, self.kinds, strict=True) if isinstance(host, np.ndarray)]
+            elements = {str(host.dtype) for host, words in arrays if words[-2] == "T"}
+            shapes = {host.shape for host, words in arrays if words[0] != "raw"}
+            shapes -= {()} if len(shapes) > 1 else set()  # a 0-d array beside others is a number
+            assert len(elements) == 1 or not any(words[-2] == "T" for words in self.kinds), elements
+            assert len(shapes) <= 1 and (size is None) == bool(shapes), (shapes, size)  # no broadcasting here
             element = next(iter(elements), "float32")
             run = compiled(self.inputs, self.outputs, self.body, TYPES[element])
             count = len(self.outputs.split(", "))
-            for host in hosts[-count:]:
-                assert host.shape == hosts[-1].shape
+            loop = size if size is not None else int(np.prod(next(iter(shapes))))
+            assert all(isinstance(host, np.ndarray) for host in hosts[-count:])
 
             def launch():
                 passed, kept = [], []
-                # Arguments that are not raw may lie in any order.
-                outputs = [np.ascontiguousarray(host) for host in hosts[-count:]]
-                inputs = [
-                    host if words[0] == "raw" or not isinstance(host, np.ndarray) else np.ascontiguousarray(host)
-                    for host, words in zip(hosts[:-count], self.kinds, strict=False)
-                ]
-                for host, words in zip(inputs + outputs, self.kinds, strict=True):
+                for index, (host, words) in enumerate(zip(hosts, self.kinds, strict=True)):
                     kind = element if words[-2] == "T" else words[-2]
                     array = host if isinstance(host, np.ndarray) else np.array(host, dtype=kind)
+                    if words[0] != "raw":
+                        array = np.ascontiguousarray(array)  # these may lie in any order
                     assert array.dtype == kind and array.flags.c_contiguous, (words, array.dtype)
                     kept.append(array)
                     passed.append(ctypes.c_void_p(array.ctypes.data))
-                    if words[0] != "raw" and len(kept) <= len(hosts) - count:
-                        assert array.ndim == 0 or array.shape == hosts[-1].shape
-                        passed.append(ctypes.c_longlong(0 if array.ndim == 0 else 1))
-                run(ctypes.c_longlong(hosts[-1].size), *passed)
-                for host, output in zip(hosts[-count:], outputs, strict=True):
+                    if words[0] != "raw" and index < len(hosts) - count:
+                        passed.append(ctypes.c_longlong(1 if isinstance(host, np.ndarray) and host.shape in shapes else 0))
+                run(ctypes.c_longlong(loop), *passed)
+                for host, output in zip(hosts[-count:], kept[-count:], strict=True):
                     if output is not host:
                         host[...] = output
 

@@ -30,10 +30,10 @@ def xp(request, monkeypatch):
             yield module
 
 
-def training(variant="dropout", seed=0, lr=0.05):
+def training(variant="dropout", seed=0, lr=0.05, size="lite", shape=(1, 8, 8)):
     """A small network on the GPU, and a step of it: (images, labels) -> (loss, hidden units)."""
     seeds = md.Generator(seed)
-    network = Network("lite", variant, (1, 8, 8), 10, seeds.spawn(), seeds.spawn()).to("cuda")
+    network = Network(size, variant, shape, 10, seeds.spawn(), seeds.spawn()).to("cuda")
     optimizer = md.optim.SGD(network.parameters(), lr=lr)
 
     def step(images, labels):
@@ -134,6 +134,22 @@ def test_replicas_run_together_as_they_would_alone(xp):
         together.append([loss.item() for loss, _ in md.together(steps, [batch] * 3)])
     np.testing.assert_allclose(np.transpose(together), alone, rtol=1e-5)
     assert len({step.stream for step in steps}) == 3 and all(step.graph is not None for step in steps)
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C++ compiler here to compile the kernels for the CPU")
+@pytest.mark.parametrize("variant", ["cnn", "dropout", "beta-scaled"])
+def test_how_many_kernels_a_step_of_the_paper_network_launches(variant, monkeypatch):
+    """NOTES.md has these numbers."""
+    monkeypatch.setattr(cublas, "load_library", lambda xp: FakeCublas())
+    with cupy_stand_in.installed() as cupy:
+        random = np.random.default_rng(0)
+        images = cupy.asarray(random.random((16, 3, 32, 32)).astype("float32"))
+        captured = md.capture(training(variant, size="paper", shape=(3, 32, 32))[1], warm_up=1)
+        for _ in range(2):
+            captured(images, cupy.asarray(random.integers(0, 10, 16)))
+        kernels_ = captured.graph.kernels()
+    assert kernels_.count("gemm") == 48  # 21 forward and 21 backward for the convolutions, 6 for the dense layers
+    assert len(kernels_) == {"cnn": 93, "dropout": 97, "beta-scaled": 95}[variant]
 
 
 class TestWhatCannotBeCaptured:
@@ -249,34 +265,3 @@ class TestCublas:
         monkeypatch.setattr(cublas, "operand", lambda array, batch: cublas.Operand(array, 0, 0, 0))  # no such leading dimension
         with pytest.raises(md.errors.CaptureError, match="cublasSgemmStridedBatched failed"):
             handle.matmul(xp.ones((2, 2), dtype="float32"), xp.ones((2, 2), dtype="float32"))
-
-
-@pytest.mark.skipif(COMPILER is None, reason="no C++ compiler here to compile the kernels for the CPU")
-class TestKernelsCompiledForTheCPU:
-    def test_words(self):
-        expected = md.Generator(2**40 + 7)
-        with cupy_stand_in.installed():
-            generator = md.Generator(2**40 + 7)
-            for count in (1, 10, 4096):
-                np.testing.assert_array_equal(generator.words(count, "cuda").get(), expected.words(count))
-            assert generator.counter == expected.counter
-
-    def test_a_word_of_another_stream_is_seen(self):
-        with cupy_stand_in.installed():
-            assert (md.Generator(1).words(8, "cuda").get() != md.Generator(2).words(8)).any()
-
-    @given(seed=st.integers(0, 10**6))
-    def test_pooling(self, seed):
-        random = np.random.default_rng(seed)
-        kernel, stride = (tuple(int(value) for value in random.integers(1, 4, 2)) for _ in range(2))
-        values = random.integers(-2, 3, size=(2, 3, *(kernel[i] + random.integers(0, 6) for i in range(2)))).astype("float64")
-        values[random.random(values.shape) < 0.05] = np.nan
-        outcomes = []
-        for device in ("cpu", "cuda"):
-            with cupy_stand_in.installed():
-                x = md.Tensor(values, requires_grad=True)
-                y = F.max_pool2d(x.to(device), kernel, stride)
-                y.backward(md.Tensor(np.random.default_rng(1).normal(size=y.shape)).to(device).data)
-                outcomes.append((y.numpy(), x.grad))
-        for one, other in zip(*outcomes, strict=True):
-            np.testing.assert_array_equal(one, other)

@@ -50,6 +50,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import kernels
 from ..backend import Array, array_module, capturing, device_of, matmul, to_device
 from ..tape import Op
 from .window import Padding, Pair, output_size
@@ -92,7 +93,8 @@ class Conv2dFourier(Op):
             y_parts = matmul(x_quarters, weight_parts)
             if bias is not None and some.start == 0:
                 # A constant b has one frequency, 0, with b times the number of places; the way back divides by that number.
-                y_parts[0, 0, : self.images] += bias * (circle(height, self.padding[0]) * circle(width, self.padding[1]))
+                constant = y_parts[0, 0, : self.images]
+                constant += bias * (circle(height, self.padding[0]) * circle(width, self.padding[1]))
             transform_back(m.y_back, y_parts, out=y_down[some])
             self.spectra[some.start] = x_quarters if needs_weight else None, weight_parts if needs_x else None
         return transform_up(m.y_up, y_down, self.images, self.filters).transpose(2, 3, 0, 1)
@@ -162,9 +164,12 @@ def in_quarters(parts: Array) -> Array:
     xp = array_module(parts)
     frequencies, length, _, rows, columns = parts.shape
     quarters = xp.empty((frequencies, length, 2, rows, 2, columns), dtype=parts.dtype)
-    quarters[:, :, :, :, 0] = parts
-    xp.negative(parts[:, :, 1], out=quarters[:, :, 0, :, 1])
-    quarters[:, :, 1, :, 1] = parts[:, :, 0]
+    if kernels.available(parts):
+        kernels.run("in_quarters", parts, rows, columns, quarters)
+    else:
+        quarters[:, :, :, :, 0] = parts
+        xp.negative(parts[:, :, 1], out=quarters[:, :, 0, :, 1])
+        quarters[:, :, 1, :, 1] = parts[:, :, 0]
     return quarters.reshape(frequencies, length, 2 * rows, 2 * columns)
 
 
@@ -173,6 +178,8 @@ def times_conjugate(four: Array, rows: int, columns: int) -> Array:
     xp = array_module(four)
     four = four.reshape(*four.shape[:2], 2, rows, 2, columns)
     product = xp.empty((*four.shape[:2], 2, rows, columns), dtype=four.dtype)
+    if kernels.available(four):
+        return kernels.run("times_conjugate", four, rows, columns, product)
     xp.add(four[:, :, 0, :, 0], four[:, :, 1, :, 1], out=product[:, :, 0])
     xp.subtract(four[:, :, 1, :, 0], four[:, :, 0, :, 1], out=product[:, :, 1])
     return product
