@@ -78,6 +78,7 @@ def _variants(_context: click.Context, _parameter: click.Parameter, value: str |
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Processes on this machine.")
 @click.option("--scheduler", default=None, metavar="ADDRESS", help="A Dask scheduler to run on, such as tcp://host:8786.")
 @click.option("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
+@click.option("--cuda-graphs/--no-cuda-graphs", default=False, help="On a GPU, record each run's step once and replay it.")
 @click.option(
     "--evaluate-every", type=click.IntRange(1), default=None, help="Iterations.  [default: 1000, or a 40th of a short run]"
 )
@@ -126,8 +127,8 @@ def reproduce(
     require_packages()
     if scheduler is None:
         require_device(plan.device)  # with a scheduler it is the workers that need it
-    data = datasets.load(plan.dataset, "train", download=True), datasets.load(plan.dataset, "test", download=True)
     runs = plan.runs()
+    data = datasets.load(plan.dataset, "train", download=True), datasets.load(plan.dataset, "test", download=True)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_only_one_process(folder))
         client = stack.enter_context(cluster.cluster(jobs, scheduler)) if jobs > 1 or scheduler else None

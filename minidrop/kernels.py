@@ -240,7 +240,12 @@ def memory_order(array: Array) -> list[int]:
 
 def is_dense(array: Array) -> bool:
     """True if there are no gaps between the numbers, in whichever order the axes lie."""
-    return bool(array.transpose(memory_order(array)).flags.c_contiguous)
+    step = array.dtype.itemsize
+    for axis in reversed(memory_order(array)):
+        if array.shape[axis] > 1 and array.strides[axis] != step:
+            return bool(array.size == 0)
+        step *= array.shape[axis]
+    return True
 
 
 def line(array: Array, axes: Sequence[int]) -> Array:

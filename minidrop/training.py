@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from . import datasets, serialization
-from .backend import normalise_device, require_device
+from .backend import Array, normalise_device, require_device
+from .cuda_graphs import capture
 from .datasets import Dataset
 from .errors import ArgumentError, StateError
 from .functional import softmax_cross_entropy
@@ -36,7 +37,10 @@ from .tensor import Tensor
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: everything its result depends on (and the device, on which it depends in the last bits only)."""
+    """One training run: everything its result depends on (and how it is carried out, on which the last bits depend).
+
+    cuda_graphs: on a GPU, record the step once and replay it (`minidrop.capture`).
+    """
 
     dataset: str = "digits"
     network: str = "lite"
@@ -47,9 +51,11 @@ class Run:
     checkpoint_every: int = 1000
     on_divergence: str = "continue"
     device: str = "cpu"
+    cuda_graphs: bool = False
 
     def __post_init__(self) -> None:
-        normalise_device(self.device)
+        if normalise_device(self.device) == "cpu" and self.cuda_graphs:
+            raise ArgumentError("Run: cuda_graphs without a GPU", expected='device="cuda"', got=f"device={self.device!r}")
         for name in ("iterations", "checkpoint_every"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
@@ -136,6 +142,9 @@ class Trainer:
         self.network.to(run.device)
         self.optimizer = SGD(self.network.parameters(), lr=run.protocol.learning_rate)
         self.batches = Batches(images, run.protocol, self.mean, order, run.device)
+        self.descend: Callable[[Array, Array], tuple[Tensor, Tensor]] = (
+            capture(self._descend) if run.cuda_graphs else self._descend
+        )
         self.iteration = 0
         self.last_loss = math.nan
         self.loss_sum, self.loss_count = 0.0, 0  # since the last row of the history
@@ -149,11 +158,7 @@ class Trainer:
     def step(self) -> float:
         """One step of gradient descent; returns the batch's loss."""
         images, labels = next(self.batches)
-        logits = self.network(Tensor(images))
-        loss = softmax_cross_entropy(logits, labels)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
+        loss, logits = self.descend(images, labels)
         self.iteration += 1
         value = float(loss.data.item())  # .item() waits for the GPU, if there is one
         self.last_loss = value
@@ -164,6 +169,15 @@ class Trainer:
         elif all_equal(logits.data):
             self.divergence.note("equal logits", self.iteration)
         return value
+
+    def _descend(self, images: Array, labels: Array) -> tuple[Tensor, Tensor]:
+        """A batch -> its loss and logits, after one step of gradient descent."""
+        logits = self.network(Tensor(images))
+        loss = softmax_cross_entropy(logits, labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss, logits
 
     def run_to_the_end(
         self, on_step: Callable[[Trainer], None] | None = None, should_stop: Callable[[], bool] = lambda: False
@@ -266,6 +280,6 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a checkpoint to be gone on from: all but how far to go, and how to carry it out."""
-        free = ("iterations", "checkpoint_every", "on_divergence", "device")
+        free = ("iterations", "checkpoint_every", "on_divergence", "device", "cuda_graphs")
         settings = {name: value for name, value in self.run.to_dict().items() if name not in free}
         return {**settings, "data": self.digests}

@@ -8,7 +8,10 @@ import os
 import cupy_stand_in
 import numpy as np
 import pytest
+from cupy_gpu import FakeCublas
 from hypothesis import HealthCheck, settings
+
+from minidrop import cublas
 
 settings.register_profile(
     "default",
@@ -80,3 +83,14 @@ def stand_in():
     """The stand-in for CuPy alone, under the name cupy."""
     with cupy_stand_in.installed() as module:
         yield module
+
+
+@pytest.fixture(params=["stand_in", pytest.param("cupy", marks=pytest.mark.gpu)])
+def capturing_cupy(request, monkeypatch):
+    """CuPy, or the stand-in with a cuBLAS of NumPy: what a captured step needs."""
+    if request.param == "cupy":
+        yield pytest.importorskip("cupy", reason="CuPy is not installed")
+    else:
+        monkeypatch.setattr(cublas, "load_library", lambda xp: FakeCublas())
+        with cupy_stand_in.installed() as module:
+            yield module

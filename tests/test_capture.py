@@ -17,17 +17,9 @@ from minidrop.networks import Network
 F = md.functional
 
 
-@pytest.fixture(params=["stand_in", pytest.param("cupy", marks=pytest.mark.gpu)])
-def xp(request, monkeypatch):
-    """CuPy, or the stand-in with a cuBLAS of NumPy."""
-    if request.param == "cupy":
-        import cupy
-
-        yield cupy
-    else:
-        monkeypatch.setattr(cublas, "load_library", lambda xp: FakeCublas())
-        with cupy_stand_in.installed() as module:
-            yield module
+@pytest.fixture
+def xp(capturing_cupy):
+    return capturing_cupy
 
 
 def training(variant="dropout", seed=0, lr=0.05, size="lite", shape=(1, 8, 8)):

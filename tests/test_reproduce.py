@@ -160,6 +160,28 @@ def test_resume_adds_iterations_variants_and_seeds(tmp_path):
     assert times == {path: path.stat().st_mtime_ns for path in pieces.glob("history/*.csv")}
 
 
+def test_an_experiment_from_before_a_setting_existed_can_be_resumed(tmp_path):
+    arguments = ["--variants", "cnn", "--out", tmp_path / "old"]
+    minidrop("reproduce", "--iterations", 5, *arguments)
+    config = json.loads((tmp_path / "old" / "config.json").read_text())
+    del config["settings"]["cuda_graphs"]
+    (tmp_path / "old" / "config.json").write_text(json.dumps(config))
+    minidrop("reproduce", "--iterations", 8, *arguments, "--resume")
+    assert read_grid(tmp_path / "old").iterations == 8
+
+
+def test_on_a_gpu_with_replayed_steps(capturing_cupy, tmp_path, recwarn):
+    arguments = ["--variants", "cnn beta-scaled", "--iterations", 30, "--device", "cuda"]
+    minidrop("reproduce", *arguments, "--cuda-graphs", "--out", tmp_path / "replayed")
+    minidrop("reproduce", *arguments, "--out", tmp_path / "run")
+    minidrop("reproduce", "--iterations", 40, "--resume", "--out", tmp_path / "replayed")
+    assert not [warning for warning in recwarn if "capture" in str(warning.message)]
+    histories = [read_history(tmp_path / name / "history" / "beta-scaled_seed0.csv")[:30] for name in ("replayed", "run")]
+    for one, other in zip(*histories, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
+    assert read_grid(tmp_path / "replayed").cuda_graphs
+
+
 def table_rows(folder):
     return [line for line in (folder / "table.md").read_text().splitlines() if line.startswith("|")]
 
@@ -265,6 +287,7 @@ def test_a_divergence_is_on_record_while_the_run_is_under_way(explosive, tmp_pat
         (["--variants", ""], "at least one"),
         (["--variants", "cnn cnn"], "each once"),
         (["--device", "tpu"], "unknown device"),
+        (["--cuda-graphs"], "cuda_graphs without a GPU"),
         (["--resume"], "config.json cannot be read"),
         (["--variants", "beta-p_max=2"], "Beta: bad p_max"),
         (["--variants", "beta-p_max=.95 beta-p_max=0.95"], "each once"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -123,6 +124,31 @@ def test_every_device_gives_nearly_the_same(library, index):
     assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], rel=1e-4)
     assert rows[0]["keep_probability"] == pytest.approx(rows[1]["keep_probability"], rel=1e-4)
     assert rows[0]["gradient_norm"] == pytest.approx(rows[1]["gradient_norm"], rel=1e-3)
+
+
+@pytest.mark.parametrize("variant", ["cnn", "beta-scaled-batchnorm"])
+def test_a_replayed_step_trains_as_one_that_is_run(capturing_cupy, variant, tmp_path):
+    """The rows, the generators and the weights; also when it was interrupted and goes on."""
+    plain = train(a_run(variant, 40, device="cuda"), small_data.pair())
+    run = a_run(variant, 40, device="cuda", cuda_graphs=True, checkpoint_every=20)
+    trainers = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a step that cannot be captured warns
+        replayed = train(run, small_data.pair(), on_step=trainers.append)
+        half = dataclasses.replace(run, iterations=20)
+        train(half, small_data.pair(), tmp_path / "run.csv", tmp_path / "run.safetensors")
+        resumed = train(run, small_data.pair(), tmp_path / "run.csv", tmp_path / "run.safetensors")
+    assert trainers[-1].descend.graph is not None and trainers[-1].descend.reason is None
+    for other in (replayed, resumed):
+        for one, row in zip(plain.history.rows, other.history.rows, strict=True):
+            assert {**row, "seconds": 0} == pytest.approx({**one, "seconds": 0}, rel=1e-3)
+        for name, weights in plain.network.state_dict().items():
+            np.testing.assert_allclose(weights.get(), other.network.state_dict()[name].get(), rtol=1e-3, atol=1e-5)
+
+
+def test_cuda_graphs_without_a_gpu_are_refused():
+    with pytest.raises(ArgumentError, match="cuda_graphs without a GPU"):
+        a_run(cuda_graphs=True)
 
 
 # When it goes wrong ---------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from ..training import Run
 from .provenance import provenance
 
 # What may differ when an experiment is resumed; of the first three nothing may be taken away.
-MAY_CHANGE = ("variants", "iterations", "seeds", "on_divergence", "checkpoint_every", "device")
+MAY_CHANGE = ("variants", "iterations", "seeds", "on_divergence", "checkpoint_every", "device", "cuda_graphs")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Grid:
     iterations: int = 4000
     seeds: int = 1
     device: str = "cpu"
+    cuda_graphs: bool = False
     on_divergence: str = "continue"
     evaluate_every: int = 0
     checkpoint_every: int = 0
@@ -75,6 +76,7 @@ class Grid:
                 checkpoint_every=self.checkpoint_every,
                 on_divergence=self.on_divergence,
                 device=self.device,
+                cuda_graphs=self.cuda_graphs,
             )
             for seed in range(self.seeds)
             for variant in self.variants
@@ -163,7 +165,7 @@ def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of an experiment's folder. Raises DataError if it is missing or damaged."""
     config = read_json(folder / "config.json", {"settings", "dataset", "provenance"})
-    missing = ({field.name for field in dataclasses.fields(Grid)} | {"protocol_values"}) - set(config["settings"])
+    missing = ({field.name for field in dataclasses.fields(Grid)} | {"protocol_values"}) - {*config["settings"], "cuda_graphs"}
     missing |= {"label", "train_sha256", "test_sha256"} - set(config["dataset"])
     missing |= set() if config["provenance"] else {"provenance"}
     if missing:
@@ -172,6 +174,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             expected="settings, dataset and provenance",
             got=f"without {', '.join(sorted(missing))}",
         )
+    config["settings"].setdefault("cuda_graphs", False)  # an experiment from before there was such a setting
     return config
 
 
