@@ -40,7 +40,8 @@ TITLES = {
     "lite-cifar": "training step, `lite` CNN, CIFAR-10 shapes, batch 16",
     "cnn-3x3": "training step, 3x3 CNN (32-64-128 channels), CIFAR-10 shapes, batch 64",
 }
-PEERS = ("jax", "dezero", "mygrad", "tinygrad")
+# name of the framework's module here: the package it needs
+PEERS = {"torch_pool_first": "torch", "jax": "jax", "dezero": "dezero", "mygrad": "mygrad", "tinygrad": "tinygrad"}
 SAME_LOSS = 1e-4
 
 
@@ -60,7 +61,7 @@ def measure(runs: list[tuple[str, int, float]], frameworks: list[str], turns: in
 
 def runs_here(framework: str, work: str) -> bool:
     """True if the framework is installed and does the work; says so if it is installed and does not."""
-    if importlib.util.find_spec(framework) is None:
+    if importlib.util.find_spec(PEERS[framework]) is None:
         return False
     try:
         Worker(framework, work, 1).close()
@@ -120,7 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("PyTorch is not installed: pip install torch==2.13.0")
     peers = [name for name in PEERS if options.peers and runs_here(name, chosen[0])]
     rows = measure([run for run in RUNS if run[0] in chosen], ["minidrop", "torch", *peers], options.turns, options.repeats)
-    where = provenance(("numpy", "minidrop", "torch", *peers))
+    where = provenance(("numpy", "minidrop", "torch", *(PEERS[name] for name in peers if PEERS[name] != "torch")))
     result = {"provenance": where, "turns": options.turns, "repeats": options.repeats, "rows": rows}
     print(report(result))
     if options.json:

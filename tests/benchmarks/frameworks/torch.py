@@ -12,12 +12,13 @@ from torch import nn
 from ..works import RATE, Work
 
 
-def network(work: Work, given: list[Any]) -> Any:
-    """The network, with the given weights."""
+def network(work: Work, given: list[Any], pool_first: bool = False) -> Any:
+    """The network, with the given weights; `pool_first`: the ReLU after the pool, as in minidrop's."""
     layers: list[Any] = []
     channels = work.image[0]
     for filters, kernel in zip(work.filters, work.kernels, strict=True):
-        layers += [nn.Conv2d(channels, filters, kernel, padding=kernel // 2), nn.ReLU(), nn.MaxPool2d(2)]
+        after = [nn.MaxPool2d(2), nn.ReLU()] if pool_first else [nn.ReLU(), nn.MaxPool2d(2)]
+        layers += [nn.Conv2d(channels, filters, kernel, padding=kernel // 2), *after]
         channels = filters
     layers.append(nn.Flatten())
     dense = [weight for weight in given if weight.ndim == 2]
@@ -31,10 +32,10 @@ def network(work: Work, given: list[Any]) -> Any:
     return model
 
 
-def build(work: Work, given: list[Any], images: Any, labels: Any) -> Callable[[], Any]:
+def build(work: Work, given: list[Any], images: Any, labels: Any, pool_first: bool = False) -> Callable[[], Any]:
     """A training step, or a forward pass."""
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    model = network(work, given)
+    model = network(work, given, pool_first)
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
     x, target = torch.from_numpy(images), torch.from_numpy(labels)
 
