@@ -50,6 +50,9 @@ class MaxPool2d(Op):
         if kernels.available(grad):
             return (self.backward_on_gpu(grad),)
         grad_x = array_module(grad).zeros_like(self.wins[0], dtype=grad.dtype, shape=self.shape)  # in the memory order of x
+        if [step // grad.itemsize for step in grad.strides] != list(self.wins[0].strides):
+            grad, given = array_module(grad).empty_like(self.wins[0], dtype=grad.dtype), grad
+            grad[...] = given  # from one order of memory into another: once, not at each place
         overlap = self.stride[0] < self.kernel[0] or self.stride[1] < self.kernel[1]
         for place, wins in zip(self.places, self.wins, strict=True):
             if overlap:
