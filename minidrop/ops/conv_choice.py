@@ -46,8 +46,8 @@ class Work(NamedTuple):
 
 
 PRICES = {
-    "im2col": Work(large=0.023, small=0, moved=1.1, calls=2600, products=0),
-    "fourier": Work(large=0.021, small=0.013, moved=1.5, calls=4400, products=220),
+    "im2col": Work(large=0.015, small=0, moved=0.61, calls=620, products=0),
+    "fourier": Work(large=0.02, small=0.032, moved=0.36, calls=2000, products=31),
 }
 
 
