@@ -282,3 +282,10 @@ class TestTheChoice:
         rows = json.loads(path.read_text())["rows"]
         for algorithm in FAST:
             assert any(row[algorithm] > 1.5 * min(row["im2col"], row["fourier"]) for row in rows)
+
+
+def test_the_parts_of_a_product_are_turned_into_columns_and_stay_the_same_numbers():
+    matrices = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
+    turned = fourier.in_columns(matrices)
+    np.testing.assert_array_equal(turned, matrices)
+    assert turned.swapaxes(2, 3).flags.c_contiguous

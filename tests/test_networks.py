@@ -138,3 +138,19 @@ def test_pooling_and_relu_commute_to_the_bit():
         outcomes.append((y.data, x.grad))
     for one, other in zip(*outcomes, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 1)])
+def test_a_pool_takes_its_gradient_in_either_order_of_memory(kernel, stride):
+    """Behind a flatten it lies as (N, C, H, W), behind a convolution as (H, W, N, C)."""
+    random = np.random.default_rng(0)
+    values = random.integers(0, 5, (2, 3, 7, 7)).astype("float32")  # with ties
+    gradients = []
+    for order in ((0, 1, 2, 3), (2, 3, 0, 1)):
+        x = md.Tensor(np.ascontiguousarray(values.transpose(2, 3, 0, 1)).transpose(2, 3, 0, 1), requires_grad=True)
+        y = md.functional.max_pool2d(x, kernel, stride)
+        upstream = np.random.default_rng(1).normal(size=y.shape).astype("float32")
+        y.backward(np.ascontiguousarray(upstream.transpose(order)).transpose(np.argsort(order)))
+        gradients.append(x.grad)
+        assert x.grad.transpose(2, 3, 0, 1).flags.c_contiguous
+    np.testing.assert_array_equal(*gradients)
