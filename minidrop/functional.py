@@ -36,6 +36,7 @@ def conv2d(
     with the odd row or column at the bottom and right (as in Keras, the paper's framework). algorithm: "loops" (the
     definition), "im2col", "fourier", or "auto", the faster of the last two by the model in ops/conv_choice.py. With "fourier"
     rounding is relative to the largest number of an image, and an inf or NaN in an image reaches all of its outputs.
+    It computes in float32 or float64 only; for other types "auto" is "im2col", and "fourier" a DTypeError.
     Raises ShapeError for a wrong rank, other channels than the weight's, a kernel larger than the padded image, an empty batch.
     Source: formula in ops/conv.py; the theorem in ops/fourier.py.
     """
@@ -51,6 +52,7 @@ def conv2d(
     layer_checks.require_vector("conv2d", "bias", bias, weight.shape[0])
     stride = layer_checks.pair("conv2d", "stride", stride, 1)
     pads = layer_checks.padding_pairs("conv2d", padding, x.shape[2:], weight.shape[2:], stride)
+    algorithm = layer_checks.convolution_algorithm(algorithm, x.dtype)
     needs = mode.recording and x.requires_grad, mode.recording and weight.requires_grad
     return apply(conv_choice.convolution(algorithm, x.shape, weight.shape, stride, pads, needs), x, weight, bias)
 

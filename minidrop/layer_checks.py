@@ -59,6 +59,20 @@ def pair(name: str, argument: str, value: Any, least: int) -> Pair:
     return result
 
 
+def convolution_algorithm(algorithm: str, dtype: Any) -> str:
+    """The algorithm, or what "auto" is for numbers that the matrices of cosines would be rounded to: only im2col is left."""
+    if str(dtype) in ("float32", "float64"):
+        return algorithm
+    if algorithm == "fourier":
+        raise DTypeError(
+            "conv2d: not in the frequency domain",
+            expected="float32 or float64 for algorithm='fourier'",
+            got=str(dtype),
+            help="algorithm='im2col' takes any numbers; or x.astype('float32')",
+        )
+    return "im2col" if algorithm == "auto" else algorithm
+
+
 def padding_pairs(name: str, padding: Any, image: tuple[int, ...], kernel: tuple[int, ...], stride: Pair) -> Padding:
     """padding (int, pair or "same") -> ((top, bottom), (left, right)); then the kernel must fit into the padded image."""
     if isinstance(padding, str):
@@ -160,7 +174,7 @@ def _lies_from_0_to_1(p: Array) -> Array:
 
 def require_choice(name: str, argument: str, value: Any, choices: tuple[str, ...]) -> None:
     """Raise ArgumentError unless `value` is one of `choices`."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ArgumentError(f"{name}: bad {argument}", expected=" or ".join(map(repr, choices)), got=repr(value))
 
 

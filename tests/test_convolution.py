@@ -289,3 +289,21 @@ def test_the_parts_of_a_product_are_turned_into_columns_and_stay_the_same_number
     turned = fourier.in_columns(matrices)
     np.testing.assert_array_equal(turned, matrices)
     assert turned.swapaxes(2, 3).flags.c_contiguous
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float16"])
+def test_numbers_that_cosines_would_be_rounded_to_are_convolved_by_im2col(dtype):
+    """Shapes for which float32 numbers are convolved in the frequency domain."""
+    random = np.random.default_rng(0)
+    x, weight = (random.integers(-3, 4, shape).astype(dtype) for shape in ((4, 8, 12, 12), (8, 8, 7, 7)))
+    assert (
+        conv_choice.fastest(conv_choice.Shape(4, 8, 8, (12, 12), (7, 7), (1, 1), ((3, 3), (3, 3)), (False, False))) == "fourier"
+    )
+    expected = F.conv2d(x.astype("float64"), weight.astype("float64"), padding=3, algorithm="im2col").data
+    np.testing.assert_array_equal(F.conv2d(x, weight, padding=3).data, expected)
+
+
+@pytest.mark.parametrize("algorithm", FAST)
+def test_an_image_without_rows_is_all_padding(algorithm):
+    y = F.conv2d(np.zeros((2, 3, 0, 4)), np.ones((5, 3, 2, 2)), np.arange(5.0), padding=1, algorithm=algorithm)
+    np.testing.assert_allclose(y.data, np.broadcast_to(np.arange(5.0).reshape(5, 1, 1), (2, 5, 1, 5)), atol=1e-12)

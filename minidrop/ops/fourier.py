@@ -139,7 +139,8 @@ class Conv2dFourier(Op):
 def transform_down(down: Array, image: Array) -> Array:
     """(2 K, H), image (H, W, N, C) -> (K, 2 W, N C): each column of the image transformed; in the middle (re or im, W)."""
     height, width, images, channels = image.shape
-    spectrum = matmul(down, image.reshape(height, -1))  # no copy where (H, W, N, C) is the order in memory
+    rows = image.reshape(height, width * images * channels)  # no copy where (H, W, N, C) is the order in memory
+    spectrum = matmul(down, rows)
     return spectrum.reshape(len(down) // 2, 2 * width, images * channels)
 
 
@@ -262,12 +263,12 @@ def as_real(matrix: Any) -> Any:
 
 def from_real(wave: Any) -> Any:
     """(K, n) waves -> (2 K, n): real numbers in, rows (frequency, re or im) out."""
-    return as_real(wave)[:, 0].transpose(1, 0, 2).reshape(-1, wave.shape[1])
+    return as_real(wave)[:, 0].transpose(1, 0, 2).reshape(2 * len(wave), wave.shape[1])
 
 
 def from_parts(wave: Any) -> Any:
     """(L, n) waves -> (2 L, 2 n): columns (re or im, place) in, rows (frequency, re or im) out."""
-    return as_real(wave).transpose(2, 0, 1, 3).reshape(2 * len(wave), -1)
+    return as_real(wave).transpose(2, 0, 1, 3).reshape(2 * len(wave), 2 * wave.shape[1])
 
 
 def to_parts(wave: Any, conjugate: bool = False) -> Any:
@@ -278,7 +279,7 @@ def to_parts(wave: Any, conjugate: bool = False) -> Any:
     inverse = as_real(wave) / len(wave)
     if conjugate:
         inverse[:, 1] *= -1
-    return inverse.transpose(0, 3, 2, 1).reshape(-1, 2 * len(wave))
+    return inverse.transpose(0, 3, 2, 1).reshape(2 * wave.shape[1], 2 * len(wave))
 
 
 def to_real(wave: Any, length: int) -> Any:
@@ -289,4 +290,4 @@ def to_real(wave: Any, length: int) -> Any:
     """
     frequencies = np.arange(len(wave))
     count = np.where((frequencies == 0) | (2 * frequencies == length), 1, 2)
-    return (as_real(wave)[0] * count[:, None] / length).transpose(2, 1, 0).reshape(wave.shape[1], -1)
+    return (as_real(wave)[0] * count[:, None] / length).transpose(2, 1, 0).reshape(wave.shape[1], 2 * len(wave))
