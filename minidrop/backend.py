@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy import generic, ndarray
 
-from .errors import ArgumentError, DeviceError
+from .errors import ArgumentError, CaptureError, DeviceError
 
 # A NumPy or a CuPy array. The two libraries share no static type, so to the type checker it is Any.
 Array: TypeAlias = Any
@@ -72,9 +72,16 @@ def to_device(array: Array, device: str) -> Array:
         return array
     if target == "cpu":
         return to_numpy(array)
+    if recording():
+        raise CaptureError("it copies an array to the GPU, which replays would not do again")
     cupy = _cupy_with_gpu(_cuda_index(target))
     with cupy.cuda.Device(_cuda_index(target)):
-        return cupy.asarray(array)
+        if not isinstance(array, ndarray):
+            return cupy.asarray(array)
+        # cupy.asarray would lay out anew, row by row, what lies in another order of its axes, like the weight of a convolution.
+        order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+        back = sorted(range(array.ndim), key=order.__getitem__)
+        return cupy.asarray(array.transpose(order)).transpose(back)
 
 
 def to_numpy(array: Array) -> Any:
@@ -82,6 +89,14 @@ def to_numpy(array: Array) -> Any:
     if isinstance(array, ndarray):
         return array
     return _import_cupy().asnumpy(array)
+
+
+def empty_on(device: str) -> Array:
+    """device -> (0,): an array without numbers on a GPU; the same errors as those of `to_device`."""
+    index = _cuda_index(normalise_device(device))
+    cupy = _cupy_with_gpu(index)
+    with cupy.cuda.Device(index):
+        return cupy.empty(0)
 
 
 def require_device(device: str) -> None:
@@ -95,6 +110,8 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     While a step is being captured, CuPy refuses to call cuBLAS; `cublas.py` calls it then.
     """
     if (capture := capturing()) is not None and not isinstance(a, ndarray) and a.dtype.kind == "f" and a.dtype.itemsize >= 4:
+        if a.dtype != b.dtype:
+            raise CaptureError(f"a matrix product of {a.dtype} and {b.dtype}: cuBLAS multiplies numbers of one type")
         return capture.matmul(a, b, out)
     if type(a) is ndarray and a.dtype is b.dtype and 0 < (numbers := a.shape[-2] * a.shape[-1]) <= FEW:
         width = SMALL_PRODUCT // numbers // 64 * 64
@@ -142,8 +159,11 @@ def set_capturing(capture: Any) -> None:
 def use_tf32(on: bool, device: str = "cuda") -> None:
     """Let matrix products on a GPU round float32 operands to 10 bits (TensorFloat-32): faster, errors near 1e-3. Off at first.
 
-    Holds for this thread, and not for steps that were captured before. Raises DeviceError without CuPy or without that GPU.
+    CuPy keeps it for the whole process where a product has two axes, and for this thread and GPU where it has more: call it in
+    each thread, before the steps are captured. Raises DeviceError without CuPy or without that GPU, ArgumentError for "cpu".
     """
+    if normalise_device(device) == "cpu":
+        raise ArgumentError("use_tf32: a CPU has no such numbers", expected='"cuda" or "cuda:<index>"', got=repr(device))
     index = _cuda_index(normalise_device(device))
     cupy = _cupy_with_gpu(index)
     linalg = importlib.import_module("cupy._core._routines_linalg")

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .backend import Array, array_module, device_of, set_capturing
+from .backend import Array, array_module, device_of, is_array, run_on, set_capturing
 from .cublas import Cublas
 from .errors import ArgumentError, CaptureError, ShapeError
 from .random import Generator
@@ -42,6 +42,8 @@ class Capture:
     def draw(self, generator: Generator, xp: Any, blocks: int) -> Array:
         """-> (1,) on the GPU: the counter as it is; it moves on by `blocks`, there and in `generator`."""
         if generator not in self.counters:
+            if self.recording:  # the graph would start its counter anew at each replay
+                raise CaptureError("it draws from a random generator that it has not used in the steps before")
             self.counters[generator] = xp.zeros(1, dtype="uint64")
             self.counters[generator] += generator.counter
             self.blocks[generator] = 0
@@ -70,13 +72,16 @@ class Capture:
 class CapturedStep:
     """A step that is replayed: call it like the step, with arrays or tensors of always the same shapes and types.
 
+    Tensors reach the step as tensors, but not the same ones, and so they may not require gradients.
+
     The first calls run it as it is (they count as steps), the next one records it. `reason` is None, or says why the step is
     not replayed but run as it is: there is no GPU, or it does what a graph cannot hold. Outputs lie in the same memory at each
     call, and the next call overwrites them.
 
-    The step must change whatever outlives it in place (as the optimisers do with parameters), and those arrays must stay the
-    same: load weights before the first call. It may not read numbers back (`.item()`), nor depend on numbers that Python
-    changes between steps; it sets gradients to None before backward. `Optimizer.steps` does not count replays.
+    The step must change whatever outlives it in place (as the optimisers do with parameters). If a parameter has been given
+    another array (by `load_state_dict`), the step is recorded anew; other arrays (a velocity) must stay the same. It may not
+    read numbers back (`.item()`), nor depend on numbers that Python changes between steps; it sets gradients to None before
+    backward. `Optimizer.steps` does not count replays.
     """
 
     def __init__(self, step: Callable[..., Any], warm_up: int = WARM_UP) -> None:
@@ -91,52 +96,65 @@ class CapturedStep:
         self.graph: Any = None
         self.outputs: Any = None
         self.inputs: list[Array] = []
+        self.parameters: list[tuple[Tensor, Array]] = []  # the tensors that the graph changes, and their arrays
         self.blocks: dict[Generator, int] = {}
         self.seeds: dict[Generator, int] = {}
 
     def __call__(self, *inputs: Any) -> Any:
-        """One step. Raises ShapeError if the inputs differ from those of the first call in shape or type."""
-        current = self.current_stream(inputs)
-        if current is None:
+        """One step. Raises ShapeError if the inputs differ from those of the first call in shape, type or device."""
+        if not self.runs_on_gpu(inputs):
             return self.step(*inputs)
-        current.wait_event(self.launch(inputs, current.record()))
+        self.finish(self.start(inputs, []))
         return self.outputs
 
-    def current_stream(self, inputs: Sequence[Any]) -> Any:
-        """The stream of the caller; None if there is nothing to capture, with a warning at the first time."""
-        arrays = [value.data if isinstance(value, Tensor) else value for value in inputs]
-        on_gpu = [array for array in arrays if device_of(array) != "cpu"]
-        if self.reason is None and not (arrays and len(on_gpu) == len(arrays)):
+    def runs_on_gpu(self, inputs: Sequence[Any]) -> bool:
+        """False if there is nothing to capture, with a warning at the first time."""
+        if any(isinstance(value, Tensor) and value.requires_grad for value in inputs):
+            help = "hand the step the array, and let it make the tensor"
+            raise ArgumentError("capture: bad input", expected="no gradients of inputs", got="requires_grad", help=help)
+        arrays = arrays_of(inputs)
+        all_there = bool(arrays) and all(is_array(array) and device_of(array) != "cpu" for array in arrays)
+        if self.inputs and self.reason is None and not all_there:
+            raise ShapeError("capture: other inputs than at the first call", expected="arrays on a GPU", got="others too")
+        if self.reason is None and not all_there:
             self.give_up("its inputs are not on a GPU, and only a GPU has CUDA graphs")
-        if self.reason is not None:
-            return None
-        with on_gpu[0].device:
-            return array_module(on_gpu[0]).cuda.get_current_stream()
+        return self.reason is None
+
+    def start(self, inputs: Sequence[Any], after: list[Any]) -> Any:
+        """Launch one step behind what the caller's stream has to do, and behind some events; returns the event of its end."""
+        first = arrays_of(inputs)[0]
+        return run_on(first, lambda: self.launch(inputs, [array_module(first).cuda.get_current_stream().record(), *after]))
+
+    def finish(self, end: Any) -> None:
+        """Let the caller's stream wait for the end of a step."""
+        run_on(self.inputs[0], lambda: array_module(self.inputs[0]).cuda.get_current_stream().wait_event(end))
 
     def give_up(self, reason: str) -> None:
         """From now on run the step as it is."""
         self.reason = reason
         warnings.warn(f"capture: the step runs op by op: {reason}", RuntimeWarning, stacklevel=3)
 
-    def launch(self, inputs: Sequence[Any], after: Any) -> Any:
-        """Start one step on the stream of this one, once `after` (an event) has happened; returns the event of its end."""
-        arrays = [value.data if isinstance(value, Tensor) else value for value in inputs]
+    def launch(self, inputs: Sequence[Any], after: list[Any]) -> Any:
+        """Start one step on the stream of this one, once the events `after` have happened; returns the event of its end."""
+        arrays = arrays_of(inputs)
         xp = array_module(arrays[0])
         with arrays[0].device:
             if self.stream is None:
                 self.stream = xp.cuda.Stream(non_blocking=True)
                 self.pool = xp.cuda.MemoryPool()  # of its own: nobody else may use the memory that the graph writes to
                 self.inputs = [xp.empty_like(array) for array in arrays]
+                self.as_tensors = [isinstance(value, Tensor) for value in inputs]
                 self.capture = Capture(xp)
             self.require_same(arrays)
-            self.stream.wait_event(after)
+            for event in after:
+                self.stream.wait_event(event)
             with self.stream, xp.cuda.using_allocator(self.pool.malloc):
                 for own, array in zip(self.inputs, arrays, strict=True):
                     own[...] = array
                 self.capture.begin_step()
-                if self.graph is not None and any(generator.seed != seed for generator, seed in self.seeds.items()):
+                if self.graph is not None and self.has_changed():
                     self.stream.synchronize()
-                    self.graph = None  # seeds are numbers in the graph: record it again
+                    self.graph = None  # record it again
                 if self.calls >= self.warm_up and self.graph is None and self.reason is None:
                     self.record()
                 if self.graph is None:
@@ -146,6 +164,11 @@ class CapturedStep:
                     self.capture.replayed(self.blocks)
             self.calls += 1
             return self.stream.record()
+
+    def has_changed(self) -> bool:
+        """True if the graph no longer does what the step would do: seeds are numbers in it, and parameters places in memory."""
+        seeds = any(generator.seed != seed for generator, seed in self.seeds.items())
+        return seeds or any(tensor.data is not array for tensor, array in self.parameters)
 
     def require_same(self, arrays: list[Array]) -> None:
         """Raise ShapeError unless the inputs are like those of the first call."""
@@ -159,7 +182,8 @@ class CapturedStep:
         self.capture.cublas.use(self.stream)
         set_capturing(self.capture if self.reason is None else None)
         try:
-            return self.step(*self.inputs)
+            inputs = zip(self.inputs, self.as_tensors, strict=True)
+            return self.step(*(Tensor(array) if as_tensor else array for array, as_tensor in inputs))
         finally:
             set_capturing(None)
 
@@ -167,6 +191,7 @@ class CapturedStep:
         """Record the step, which does not run it; or give up, and leave generators and gradients as they were."""
         before = {generator: generator.counter for generator in self.capture.counters}
         self.capture.gradients.clear()
+        self.capture.kept.clear()
         ended = False
         self.stream.begin_capture()
         self.capture.recording = True
@@ -184,6 +209,7 @@ class CapturedStep:
             self.give_up(f"{type(error).__name__}: {error}")
         else:
             self.outputs, self.graph, self.blocks = outputs, graph, dict(self.capture.blocks)
+            self.parameters = [(tensor, tensor.data) for tensor, _ in self.capture.gradients]
             self.seeds = {generator: generator.seed for generator in self.capture.counters}
         finally:
             self.capture.recording = False
@@ -202,19 +228,27 @@ def capture(step: Callable[..., Any], warm_up: int = WARM_UP) -> CapturedStep:
     return CapturedStep(step, warm_up)
 
 
+def arrays_of(inputs: Sequence[Any]) -> list[Any]:
+    """Tensors as their arrays; all else as it is."""
+    return [value.data if isinstance(value, Tensor) else value for value in inputs]
+
+
 def together(steps: Sequence[CapturedStep], inputs: Sequence[Sequence[Any]]) -> list[Any]:
     """One step of several replicas at once, each on its own stream: the outputs of each.
 
-    For other seeds or variants of a small network, one of which leaves most of a GPU idle.
+    For other seeds or variants of a small network, one of which leaves most of a GPU idle. Raises ArgumentError for the same
+    step twice: its outputs of the first time would be overwritten.
     """
-    currents = [step.current_stream(given) for step, given in zip(steps, inputs, strict=True)]
-    if any(current is None for current in currents):
+    if len({id(step) for step in steps}) < len(steps):
+        raise ArgumentError("together: the same step twice", expected="each once", got="a list with repeats")
+    if not all(step.runs_on_gpu(given) for step, given in zip(steps, inputs, strict=True)):
         return [step(*given) for step, given in zip(steps, inputs, strict=True)]
-    after, ends = currents[0].record(), []
+    after: list[Any] = []
+    ends = []
     for step, given in zip(steps, inputs, strict=True):
-        ends.append(step.launch(given, after))
+        ends.append(step.start(given, after))
         if step.graph is None:
-            after = ends[-1]  # until they are recorded, one after the other: they share what they make on first use
-    for end in ends:
-        currents[0].wait_event(end)
+            after = ends[-1:]  # until they are recorded, one after the other: they share what they make on first use
+    for step, end in zip(steps, ends, strict=True):
+        step.finish(end)
     return [step.outputs for step in steps]

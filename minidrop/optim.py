@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import kernels
-from .backend import Array, array_module, is_array, recording, run_on, to_device
+from .backend import Array, array_module, capturing, is_array, recording, run_on, to_device
 from .errors import ArgumentError, CaptureError, StateError
 from .tensor import Tensor
 
@@ -180,12 +180,18 @@ class SGD(Optimizer):
             gradients.append(kernels.line(gradient.astype(data.dtype, copy=False), order))
             if self.momentum:
                 velocities.append(kernels.line(self._velocity_like(index, data), order))
+        if (capture := capturing()) is not None:
+            capture.kept += velocities
         kernels.sgd(parameters, gradients, velocities, self.lr, self.momentum, self.nesterov, self.weight_decay)
 
     def _velocity_like(self, index: int, data: Array) -> Array:
         """The velocity, kept in the memory order of the parameter, which a loaded one need not have."""
         velocity = self.kept("velocity", index)
-        if velocity.strides != data.strides:
+        if any(
+            own != other
+            for length, own, other in zip(data.shape, velocity.strides, data.strides, strict=True)
+            if length > 1  # the step along an axis of one number means nothing
+        ):
             in_order = array_module(data).empty_like(data)
             in_order[...] = velocity
             self.state["velocity"][index] = velocity = in_order

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import kernels
-from .backend import Array, array_module, capturing, device_of, run_on, to_device
+from .backend import Array, array_module, capturing, device_of, empty_on, run_on
 from .errors import ArgumentError, StateError
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -71,7 +71,7 @@ class Generator:
             index = np.arange(self.counter, self.counter + -(-count // 4), dtype=np.uint64)
             self._advance(count)
             return self._scramble(index)[:count]
-        where = to_device(np.empty(0), device)
+        where = empty_on(device)
         return run_on(where, self._words_on_gpu, count, where)
 
     def _advance(self, count: int) -> None:

@@ -63,7 +63,7 @@ class Graph:
         for function, args, kwargs, result in self.calls:
             again = function(*args, **kwargs)
             for old, new in zip(*(part if isinstance(part, tuple) else (part,) for part in (result, again)), strict=True):
-                if isinstance(old, np.ndarray) and new is not old:
+                if isinstance(old, np.ndarray) and new is not old and old.flags.writeable:  # not a view that broadcasts
                     old[...] = new
 
     def kernels(self):

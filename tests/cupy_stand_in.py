@@ -256,7 +256,9 @@ def make_module():
         if isinstance(value, ndarray):
             same = value._device == current_device() and (dtype is None or value.dtype == dtype)
             return value if same else ndarray(np.array(value._host, dtype=dtype), current_device())
-        return ndarray(np.array(value, dtype=dtype, order="K"), current_device())
+        # CuPy knows two orders only (_array_default in its core.pyx)
+        order = "F" if isinstance(value, np.ndarray) and value.flags.fnc else "C"
+        return ndarray(np.array(value, dtype=dtype, order=order), current_device())
 
     cupy.asarray = asarray
     cupy.asnumpy = lambda array: array.get() if isinstance(array, ndarray) else np.asarray(array)

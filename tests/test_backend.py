@@ -206,3 +206,16 @@ class TestWideProducts:
     @pytest.mark.parametrize(("left", "right"), [((0, 5), (5, 9)), ((5, 0), (0, 10**6)), ((2, 3), (3, 0))])
     def test_without_rows_columns_or_terms(self, left, right):
         np.testing.assert_array_equal(backend.matmul(np.ones(left), np.ones(right)), np.zeros((left[0], right[1])))
+
+
+def test_a_cpu_has_no_tf32():
+    with pytest.raises(ArgumentError, match="use_tf32: a CPU has no such numbers"):
+        backend.use_tf32(True, "cpu")
+
+
+def test_what_lies_in_another_order_of_axes_keeps_it_on_the_gpu(stand_in):
+    """CuPy itself would lay it out anew; the weight of a convolution has to lie like its gradient there too."""
+    values = np.arange(120, dtype="float32").reshape(5, 4, 3, 2).transpose(3, 2, 0, 1)
+    moved = backend.to_device(values, "cuda")
+    assert moved.strides == values.strides and stand_in.asarray(values).strides != values.strides
+    np.testing.assert_array_equal(moved.get(), values)

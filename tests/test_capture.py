@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidrop as md
-from minidrop import cublas, cuda_graphs, kernels, nn
+from minidrop import backend, cublas, cuda_graphs, kernels, nn
 from minidrop.errors import ArgumentError, ShapeError
 from minidrop.networks import Network
 
@@ -144,6 +144,74 @@ def test_how_many_kernels_a_step_of_the_paper_network_launches(variant, monkeypa
     assert len(kernels_) == {"cnn": 93, "dropout": 97, "beta-scaled": 95}[variant]
 
 
+def test_tensors_reach_the_step_as_tensors(xp):
+    captured = md.capture(lambda x, y: (x * 2, type(y).__name__))
+    for _ in range(5):
+        doubled, kind = captured(md.Tensor(xp.ones(3, dtype="float32")), xp.ones(2, dtype="float32"))
+        np.testing.assert_array_equal(doubled.numpy(), [2, 2, 2])
+        assert kind == "ndarray"
+    assert captured.graph is not None
+
+
+def test_weights_that_are_loaded_later_are_trained_from_there(xp):
+    """They lie in other memory than what the graph changes: the step is recorded anew."""
+    network, step = training("cnn")
+    other, same_step = training("cnn")
+    captured = md.capture(same_step)
+    start = network.state_dict()
+    for number, batch in enumerate(batches(xp, 12)):
+        if number == 6:
+            for each in (network, other):
+                each.load_state_dict(start)
+        assert captured(*batch)[0].item() == pytest.approx(step(*batch)[0].item(), rel=1e-5)
+    assert captured.graph is not None and captured.reason is None
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 2), (4, 3, 1, 1)])
+def test_a_velocity_grows_from_replay_to_replay_in_any_layout(xp, shape):
+    """The steps along axes of length 1 mean nothing, and need not agree."""
+    trained = []
+    for run_by in (lambda step: step, md.capture):
+        weight = md.Tensor(xp.asarray(np.ones(shape, "float32")), requires_grad=True)
+        odd = [4 if length == 1 else step for length, step in zip(shape, np.ones(shape, "float32").strides, strict=True)]
+        weight.data = xp.asarray(np.ones(shape, "float32"))
+        if hasattr(weight.data, "_host"):  # the stand-in: any strides can be given
+            weight.data._host = np.lib.stride_tricks.as_strided(weight.data._host, shape, odd)
+        optimizer = md.optim.SGD([weight], lr=0.1, momentum=0.9)
+
+        def step(x, weight=weight, optimizer=optimizer):
+            loss = (weight * md.Tensor(x)).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = run_by(step)
+        for _ in range(10):
+            run(xp.ones(shape, dtype="float32"))
+        trained.append(weight.numpy())
+    np.testing.assert_allclose(*trained, rtol=1e-5)
+    assert trained[0].max() < -3
+
+
+def test_on_another_gpu_its_own_stream_waits(xp, monkeypatch):
+    if not hasattr(xp.ones(1), "_host"):
+        pytest.skip("needs a second GPU, which the stand-in has")
+    devices, stream = [], type(xp.cuda.get_current_stream())
+    record, wait = stream.record, stream.wait_event
+    monkeypatch.setattr(stream, "record", lambda self: (devices.append(cupy_stand_in.current_device()), record(self))[1])
+    monkeypatch.setattr(
+        stream, "wait_event", lambda self, event: (devices.append(cupy_stand_in.current_device()), wait(self, event))[1]
+    )
+    with xp.cuda.Device(1):
+        there = xp.ones(3, dtype="float32")
+    captured, other = md.capture(lambda x: md.Tensor(x) * 2), md.capture(lambda x: md.Tensor(x) * 3)
+    for _ in range(5):
+        assert captured(there).device == "cuda:1"
+        assert [result.numpy()[0] for result in md.together([captured, other], [[there], [there]])] == [2, 3]
+    assert len(devices) > 20 and set(devices) == {1}
+
+
 class TestWhatCannotBeCaptured:
     def test_on_a_cpu_the_step_is_just_run(self):
         captured = md.capture(lambda x: md.Tensor(x) * 2)
@@ -198,6 +266,43 @@ class TestWhatCannotBeCaptured:
         with pytest.warns(RuntimeWarning, match="adds to gradients of the step before"):
             captured(ones)
         np.testing.assert_array_equal(md.Tensor(weight.grad).numpy(), [2, 2, 2])
+
+    def test_a_generator_that_is_first_used_when_the_step_is_recorded(self, xp):
+        generator, calls = md.Generator(5), []
+
+        def step(x):
+            calls.append(x)
+            return F.dropout(md.Tensor(x), 0.5, generator=generator) if len(calls) > 3 else md.Tensor(x)
+
+        captured, ones = md.capture(step), xp.ones((40, 10), dtype="float32")
+        with pytest.warns(RuntimeWarning, match="a random generator that it has not used in the steps before"):
+            masks = [captured(ones).numpy().copy() for _ in range(7)]
+        assert (masks[5] != masks[6]).any()
+
+    def test_an_array_that_is_copied_to_the_gpu(self, xp):
+        captured = md.capture(lambda x: md.Tensor(x) * md.Tensor(np.ones(3, dtype="float32")).to("cuda"), warm_up=1)
+        captured(xp.ones(3, dtype="float32"))
+        with pytest.warns(RuntimeWarning, match="it copies an array to the GPU"):
+            captured(xp.ones(3, dtype="float32"))
+
+    def test_a_product_of_two_number_types(self, xp):
+        captured = md.capture(lambda x: backend.matmul(x, xp.ones((3, 3), dtype="float64")), warm_up=1)
+        with pytest.raises(md.errors.CaptureError, match="a matrix product of float32 and float64"):
+            captured(xp.ones((3, 3), dtype="float32"))
+
+    def test_bad_inputs(self, xp):
+        captured, there = md.capture(lambda x: x), xp.ones(3, dtype="float32")
+        with pytest.raises(ArgumentError, match=r"capture: bad input(.|\n)*requires_grad"):
+            captured(md.Tensor(there, requires_grad=True))
+        captured(there)
+        with pytest.raises(ShapeError, match="capture: other inputs than at the first call"):
+            captured(np.ones(3, dtype="float32"))
+        assert captured.reason is None
+        with pytest.raises(ArgumentError, match="together: the same step twice"):
+            md.together([captured, captured], [[there], [there]])
+        assert md.together([], []) == []
+        with pytest.warns(RuntimeWarning, match="not on a GPU"):
+            assert md.capture(lambda x: x)([1.0]) == [1.0]
 
     def test_without_a_warm_up(self):
         with pytest.raises(ArgumentError, match="bad warm_up"):
