@@ -9,7 +9,7 @@ Not yet run on a GPU.
 from __future__ import annotations
 
 import argparse
-import contextlib
+import importlib.util
 import statistics
 import sys
 import time
@@ -63,7 +63,7 @@ def torch_step(work: Work, given: list[Any], captured: bool) -> Callable[[], Any
 
     def step() -> Any:
         loss = torch.nn.functional.cross_entropy(model(images), labels)
-        optimizer.zero_grad(set_to_none=not captured)
+        optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         return loss
@@ -101,6 +101,15 @@ def replicas(work: Work, given: list[Any], count: int) -> Callable[[], Any]:
 
         steps.append(md.capture(step))
     return lambda: md.together(steps, [(images, labels)] * count)
+
+
+def has_torch() -> bool:
+    """True if there is a PyTorch that can use the GPU."""
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return bool(torch.cuda.is_available())
 
 
 def milliseconds(runs: dict[str, Callable[[], Any]], synchronize: Callable[[], Any], turns: int) -> dict[str, float]:
@@ -141,7 +150,7 @@ def measure(turns: int) -> dict[str, Any]:
         "minidrop, op by op": minidrop_step(work, given, False)[0],
         "minidrop, CUDA graph": minidrop_step(work, given, True)[0],
     }
-    with contextlib.suppress(ImportError):
+    if has_torch():
         runs["PyTorch, op by op"] = torch_step(work, given, False)
         runs["PyTorch, CUDA graph"] = torch_step(work, given, True)
     for count in (1, 2, 4, 8):
