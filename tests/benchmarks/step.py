@@ -119,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--turns must be at least 2 and --repeats at least 1")
     if importlib.util.find_spec("torch") is None:
         parser.error("PyTorch is not installed: pip install torch==2.13.0")
-    peers = [name for name in PEERS if options.peers and runs_here(name, chosen[0])]
+    peers = [name for name in PEERS if options.peers and all(runs_here(name, work) for work in chosen)]
     rows = measure([run for run in RUNS if run[0] in chosen], ["minidrop", "torch", *peers], options.turns, options.repeats)
     where = provenance(("numpy", "minidrop", "torch", *(PEERS[name] for name in peers if PEERS[name] != "torch")))
     result = {"provenance": where, "turns": options.turns, "repeats": options.repeats, "rows": rows}
