@@ -7,6 +7,7 @@ and the others stay: batch, image size, kernel size, channels; beside it, what t
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import sys
 import time
@@ -52,21 +53,22 @@ def convolution(algorithm: str, batch: int, size: int, kernel: int, channels: in
 
 
 def measure(turns: int) -> list[dict[str, Any]]:
-    """One row per sweep and length: milliseconds, medians of interleaved turns."""
+    """One row per sweep and length: milliseconds, medians over turns in which all lengths of a sweep come by."""
     rows = []
     for name, lengths in SWEEPS.items():
+        cases = list(itertools.product(lengths, ALGORITHMS))
+        runs = {case: convolution(case[1], **MIDDLE | {name: case[0]}) for case in cases}
+        times: dict[tuple[int, str], list[float]] = {case: [] for case in cases}
+        for turn in range(turns + 1):
+            for case, run in runs.items():
+                run()  # the one before it has left the cache full, and other memory to reuse
+                start = time.perf_counter()
+                run()
+                if turn:
+                    times[case].append(time.perf_counter() - start)
         for length in lengths:
-            shape = MIDDLE | {name: length}
-            runs = {algorithm: convolution(algorithm, **shape) for algorithm in ALGORITHMS}
-            times: dict[str, list[float]] = {algorithm: [] for algorithm in runs}
-            for turn in range(turns + 1):
-                for algorithm, run in runs.items():
-                    start = time.perf_counter()
-                    run()
-                    if turn:
-                        times[algorithm].append(time.perf_counter() - start)
-            rows.append({"sweep": name, "length": length, "arithmetic": arithmetic(**shape)})
-            rows[-1] |= {algorithm: 1000 * statistics.median(values) for algorithm, values in times.items()}
+            rows.append({"sweep": name, "length": length, "arithmetic": arithmetic(**MIDDLE | {name: length})})
+            rows[-1] |= {algorithm: 1000 * statistics.median(times[length, algorithm]) for algorithm in ALGORITHMS}
     return rows
 
 
