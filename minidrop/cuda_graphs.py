@@ -132,7 +132,7 @@ class CapturedStep:
     def give_up(self, reason: str) -> None:
         """From now on run the step as it is."""
         self.reason = reason
-        warnings.warn(f"capture: the step runs op by op: {reason}", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"capture: the step runs op by op: {reason}", RuntimeWarning, stacklevel=4)
 
     def launch(self, inputs: Sequence[Any], after: list[Any]) -> Any:
         """Start one step on the stream of this one, once the events `after` have happened; returns the event of its end."""

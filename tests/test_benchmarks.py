@@ -97,11 +97,15 @@ ROWS = [
 
 class TestCost:
     def test_growth_is_compared_with_that_of_the_arithmetic(self):
-        assert cost.grows_like(ROWS, "channels") == pytest.approx(16 / 128)
+        definition, own, time = cost.growth(ROWS, "channels")
+        assert definition == pytest.approx((128 / 16) ** 2) and time == pytest.approx(128 / 16)
+        assert time < own < definition  # the transforms grow as the channels, the products as their square
         assert cost.arithmetic(batch=2, size=3, kernel=5, channels=7) == 2 * 9 * 25 * 49
 
     def test_table_and_plot(self, tmp_path):
-        expected = "| batch | 1, 4, 16, 64, 256 | 65536.0 times | 256.0 times | 1.0, 4.0, 16.0, 64.0, 256.0 | 2.0, 8.0,"
+        expected = (
+            "| batch | 1, 4, 16, 64, 256 | 65536.0 times | 116.5 times | 256.0 times | 1.0, 4.0, 16.0, 64.0, 256.0 | 2.0, 8.0,"
+        )
         assert expected in cost.table(ROWS)
         cost.plot(ROWS, tmp_path / "cost.png")
         assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
@@ -155,8 +159,10 @@ class TestWhatTheReadmeSays:
         assert (RESULTS / "cost.png").exists()
 
     def test_nothing_grows_faster_than_its_arithmetic(self):
+        """The definition's, or what the algorithm does, which grows faster with the image: its transforms are dense."""
         for sweep in cost.SWEEPS:
-            assert cost.grows_like(stored("cost")["rows"], sweep) < 1, sweep
+            definition, own, time = cost.growth(stored("cost")["rows"], sweep)
+            assert time < max(definition, own), sweep
 
 
 def test_provenance_names_versions_commit_and_machine():

@@ -72,20 +72,34 @@ def measure(turns: int) -> list[dict[str, Any]]:
     return rows
 
 
-def grows_like(rows: list[dict[str, Any]], sweep: str) -> float:
-    """How many times faster than the arithmetic the time of "auto" grows from the first length to the last."""
-    own = [row for row in rows if row["sweep"] == sweep]
-    return float((own[-1]["auto"] / own[0]["auto"]) / (own[-1]["arithmetic"] / own[0]["arithmetic"]))
+def done(batch: int, size: int, kernel: int, channels: int) -> float:
+    """How many multiplications the algorithm that "auto" chooses does."""
+    from minidrop.ops import conv_choice
+    from minidrop.ops.window import same_padding
+
+    pads = same_padding(size, kernel, 1)
+    shape = conv_choice.Shape(batch, channels, channels, (size, size), (kernel, kernel), (1, 1), (pads, pads), (True, True))
+    work = conv_choice.im2col_work(shape) if conv_choice.fastest(shape) == "im2col" else conv_choice.fourier_work(shape)
+    return work.large + work.small
+
+
+def growth(rows: list[dict[str, Any]], sweep: str) -> tuple[float, float, float]:
+    """How many times as large, from the first length to the last: the definition's arithmetic, what is done, and the time."""
+    first, *_, last = [row for row in rows if row["sweep"] == sweep]
+    own = done(**MIDDLE | {sweep: last["length"]}) / done(**MIDDLE | {sweep: first["length"]})
+    return last["arithmetic"] / first["arithmetic"], own, last["auto"] / first["auto"]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown."""
-    lines = ["| what grows | lengths | arithmetic grows | time grows | ms at each length | by im2col, ms |", "|---" * 6 + "|"]
+    head = ["what grows", "lengths", "arithmetic of the definition grows", "of the algorithm", "time grows"]
+    lines = ["| " + " | ".join([*head, "ms at each length", "by im2col, ms"]) + " |", "|---" * 7 + "|"]
     for sweep, title in TITLES.items():
         own = [row for row in rows if row["sweep"] == sweep]
         lines.append(
-            f"| {title} | {', '.join(str(row['length']) for row in own)} | {own[-1]['arithmetic'] / own[0]['arithmetic']:.1f} times "
-            f"| {own[-1]['auto'] / own[0]['auto']:.1f} times | {', '.join(format(row['auto'], '.1f') for row in own)} "
+            f"| {title} | {', '.join(str(row['length']) for row in own)} | "
+            + " | ".join(f"{times:.1f} times" for times in growth(rows, sweep))
+            + f" | {', '.join(format(row['auto'], '.1f') for row in own)} "
             f"| {', '.join(format(row['im2col'], '.1f') for row in own)} |"
         )
     return "\n".join(lines)
