@@ -30,8 +30,8 @@ Array: TypeAlias = Any
 # of this size come and go, and from then on it keeps up to 62 MB (mallopt(3), M_MMAP_THRESHOLD). Elsewhere this does nothing.
 np.empty(31 * 2**20, dtype=np.uint8)
 
-FEW = 800  # numbers in a matrix that is small beside the one it multiplies
-SMALL_PRODUCT = 10**6  # multiplications: what OpenBLAS calls small
+SMALL_MATRIX = 800  # numbers in it
+SMALL_PRODUCT = 10**6  # multiplications in it: what OpenBLAS calls small
 
 DEFAULT_MATH, TF32_MATH = 0, 3  # cublasMath_t
 
@@ -79,9 +79,14 @@ def to_device(array: Array, device: str) -> Array:
         if not isinstance(array, ndarray):
             return cupy.asarray(array)
         # cupy.asarray would lay out anew, row by row, what lies in another order of its axes, like the weight of a convolution.
-        order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+        order = memory_order(array)
         back = sorted(range(array.ndim), key=order.__getitem__)
         return cupy.asarray(array.transpose(order)).transpose(back)
+
+
+def memory_order(array: Array) -> list[int]:
+    """(any shape) -> its axes, from the slowest in memory to the fastest."""
+    return sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
 
 
 def to_numpy(array: Array) -> Any:
@@ -113,7 +118,7 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
         if a.dtype != b.dtype:
             raise CaptureError(f"a matrix product of {a.dtype} and {b.dtype}: cuBLAS multiplies numbers of one type")
         return capture.matmul(a, b, out)
-    if type(a) is ndarray and a.dtype is b.dtype and 0 < (numbers := a.shape[-2] * a.shape[-1]) <= FEW:
+    if type(a) is ndarray and a.dtype is b.dtype and 0 < (numbers := a.shape[-2] * a.shape[-1]) <= SMALL_MATRIX:
         width = SMALL_PRODUCT // numbers // 64 * 64
         if b.shape[-1] > width:
             return _wide_product(a, b, width, out)

@@ -16,7 +16,7 @@ from typing import Any
 
 from numpy import ndarray
 
-from .backend import Array, array_module
+from .backend import Array, array_module, memory_order
 
 # Random word i of a stream: lane i % 4 of Philox4x32-10 (Salmon et al., 2011; `random.philox`) of the counter (block, 0), with
 # block = counter[0] + first + i / 4. The counter lies on the GPU, so that a captured step can move it on (`cuda_graphs.py`).
@@ -231,11 +231,6 @@ def sgd(
     ends = list(itertools.accumulate(parameter.size for parameter in parameters))
     launch = sgd_kernel(len(parameters), bool(momentum), array_module(parameters[0]))
     launch(*gradients, *ends, lr, momentum, nesterov, weight_decay, *parameters, *velocities, size=ends[-1])
-
-
-def memory_order(array: Array) -> list[int]:
-    """The axes, from the slowest in memory to the fastest."""
-    return sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
 
 
 def is_dense(array: Array) -> bool:

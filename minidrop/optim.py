@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import kernels
-from .backend import Array, array_module, capturing, is_array, recording, run_on, to_device
+from .backend import Array, array_module, capturing, is_array, memory_order, recording, run_on, to_device
 from .errors import ArgumentError, CaptureError, StateError
 from .tensor import Tensor
 
@@ -175,7 +175,7 @@ class SGD(Optimizer):
         for index in indices:
             data: Array = self.parameters[index].data
             gradient: Array = self.parameters[index].grad
-            order = kernels.memory_order(data)
+            order = memory_order(data)
             parameters.append(kernels.line(data, order))
             gradients.append(kernels.line(gradient.astype(data.dtype, copy=False), order))
             if self.momentum:
