@@ -52,9 +52,10 @@ def conv2d(
     layer_checks.require_vector("conv2d", "bias", bias, weight.shape[0])
     stride = layer_checks.pair("conv2d", "stride", stride, 1)
     pads = layer_checks.padding_pairs("conv2d", padding, x.shape[2:], weight.shape[2:], stride)
-    algorithm = layer_checks.convolution_algorithm(algorithm, x.dtype)
+    if algorithm == "fourier":
+        layer_checks.require_floats("conv2d in the frequency domain", x.dtype, conv_choice.FOURIER_TYPES)
     needs = mode.recording and x.requires_grad, mode.recording and weight.requires_grad
-    return apply(conv_choice.convolution(algorithm, x.shape, weight.shape, stride, pads, needs), x, weight, bias)
+    return apply(conv_choice.convolution(algorithm, x.shape, weight.shape, x.dtype, stride, pads, needs), x, weight, bias)
 
 
 def max_pool2d(x: Operand, kernel_size: Any, stride: Any = None) -> Tensor:

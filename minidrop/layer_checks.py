@@ -59,18 +59,15 @@ def pair(name: str, argument: str, value: Any, least: int) -> Pair:
     return result
 
 
-def convolution_algorithm(algorithm: str, dtype: Any) -> str:
-    """The algorithm, or what "auto" is for numbers that the matrices of cosines would be rounded to: only im2col is left."""
-    if str(dtype) in ("float32", "float64"):
-        return algorithm
-    if algorithm == "fourier":
+def require_floats(name: str, dtype: Any, types: tuple[str, ...]) -> None:
+    """Raise DTypeError unless the numbers are of one of these types."""
+    if str(dtype) not in types:
         raise DTypeError(
-            "conv2d: not in the frequency domain",
-            expected="float32 or float64 for algorithm='fourier'",
+            f"{name}: numbers of the wrong type",
+            expected=" or ".join(types),
             got=str(dtype),
-            help="algorithm='im2col' takes any numbers; or x.astype('float32')",
+            help=f"x.astype({types[0]!r}); or another algorithm",
         )
-    return "im2col" if algorithm == "auto" else algorithm
 
 
 def padding_pairs(name: str, padding: Any, image: tuple[int, ...], kernel: tuple[int, ...], stride: Pair) -> Padding:

@@ -41,7 +41,7 @@ BAD = {
     "conv2d: algorithm": (lambda: F.conv2d(f32(1, 3, 8, 8), f32(4, 3, 3, 3), algorithm="fft"), ArgumentError, "bad algorithm(.|\n)*'auto' or 'loops' or 'im2col' or 'fourier'(.|\n)*'fft'"),
     "Conv2d: algorithm": (lambda: nn.Conv2d(3, 4, 3, algorithm="winograd"), ArgumentError, "bad algorithm(.|\n)*'winograd'"),
     "conv2d: no algorithm": (lambda: F.conv2d(f32(1, 3, 8, 8), f32(4, 3, 3, 3), algorithm=np.ones(2)), ArgumentError, "bad algorithm"),
-    "conv2d: integers in the frequency domain": (lambda: F.conv2d(np.ones((1, 3, 8, 8), int), np.ones((4, 3, 3, 3), int), algorithm="fourier"), DTypeError, "float32 or float64 for algorithm='fourier'(.|\n)*int64"),
+    "conv2d: integers in the frequency domain": (lambda: F.conv2d(np.ones((1, 3, 8, 8), int), np.ones((4, 3, 3, 3), int), algorithm="fourier"), DTypeError, "conv2d in the frequency domain: numbers of the wrong type(.|\n)*float32 or float64(.|\n)*int64"),
     "conv2d: no filters": (lambda: F.conv2d(f32(1, 3, 8, 8), f32(0, 3, 3, 3)), ShapeError, "conv2d: empty weight"),
     "log_softmax: no axis": (lambda: F.log_softmax(f32(2, 3), axis=None), ArgumentError, "log_softmax: bad axis"),
     "concatenate: no axis": (lambda: md.concatenate([f32(2, 3)], axis=None), ArgumentError, "concatenate: bad axis"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..tape import Op
 from .conv import KEPT_BYTES, Conv2dIm2col, Conv2dLoops
@@ -20,6 +20,7 @@ ALGORITHMS: dict[str, Callable[[Pair, Padding], Op]] = {"loops": Conv2dLoops, "i
 
 
 FLOAT32_BYTES = 4
+FOURIER_TYPES = ("float32", "float64")  # in any other type the cosines would be rounded to a few digits, or to integers
 
 
 class Shape(NamedTuple):
@@ -88,10 +89,14 @@ def fourier_work(shape: Shape) -> Work:
     )
 
 
+def work(algorithm: str, shape: Shape) -> Work:
+    """What it does."""
+    return im2col_work(shape) if algorithm == "im2col" else fourier_work(shape)
+
+
 def cost(algorithm: str, shape: Shape) -> float:
     """The time it should take, in nanoseconds."""
-    work = im2col_work(shape) if algorithm == "im2col" else fourier_work(shape)
-    return sum(amount * price for amount, price in zip(work, PRICES[algorithm], strict=True))
+    return sum(amount * price for amount, price in zip(work(algorithm, shape), PRICES[algorithm], strict=True))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -101,9 +106,16 @@ def fastest(shape: Shape) -> str:
 
 
 def convolution(
-    algorithm: str, x: tuple[int, ...], weight: tuple[int, ...], stride: Pair, padding: Padding, needs: tuple[bool, bool]
+    algorithm: str,
+    x: tuple[int, ...],
+    weight: tuple[int, ...],
+    dtype: Any,
+    stride: Pair,
+    padding: Padding,
+    needs: tuple[bool, bool],
 ) -> Op:
     """The op of that name, or for "auto" the fastest one, for the shapes (N, C, H, W) and (F, C, R, S)."""
     if algorithm == "auto":
-        algorithm = fastest(Shape(x[0], x[1], weight[0], (x[2], x[3]), (weight[2], weight[3]), stride, padding, needs))
+        shape = Shape(x[0], x[1], weight[0], (x[2], x[3]), (weight[2], weight[3]), stride, padding, needs)
+        algorithm = fastest(shape) if str(dtype) in FOURIER_TYPES else "im2col"
     return ALGORITHMS[algorithm](stride, padding)
