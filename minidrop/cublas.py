@@ -1,8 +1,8 @@
 """Matrix products by cuBLAS where CuPy will not call it: inside a CUDA graph capture.
 
-cuBLAS itself may be captured (its manual, "CUDA Graphs Support"); CuPy up to 14 raises NotImplementedError all the same
-(https://github.com/cupy/cupy/issues/6290). So the one function that is needed is called here, through ctypes, with CuPy's
-handle.
+cuBLAS itself may be captured (its manual, "CUDA Graphs Support"). CuPy, up to version 14, still refuses to: before each call it
+asks whether the stream is being captured, and raises an error if so (https://github.com/cupy/cupy/issues/6290). So the one
+function that is needed is called here, through ctypes, with CuPy's handle.
 
 Not yet run on a GPU: the tests put a cuBLAS of NumPy in its place, which reads the same arguments.
 """

@@ -122,8 +122,7 @@ class CapturedStep:
 
     def start(self, inputs: Sequence[Any], after: list[Any]) -> Any:
         """Launch one step behind what the caller's stream has to do, and behind some events; returns the event of its end."""
-        first = arrays_of(inputs)[0]
-        return run_on(first, lambda: self.launch(inputs, [array_module(first).cuda.get_current_stream().record(), *after]))
+        return run_on(arrays_of(inputs)[0], self.launch, inputs, after)
 
     def finish(self, end: Any) -> None:
         """Let the caller's stream wait for the end of a step."""
@@ -135,35 +134,34 @@ class CapturedStep:
         warnings.warn(f"capture: the step runs op by op: {reason}", RuntimeWarning, stacklevel=4)
 
     def launch(self, inputs: Sequence[Any], after: list[Any]) -> Any:
-        """Start one step on the stream of this one, once the events `after` have happened; returns the event of its end."""
+        """`start`, on the GPU of the inputs."""
         arrays = arrays_of(inputs)
         xp = array_module(arrays[0])
-        with arrays[0].device:
-            if self.stream is None:
-                self.stream = xp.cuda.Stream(non_blocking=True)
-                self.pool = xp.cuda.MemoryPool()  # of its own: nobody else may use the memory that the graph writes to
-                self.inputs = [xp.empty_like(array) for array in arrays]
-                self.as_tensors = [isinstance(value, Tensor) for value in inputs]
-                self.capture = Capture(xp)
-            self.require_same(arrays)
-            for event in after:
-                self.stream.wait_event(event)
-            with self.stream, xp.cuda.using_allocator(self.pool.malloc):
-                for own, array in zip(self.inputs, arrays, strict=True):
-                    own[...] = array
-                self.capture.begin_step()
-                if self.graph is not None and self.has_changed():
-                    self.stream.synchronize()
-                    self.graph = None  # record it again
-                if self.calls >= self.warm_up and self.graph is None and self.reason is None:
-                    self.record()
-                if self.graph is None:
-                    self.outputs = self.run_as_it_is()
-                else:
-                    self.graph.launch(self.stream)
-                    self.capture.replayed(self.blocks)
-            self.calls += 1
-            return self.stream.record()
+        if self.stream is None:
+            self.stream = xp.cuda.Stream(non_blocking=True)
+            self.pool = xp.cuda.MemoryPool()  # of its own: nobody else may use the memory that the graph writes to
+            self.inputs = [xp.empty_like(array) for array in arrays]
+            self.as_tensors = [isinstance(value, Tensor) for value in inputs]
+            self.capture = Capture(xp)
+        self.require_same(arrays)
+        for event in (xp.cuda.get_current_stream().record(), *after):
+            self.stream.wait_event(event)
+        with self.stream, xp.cuda.using_allocator(self.pool.malloc):
+            for own, array in zip(self.inputs, arrays, strict=True):
+                own[...] = array
+            self.capture.begin_step()
+            if self.graph is not None and self.has_changed():
+                self.stream.synchronize()
+                self.graph = None  # record it again
+            if self.calls >= self.warm_up and self.graph is None and self.reason is None:
+                self.record()
+            if self.graph is None:
+                self.outputs = self.run_as_it_is()
+            else:
+                self.graph.launch(self.stream)
+                self.capture.replayed(self.blocks)
+        self.calls += 1
+        return self.stream.record()
 
     def has_changed(self) -> bool:
         """True if the graph no longer does what the step would do: seeds are numbers in it, and parameters places in memory."""

@@ -30,7 +30,22 @@ TYPES = {
     "bool": "bool",
 }
 
+
+class MemoryPool:
+    """NumPy finds the memory; a pool counts what was asked of it."""
+
+    def __init__(self):
+        self.total = 0
+
+    def malloc(self, size):
+        self.total += size
+
+    def total_bytes(self):
+        return self.total
+
+
 recording = None  # the calls of the graph that is being recorded
+allocator = MemoryPool().malloc  # where new arrays ask for memory
 changed = []  # (array, what it was): a real capture does not run what it records, so this is undone at its end
 
 
@@ -43,6 +58,8 @@ def call(function, *args, changes=(), **kwargs):
     if recording is not None:
         changed.extend((array, array.copy()) for array in changes)
     result = function(*args, **kwargs)
+    if isinstance(result, np.ndarray) and result.flags.owndata:
+        allocator(result.nbytes)
     if recording is not None:
         recording.append((function, args, kwargs, result))
     return result
@@ -118,20 +135,17 @@ class Stream:
         return graph
 
 
-class MemoryPool:
-    def malloc(self, size):
-        raise NotImplementedError
-
-
 class using_allocator:
-    def __init__(self, allocator):
-        pass
+    def __init__(self, malloc):
+        self.malloc = malloc
 
     def __enter__(self):
-        pass
+        global allocator
+        self.before, allocator = allocator, self.malloc
 
     def __exit__(self, *error):
-        pass
+        global allocator
+        allocator = self.before
 
 
 class FakeCublas:

@@ -144,6 +144,15 @@ def test_how_many_kernels_a_step_of_the_paper_network_launches(variant, monkeypa
     assert len(kernels_) == {"cnn": 93, "dropout": 97, "beta-scaled": 95}[variant]
 
 
+def test_what_a_step_makes_lies_in_a_pool_of_its_own(xp):
+    """Memory of the common pool would go to somebody else, while each replay still writes to it."""
+    captured = md.capture(lambda x: (md.Tensor(x) + 1).data)
+    ones = xp.ones((64, 1024), dtype="float32")
+    for _ in range(4):
+        captured(ones)
+    assert captured.graph is not None and captured.pool.total_bytes() >= ones.nbytes
+
+
 def test_tensors_reach_the_step_as_tensors(xp):
     captured = md.capture(lambda x, y: (x * 2, type(y).__name__))
     for _ in range(5):
