@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .conv import shape_of
 from .machine import limit_threads, provenance, write_json
 
 MIDDLE = {"batch": 16, "size": 32, "kernel": 5, "channels": 32}
@@ -75,11 +76,9 @@ def measure(turns: int) -> list[dict[str, Any]]:
 def done(batch: int, size: int, kernel: int, channels: int) -> float:
     """How many multiplications the algorithm that "auto" chooses does."""
     from minidrop.ops import conv_choice
-    from minidrop.ops.window import same_padding
 
-    pads = same_padding(size, kernel, 1)
-    shape = conv_choice.Shape(batch, channels, channels, (size, size), (kernel, kernel), (1, 1), (pads, pads), (True, True))
-    work = conv_choice.im2col_work(shape) if conv_choice.fastest(shape) == "im2col" else conv_choice.fourier_work(shape)
+    shape = shape_of((batch, channels, size, channels, kernel), backward=True)
+    work = conv_choice.work(conv_choice.fastest(shape), shape)
     return work.large + work.small
 
 
