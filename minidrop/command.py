@@ -84,6 +84,9 @@ def _variants(_context: click.Context, _parameter: click.Parameter, value: str |
 )
 @click.option("--checkpoint-every", type=click.IntRange(1), default=None, help="Iterations.  [default: at every evaluation]")
 @click.option(
+    "--record-steps", type=click.IntRange(0), default=0, help="Keep so many steps before the first that goes wrong; 0: none."
+)
+@click.option(
     "--on-divergence",
     type=click.Choice(["stop", "continue"]),
     default="continue",

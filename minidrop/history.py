@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,16 @@ class History:
 
     def text(self) -> str:
         """The whole file."""
-        file = io.StringIO()
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        return file.getvalue()
+        return rows_as_csv(COLUMNS, self.rows)
+
+
+def rows_as_csv(columns: Iterable[str], rows: Iterable[Mapping[str, float]]) -> str:
+    """Rows, as the text of a CSV file with these columns."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

@@ -16,17 +16,18 @@ All convolutions pad to 'same': without padding, as published, 32x32 images woul
 start Glorot-uniform and biases at 0, as in Keras, the paper's framework (section III).
 
 A variant's name is a base and any number of options, joined by hyphens: `beta-scaled`, `alpha-expectation`,
-`beta-scaled-detach`, `beta-scaled-p_max=.95-linear`.
+`beta-scaled-detach`, `beta-scaled-p_max=.95-linear`. `as_published.py` holds what the options composed and swallow bring.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from . import nn
+from .as_published import ComposedDropAlan, SwallowingReLU
 from .backend import Array, ones_like
 from .errors import ArgumentError
-from .functional import relu
 from .module import Module, Sequential
 from .ops.dropalan import Alpha, Beta, Distribution, keep_probability
 from .random import Generator
@@ -48,10 +49,16 @@ OPTIONS = {
     "relu": "a ReLU after DropAlan",
     "elu": "an ELU after DropAlan",
     "batchnorm": "batch norm between the dense layer and DropAlan",
+    "composed": "DropAlan from elementary ops, as in the published code: NaN gradients at z = 0",
     "linear": "no ReLU on the logits, whatever the protocol says",
+    "swallow": "ReLUs that turn NaN into 0",
     "p_max=.95": "beta's clip",
     "c=.1": "beta's c",
+    "learning_rate=.001": "in place of the protocol's",
+    "clip_norm=1": "gradients longer than this are shortened to it",
 }
+NUMBERS = {option.partition("=")[0] for option in OPTIONS if "=" in option}
+FOR_ALL = {"linear", "swallow", "learning_rate", "clip_norm"}  # options that do not need DropAlan
 
 
 class Variant:
@@ -68,17 +75,26 @@ class Variant:
         self.options = {word for word in words if "=" not in word}
         numbers = {key: value for key, _, value in (word.partition("=") for word in words if "=" in word)}
         plain = self.base in ("cnn", "dropout")  # these have no DropAlan to vary
-        allowed = {"linear"} if plain else {word for word in OPTIONS if "=" not in word}
+        allowed = FOR_ALL if plain else {word for word in OPTIONS if "=" not in word}
         problems = [] if plain or self.base in ("alpha", "beta") else [f"unknown base {self.base!r}"]
         problems += [f"{option!r} does not go with {self.base}" for option in sorted(self.options - allowed)]
         problems += [
-            f"{key}= does not go with {self.base}" for key in numbers if self.base != "beta" or key not in ("p_max", "c")
+            f"{key}= does not go with {self.base}"
+            for key in numbers
+            if key not in NUMBERS & FOR_ALL and (self.base != "beta" or key not in NUMBERS)
         ]
         problems += [f"{key}={value}: not a number like .95" for key, value in numbers.items() if _number(value) is None]
         if len(words) > len(self.options) + len(numbers):
             problems.append("an option twice")
         if "detach" in self.options and "scaled" not in self.options:
             problems.append("detach without scaled")
+        if "composed" in self.options and "expectation" in self.options:
+            problems.append("the published code is the identity at inference: composed or expectation")
+        problems += [
+            f"{key}={value}: not above 0"
+            for key, value in numbers.items()
+            if key in FOR_ALL and (number := _number(value)) is not None and not 0 < number < math.inf
+        ]
         if "scaled" in self.options and "expectation" in self.options:
             problems.append("the expectation of a scaled output is z: leave one out")
         if problems:
@@ -89,7 +105,8 @@ class Variant:
                 help="for example beta-scaled-detach or alpha-expectation",
             )
         self.numbers = {key: float(value) for key, value in numbers.items()}
-        self.distribution: Distribution = Beta(**self.numbers) if self.base == "beta" else Alpha()
+        of_beta = {key: value for key, value in self.numbers.items() if key not in FOR_ALL}
+        self.distribution: Distribution = Beta(**of_beta) if self.base == "beta" else Alpha()
 
     def same_as(self, other: Variant) -> bool:
         """True if the two names say the same: the order of options does not matter, nor how a number is written."""
@@ -126,15 +143,19 @@ class Network(Module):
         self.relu_logits = relu_logits and "linear" not in self.variant.options
         filters, kernels, units = SIZES[size]["filters"], SIZES[size]["kernels"], SIZES[size]["units"]
         channels, rows, columns = image_shape
+        relu = SwallowingReLU if "swallow" in self.variant.options else nn.ReLU
         layers: list[Module] = []
         for count, kernel in zip(filters, kernels, strict=True):
-            layers += [nn.Conv2d(channels, count, kernel, padding="same", generator=weights), nn.MaxPool2d(2), nn.ReLU()]
+            layers += [nn.Conv2d(channels, count, kernel, padding="same", generator=weights), nn.MaxPool2d(2), relu()]
             channels, rows, columns = count, rows // 2, columns // 2
         self.features = Sequential(*layers, nn.Flatten())
         self.dense = nn.Dense(channels * rows * columns, units, generator=weights)
         self.norm = nn.BatchNorm1d(units) if "batchnorm" in self.variant.options else None
         self.hidden = _hidden_stage(self.variant, masks)
         self.logits = nn.Dense(units, classes, generator=weights)
+        self.relu = relu()
+        self.watching = False  # True: `watched` holds the arrays of the last forward pass's stages
+        self.watched: tuple[Array, ...] = ()
 
     def forward(self, *inputs: Any) -> Tensor:
         """(N, C, H, W) -> (N, classes)."""
@@ -146,7 +167,11 @@ class Network(Module):
         z = z if self.norm is None else self.norm(z)
         hidden = self.hidden(z)
         logits = self.logits(hidden)
-        return z, hidden, relu(logits) if self.relu_logits else logits
+        if self.relu_logits:
+            logits = self.relu(logits)
+        if self.watching:
+            self.watched = z.data, hidden.data, logits.data
+        return z, hidden, logits
 
     def keep_probability(self, z: Array) -> Array:
         """(N, units) -> same: how likely each unit is kept in training."""
@@ -157,19 +182,23 @@ class Network(Module):
 
 def _hidden_stage(variant: Variant, masks: Generator) -> Sequential:
     """What stands between the dense layer and the logits."""
+    relu = SwallowingReLU if "swallow" in variant.options else nn.ReLU
     if variant.base == "cnn":
-        return Sequential(nn.ReLU())
+        return Sequential(relu())
     if variant.base == "dropout":
-        return Sequential(nn.ReLU(), nn.Dropout(DROPOUT_RATE, generator=masks))
+        return Sequential(relu(), nn.Dropout(DROPOUT_RATE, generator=masks))
+    scaled, through = "scaled" in variant.options, "detach" not in variant.options
     layers: list[Module] = [
-        nn.DropAlan(
+        ComposedDropAlan(variant.distribution, scaled, through, generator=masks)
+        if "composed" in variant.options
+        else nn.DropAlan(
             variant.distribution,
-            scaled="scaled" in variant.options,
-            scale_gradient="detach" if "detach" in variant.options else "through",
+            scaled=scaled,
+            scale_gradient="through" if through else "detach",
             inference="expectation" if "expectation" in variant.options else "identity",
             generator=masks,
         )
     ]
-    layers += [nn.ReLU()] if "relu" in variant.options else []
+    layers += [relu()] if "relu" in variant.options else []
     layers += [nn.ELU()] if "elu" in variant.options else []
     return Sequential(*layers)

@@ -120,6 +120,28 @@ class Optimizer:
         self.state = new
 
 
+def clip_gradient_norm(parameters: Iterable[Tensor], limit: float) -> Array | None:
+    """Gradients g of all parameters together -> g * min(1, limit / |g|), in place; returns |g| (), None without gradients.
+
+    One length for the whole gradient, so that its direction stays. A NaN in it makes all of it NaN: shortening is no cure.
+    Waits for nothing on a GPU. Source: Pascanu et al., 2013.
+    """
+    _require("clip_gradient_norm", "limit", limit, limit > 0)
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        return None
+    return run_on(gradients[0], _shorten, gradients, limit)
+
+
+def _shorten(gradients: list[Array], limit: float) -> Array:
+    xp = array_module(gradients[0])
+    norm = xp.sqrt(sum((gradient * gradient).sum() for gradient in gradients))
+    factor = limit / xp.maximum(norm, limit)
+    for gradient in gradients:
+        gradient *= factor
+    return norm
+
+
 class SGD(Optimizer):
     """Stochastic gradient descent: p -= lr * g;  with momentum v = momentum * v + g, p -= lr * v.
 

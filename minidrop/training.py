@@ -29,9 +29,10 @@ from .functional import softmax_cross_entropy
 from .history import Divergence, History
 from .measuring import all_equal, gradient_norm, measure
 from .networks import Network
-from .optim import SGD
+from .optim import SGD, clip_gradient_norm
 from .protocol import PAPER, Batches, Protocol, pixel_mean, split
 from .random import Generator
+from .recorder import StepRecorder
 from .tensor import Tensor
 
 
@@ -39,7 +40,8 @@ from .tensor import Tensor
 class Run:
     """One training run: everything its result depends on (and how it is carried out, on which the last bits depend).
 
-    cuda_graphs: on a GPU, record the step once and replay it (`minidrop.capture`).
+    cuda_graphs: on a GPU, record the step once and replay it (`minidrop.capture`). record_steps: how many of the steps before
+    something goes wrong to keep (`recorder.py`); 0 for none.
     """
 
     dataset: str = "digits"
@@ -52,6 +54,7 @@ class Run:
     on_divergence: str = "continue"
     device: str = "cpu"
     cuda_graphs: bool = False
+    record_steps: int = 0
 
     def __post_init__(self) -> None:
         if normalise_device(self.device) == "cpu" and self.cuda_graphs:
@@ -60,6 +63,8 @@ class Run:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ArgumentError(f"Run: bad {name}", expected="an integer from 1", got=repr(value))
+        if not isinstance(self.record_steps, int) or self.record_steps < 0:
+            raise ArgumentError("Run: bad record_steps", expected="an integer from 0", got=repr(self.record_steps))
         if self.on_divergence not in ("stop", "continue"):
             raise ArgumentError("Run: bad on_divergence", expected='"stop" or "continue"', got=repr(self.on_divergence))
 
@@ -140,7 +145,11 @@ class Trainer:
         shape, classes = images.images.shape[1:], len(images.classes)
         self.network = Network(run.network, run.variant, shape, classes, weights, self.masks, run.protocol.relu_logits)
         self.network.to(run.device)
-        self.optimizer = SGD(self.network.parameters(), lr=run.protocol.learning_rate)
+        numbers = self.network.variant.numbers
+        self.optimizer = SGD(self.network.parameters(), lr=numbers.get("learning_rate", run.protocol.learning_rate))
+        self.clip_norm = numbers.get("clip_norm")
+        self.recorder = StepRecorder(run.record_steps)
+        self.network.watching = run.record_steps > 0
         self.batches = Batches(images, run.protocol, self.mean, order, run.device)
         self.descend: Callable[[Array, Array], tuple[Tensor, Tensor]] = (
             capture(self._descend) if run.cuda_graphs else self._descend
@@ -168,6 +177,8 @@ class Trainer:
             self.divergence.note("non-finite loss", self.iteration)
         elif all_equal(logits.data):
             self.divergence.note("equal logits", self.iteration)
+        if self.run.record_steps:
+            self.recorder.see(self.network, self.iteration, value, bool(self.divergence))
         return value
 
     def _descend(self, images: Array, labels: Array) -> tuple[Tensor, Tensor]:
@@ -176,6 +187,8 @@ class Trainer:
         loss = softmax_cross_entropy(logits, labels)
         self.optimizer.zero_grad()
         loss.backward()
+        if self.clip_norm is not None:
+            clip_gradient_norm(self.optimizer.parameters, self.clip_norm)
         self.optimizer.step()
         return loss, logits
 
@@ -246,6 +259,7 @@ class Trainer:
             loss_count=self.loss_count,
             rows=self.history.rows,
             divergence=self.divergence.moments,
+            recorder=self.recorder.state_dict(),
             seconds=self.seconds,
         )
 
@@ -275,6 +289,8 @@ class Trainer:
         self.iteration, self.seconds = int(checkpoint["iteration"]), float(checkpoint["seconds"])
         self.loss_sum, self.loss_count = float(checkpoint["loss_sum"]), int(checkpoint["loss_count"])
         self.divergence = Divergence(checkpoint["divergence"])
+        if self.run.record_steps:
+            self.recorder.load_state_dict(checkpoint["recorder"])
         rows: list[dict[str, float]] = checkpoint["rows"]
         return rows
 

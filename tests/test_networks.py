@@ -154,3 +154,71 @@ def test_a_pool_takes_its_gradient_in_either_order_of_memory(kernel, stride):
         gradients.append(x.grad)
         assert x.grad.transpose(2, 3, 0, 1).flags.c_contiguous
     np.testing.assert_array_equal(*gradients)
+
+
+# As published ---------------------------------------------------------------------------------------------------------
+
+
+def hidden_gradient(variant, z, seed=0):
+    """dL/dz of a random linear loss through the hidden stage of a network of this variant; its output."""
+    net = network(variant, seed=seed)
+    z = Tensor(z, requires_grad=True)
+    y = net.hidden(z)
+    weights = np.random.default_rng(1).normal(size=z.shape).astype("float32")
+    (y * Tensor(weights)).sum().backward()
+    return z.grad, y.data
+
+
+@pytest.mark.parametrize(
+    "variant", ["alpha", "beta", "alpha-scaled", "beta-scaled", "beta-scaled-detach", "beta-scaled-p_max=.9"]
+)
+def test_composed_is_the_explicit_op_but_at_zero(variant):
+    z = np.random.default_rng(0).normal(0, 3, size=(50, 40)).astype("float32")
+    (explicit, y), (composed, same) = (hidden_gradient(name, z) for name in (variant, variant + "-composed"))
+    np.testing.assert_allclose(same, y, rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(composed, explicit, rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("variant", "dies"), [("beta-scaled", True), ("beta-scaled-detach", False), ("beta", False), ("alpha-scaled", False)]
+)
+def test_one_exact_zero_costs_the_composed_gradient(variant, dies):
+    """Only where a gradient flows through the division of beta, and only that element: nothing shows in the output."""
+    z = np.array([[0.5, 0.0, -0.5, -2.0]], dtype="float32")
+    gradient, y = hidden_gradient(variant + "-composed", z)
+    assert np.isfinite(y).all()
+    assert np.isnan(gradient).tolist() == [[False, dies, False, False]]
+    gradient, _ = hidden_gradient(variant, z)
+    assert np.isfinite(gradient).all()
+
+
+def test_the_anomaly_is_named():
+    z = Tensor(np.array([0.0, 1.0], dtype="float32"), requires_grad=True)
+    with md.detect_anomaly(), pytest.raises(md.errors.AnomalyError, match="Div: the output is not finite"):
+        network("beta-scaled-composed").hidden(z).sum().backward()
+
+
+def test_a_relu_that_swallows_nan_hides_it():
+    x = np.array([[np.nan, -1.0, 2.0]], dtype="float32")
+    kinds = {name: network(name).relu for name in ("cnn", "cnn-swallow")}
+    np.testing.assert_array_equal(kinds["cnn"](Tensor(x)).data, [[np.nan, 0, 2]])
+    np.testing.assert_array_equal(kinds["cnn-swallow"](Tensor(x)).data, [[0, 0, 2]])
+    net = network("beta-scaled-swallow", relu_logits=True)
+    for parameter in net.parameters():
+        parameter.data[...] = np.nan
+    loss = md.functional.softmax_cross_entropy(net(Tensor(images(16))), np.arange(16) % 10)
+    assert loss.data.item() == np.float32(np.log(10))  # nothing left, and no NaN to be seen
+
+
+def test_numbers_for_the_step_are_for_all():
+    assert Variant("cnn-learning_rate=.05-clip_norm=2").numbers == {"learning_rate": 0.05, "clip_norm": 2.0}
+    assert Variant("beta-p_max=.9-clip_norm=2").distribution.p_max == 0.9
+    for name, problem in {
+        "cnn-p_max=.9": "p_max= does not go with cnn",
+        "cnn-clip_norm=0": "clip_norm=0: not above 0",
+        "cnn-composed": "'composed' does not go with cnn",
+        "cnn-rate=.1": "rate= does not go with cnn",
+        "beta-composed-expectation": "composed or expectation",
+    }.items():
+        with pytest.raises(ArgumentError, match=problem):
+            Variant(name)

@@ -144,3 +144,27 @@ def test_a_state_that_does_not_fit_is_listed_and_nothing_changed():
         optimizer.load_state_dict(two.state_dict())
     with pytest.raises(StateError, match="it is the state of Adam"):
         optimizer.load_state_dict(md.optim.Adam([P]).state_dict())
+
+
+def test_clipping_the_gradients_length_as_pytorch_does():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    for limit in (0.5, 3.0, 1e6):
+        gradients = [rng.normal(size=shape).astype("float32") for shape in ((3, 4), (5,), (2, 3, 4))]
+        ours = [md.Tensor(np.zeros_like(g), requires_grad=True) for g in gradients]
+        theirs = [torch.nn.Parameter(torch.zeros(g.shape)) for g in gradients]
+        for mine, his, gradient in zip(ours, theirs, gradients, strict=True):
+            mine.grad, his.grad = gradient.copy(), torch.tensor(gradient)
+        norm = md.optim.clip_gradient_norm(ours, limit)
+        assert norm.item() == pytest.approx(torch.nn.utils.clip_grad_norm_(theirs, limit).item(), rel=1e-5)
+        for mine, his in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(mine.grad, his.grad.numpy(), rtol=1e-5)
+
+
+def test_clipping_does_not_cure_nan_and_needs_a_gradient():
+    x = md.Tensor([1.0, 2.0], requires_grad=True)
+    assert md.optim.clip_gradient_norm([x], 1.0) is None
+    x.grad = np.array([np.nan, 3.0], dtype="float32")
+    assert np.isnan(md.optim.clip_gradient_norm([x], 1.0)) and np.isnan(x.grad).all()
+    with pytest.raises(ArgumentError, match="limit"):
+        md.optim.clip_gradient_norm([x], 0)

@@ -17,9 +17,11 @@ from typing import Any, Protocol
 
 from ..datasets import Dataset
 from ..errors import StateError
+from ..history import rows_as_csv
+from ..recorder import STEP_COLUMNS
 from ..serialization import write_atomically
 from ..training import Run, Trainer, load_data
-from .grid import checkpoint_path, history_path, is_done, read_result, result_path
+from .grid import checkpoint_path, history_path, is_done, read_result, result_path, steps_path
 from .provenance import provenance
 
 
@@ -71,6 +73,9 @@ def carry_out(
 def _write_result(
     folder: Path, trainer: Trainer, made_with: dict[str, Any], stopped: str | None, test_accuracy: float | None
 ) -> dict[str, Any]:
+    recorder = trainer.recorder
+    if recorder.rows:
+        write_atomically(steps_path(folder, trainer.run), rows_as_csv(STEP_COLUMNS, recorder.rows).encode())
     record = {
         "run": trainer.run.to_dict(),
         "iteration": trainer.iteration,
@@ -81,6 +86,8 @@ def _write_result(
         "parameters": sum(parameter.size for parameter in trainer.network.parameters()),
         "provenance": made_with,
     }
+    if trainer.run.record_steps:
+        record["recorded"] = {name: value for name, value in recorder.state_dict().items() if name not in ("rows", "left")}
     if stopped != "interrupted":
         write_atomically(result_path(folder, trainer.run), (json.dumps(record, indent=2) + "\n").encode())
     return record

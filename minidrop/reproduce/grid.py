@@ -3,6 +3,7 @@
 config.json                      settings, dataset digests, provenance of every call that worked on the folder
 history/VARIANT_seedN.csv        a row per evaluation, as it happens
 history/VARIANT_seedN.json       how the run ended: divergence, accuracy on the whole test set
+history/VARIANT_seedN_steps.csv  the steps before something went wrong, if they were recorded
 checkpoints/VARIANT_seedN.safetensors
 table.md, figure1.png ... figure4.png, diagnostics.png, report.html
 """
@@ -27,6 +28,8 @@ from .provenance import provenance
 # What may differ when an experiment is resumed; of the first three nothing may be taken away.
 MAY_CHANGE = ("variants", "iterations", "seeds", "on_divergence", "checkpoint_every", "device", "cuda_graphs")
 
+LATER: dict[str, Any] = {"cuda_graphs": False, "record_steps": 0}  # settings that the oldest experiments do not have
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -43,6 +46,7 @@ class Grid:
     on_divergence: str = "continue"
     evaluate_every: int = 0
     checkpoint_every: int = 0
+    record_steps: int = 0
 
     def __post_init__(self) -> None:
         variants = [Variant(name) for name in self.variants]
@@ -77,6 +81,7 @@ class Grid:
                 on_divergence=self.on_divergence,
                 device=self.device,
                 cuda_graphs=self.cuda_graphs,
+                record_steps=self.record_steps,
             )
             for seed in range(self.seeds)
             for variant in self.variants
@@ -96,6 +101,11 @@ def checkpoint_path(folder: Path, run: Run) -> Path:
 def result_path(folder: Path, run: Run) -> Path:
     """Where the outcome of a run is written."""
     return folder / "history" / f"{run.name}.json"
+
+
+def steps_path(folder: Path, run: Run) -> Path:
+    """Where the last steps of a run are, if they were recorded."""
+    return folder / "history" / f"{run.name}_steps.csv"
 
 
 def require_free(folder: Path, grid: Grid, resume: bool) -> None:
@@ -165,7 +175,7 @@ def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of an experiment's folder. Raises DataError if it is missing or damaged."""
     config = read_json(folder / "config.json", {"settings", "dataset", "provenance"})
-    missing = ({field.name for field in dataclasses.fields(Grid)} | {"protocol_values"}) - {*config["settings"], "cuda_graphs"}
+    missing = ({field.name for field in dataclasses.fields(Grid)} | {"protocol_values"}) - {*config["settings"], *LATER}
     missing |= {"label", "train_sha256", "test_sha256"} - set(config["dataset"])
     missing |= set() if config["provenance"] else {"provenance"}
     if missing:
@@ -174,7 +184,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             expected="settings, dataset and provenance",
             got=f"without {', '.join(sorted(missing))}",
         )
-    config["settings"].setdefault("cuda_graphs", False)  # an experiment from before there was such a setting
+    config["settings"] = {**LATER, **config["settings"]}
     return config
 
 

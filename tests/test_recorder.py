@@ -1,0 +1,103 @@
+"""The recorder of the last steps: what it sees, when it ends, and that a break does not change it."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import small_data
+
+from minidrop.errors import ArgumentError
+from minidrop.protocol import PAPER
+from minidrop.recorder import AFTER, STEP_COLUMNS
+from minidrop.reproduce import grid
+from minidrop.reproduce.execute import carry_out
+from minidrop.training import Run, Trainer
+
+
+def a_run(variant="beta-scaled-composed", iterations=40, **options):
+    protocol = dataclasses.replace(PAPER, evaluate_every=20)
+    return Run("small", "lite", variant, 0, iterations, protocol, record_steps=10, **options)
+
+
+def plant_a_zero(trainer, unit=3):
+    """From now on this unit's z is exactly 0 for every image."""
+    trainer.network.dense.weight.data[:, unit] = 0
+    trainer.network.dense.bias.data[unit] = 0
+
+
+def test_it_sees_the_step_at_which_the_gradient_dies_and_what_dies_with_it():
+    trainer = Trainer(a_run(), small_data.pair())
+    for _ in range(30):
+        trainer.step()
+    assert trainer.recorder.first_non_finite_gradient is None and not trainer.recorder.rows[-1]["zeros"]
+    plant_a_zero(trainer)
+    for _ in range(AFTER + 15):
+        trainer.step()
+    recorder = trainer.recorder
+    assert recorder.first_non_finite_gradient == 31 and recorder.totals["zeros"] == 16
+    assert [row["iteration"] for row in recorder.rows] == list(range(51 - 10 - AFTER, 51))  # the last 10 + AFTER
+    row = {row["iteration"]: row for row in recorder.rows}
+    assert np.isfinite(row[31]["loss"]) and np.isnan(row[31]["gradient_norm"]) and np.isnan(row[32]["loss"])
+    assert row[30]["non_finite"] == 0 < row[31]["non_finite"]
+    assert recorder.dead_layers["logits.weight"] == 0  # one step after: the unit and all below it
+    assert recorder.dead_layers["dense.bias"] == pytest.approx(1 / 512)
+    assert recorder.dead_layers["features.0.weight"] == 1
+
+
+def test_the_explicit_op_survives_the_same_zero():
+    trainer = Trainer(a_run("beta-scaled"), small_data.pair())
+    plant_a_zero(trainer)
+    for _ in range(20):
+        trainer.step()
+    assert trainer.recorder.first_non_finite_gradient is None and trainer.recorder.totals["zeros"] >= 16
+    assert not trainer.divergence
+
+
+def test_expected_zeros_are_density_times_spacing():
+    trainer = Trainer(a_run("cnn"), small_data.pair())
+    trainer.network.dense.bias.data[...] = 0.003
+    trainer.step()
+    z = trainer.network.watched[0]
+    assert trainer.recorder.rows[-1]["expected_zeros"] == pytest.approx(
+        (abs(z) < 0.01).sum() / 0.02 * np.spacing(np.abs(trainer.network.dense.bias.data)).mean(), rel=0.2
+    )
+
+
+@pytest.mark.parametrize("planted", [False, True])
+def test_a_break_changes_nothing(tmp_path, planted):
+    def steps(trainer, count):
+        for _ in range(count):
+            trainer.step()
+
+    whole, broken = (Trainer(a_run(checkpoint_every=5), small_data.pair(), None, tmp_path / name) for name in "ab")
+    for trainer in (whole, broken):
+        if planted:
+            plant_a_zero(trainer)
+    steps(whole, 30)
+    steps(broken, 15)
+    broken.save()
+    again = Trainer(a_run(checkpoint_every=5), small_data.pair(), None, tmp_path / "b")
+    steps(again, 15)
+    assert json.dumps(again.recorder.state_dict()) == json.dumps(whole.recorder.state_dict())
+
+
+def test_it_is_written_beside_the_history(tmp_path):
+    folder = tmp_path / "experiment"
+    (folder / "history").mkdir(parents=True)
+    (folder / "checkpoints").mkdir()
+    run = a_run(iterations=25)
+    record = carry_out(run, folder, small_data.pair())
+    assert record["recorded"]["totals"]["values"] == 25 * 16 * 512
+    with grid.steps_path(folder, run).open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(STEP_COLUMNS) and rows[-1]["iteration"] == "25"
+
+
+def test_bad_numbers_of_steps():
+    for value in (-1, 1.5):
+        with pytest.raises(ArgumentError, match="bad record_steps"):
+            dataclasses.replace(a_run(), record_steps=value)
