@@ -16,7 +16,8 @@ All convolutions pad to 'same': without padding, as published, 32x32 images woul
 start Glorot-uniform and biases at 0, as in Keras, the paper's framework (section III).
 
 A variant's name is a base and any number of options, joined by hyphens: `beta-scaled`, `alpha-expectation`,
-`beta-scaled-detach`, `beta-scaled-p_max=.95-linear`. `as_published.py` holds what the options composed and swallow bring.
+`beta-scaled-detach`, `beta-scaled-p_max=.95-linear`. What composed, fused and swallow
+bring is in `as_published.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import math
 from typing import Any
 
 from . import nn
-from .as_published import ComposedDropAlan, SwallowingReLU
+from .as_published import ComposedDropAlan, FusedDense, SwallowingReLU
 from .backend import Array, ones_like
 from .errors import ArgumentError
 from .module import Module, Sequential
@@ -50,6 +51,7 @@ OPTIONS = {
     "elu": "an ELU after DropAlan",
     "batchnorm": "batch norm between the dense layer and DropAlan",
     "composed": "DropAlan from elementary ops, as in the published code: NaN gradients at z = 0",
+    "fused": "the dense layer's bias inside its sum, as fused kernels have it",
     "linear": "no ReLU on the logits, whatever the protocol says",
     "swallow": "ReLUs that turn NaN into 0",
     "p_max=.95": "beta's clip",
@@ -58,7 +60,7 @@ OPTIONS = {
     "clip_norm=1": "gradients longer than this are shortened to it",
 }
 NUMBERS = {option.partition("=")[0] for option in OPTIONS if "=" in option}
-FOR_ALL = {"linear", "swallow", "learning_rate", "clip_norm"}  # options that do not need DropAlan
+FOR_ALL = {"fused", "linear", "swallow", "learning_rate", "clip_norm"}  # options that do not need DropAlan
 
 
 class Variant:
@@ -149,12 +151,14 @@ class Network(Module):
             layers += [nn.Conv2d(channels, count, kernel, padding="same", generator=weights), nn.MaxPool2d(2), relu()]
             channels, rows, columns = count, rows // 2, columns // 2
         self.features = Sequential(*layers, nn.Flatten())
-        self.dense = nn.Dense(channels * rows * columns, units, generator=weights)
+        self.dense = (FusedDense if "fused" in self.variant.options else nn.Dense)(
+            channels * rows * columns, units, generator=weights
+        )
         self.norm = nn.BatchNorm1d(units) if "batchnorm" in self.variant.options else None
         self.hidden = _hidden_stage(self.variant, masks)
         self.logits = nn.Dense(units, classes, generator=weights)
         self.relu = relu()
-        self.watching = False  # True: `watched` holds the arrays of the last forward pass's stages
+        self.watching = False  # True: `watched` holds the stages of the last forward pass, and what was added last to z
         self.watched: tuple[Array, ...] = ()
 
     def forward(self, *inputs: Any) -> Tensor:
@@ -170,7 +174,10 @@ class Network(Module):
         if self.relu_logits:
             logits = self.relu(logits)
         if self.watching:
-            self.watched = z.data, hidden.data, logits.data
+            bias = self.dense.bias
+            assert bias is not None
+            added_last = self.dense.added_last if isinstance(self.dense, FusedDense) else bias.data.copy()
+            self.watched = z.data, hidden.data, logits.data, added_last
         return z, hidden, logits
 
     def keep_probability(self, z: Array) -> Array:

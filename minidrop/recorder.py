@@ -20,7 +20,7 @@ STEP_COLUMNS = {
     "loss": "of its batch, in nats",
     "gradient_norm": "length of the whole gradient, before any clipping",
     "zeros": "how many inputs z of the hidden stage are exactly 0",
-    "expected_zeros": "how many to expect: over units, the density of z at 0 times the spacing of floats at the unit's bias",
+    "expected_zeros": "as many to expect: density of z at 0 times spacing of floats at what is added last, mostly the bias",
     "smallest_z": "the lowest z of the batch",
     "largest_output": "the largest |y| of the hidden stage's output",
     "dead_logits": "share of the logits that are 0 for the whole batch",
@@ -48,12 +48,10 @@ class StepRecorder:
         """Record the step just taken; `network.watched` holds its arrays, the parameters' gradients are those of the step."""
         if not self.left:
             return
-        z, hidden, logits = network.watched
+        z, hidden, logits, added_last = network.watched
         norm = gradient_norm(network.parameters())
-        bias = network.dense.bias
-        assert bias is not None
         row = {"iteration": iteration, "loss": loss, "gradient_norm": norm}
-        row |= run_on(z, _look_at, z, hidden, logits, bias.data)
+        row |= run_on(z, _look_at, z, hidden, logits, added_last)
         row["non_finite"] = 1 - sum(_finite(p.data) for p in network.parameters()) / sum(p.size for p in network.parameters())
         if self.first_non_finite_gradient is None:
             self.totals["values"] += z.size
@@ -84,16 +82,17 @@ class StepRecorder:
         self.first_non_finite_gradient, self.left = state["first_non_finite_gradient"], state["left"]
 
 
-def _look_at(z: Array, hidden: Array, logits: Array, bias: Array) -> dict[str, float]:
-    """z, hidden (N, units), logits (N, classes), bias (units) -> the numbers of a row that stem from them."""
+def _look_at(z: Array, hidden: Array, logits: Array, added_last: Array) -> dict[str, float]:
+    """z, hidden (N, units), logits (N, classes), added_last (N, units) or (units) -> the numbers of a row that stem from them.
+
+    z = a + c in floats is 0 only if a = -c. Near 0 a falls on each float of that size with the same probability, so
+    P(z = 0) = density of z at 0 * spacing of floats at c.
+    """
     xp = array_module(z)
-    spacing = xp.where(
-        xp.isfinite(bias), xp.spacing(abs(bias)), 0
-    )  # the bias is that after the step, which may be the end of it
-    density = (abs(z) < WIDTH).sum(axis=0) / (2 * WIDTH)  # times N: per unit, summed over the batch
+    near = (abs(z) < WIDTH) * xp.spacing(abs(added_last))
     return {
         "zeros": int((z == 0).sum().item()),
-        "expected_zeros": float((density * spacing).sum().item()),
+        "expected_zeros": float(xp.nansum(near).item() / (2 * WIDTH)),
         "smallest_z": z.min().item(),
         "largest_output": abs(hidden).max().item(),
         "dead_logits": 1 - (logits != 0).any(axis=0).mean().item(),

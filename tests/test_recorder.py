@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
 import small_data
 
+import minidrop as md
+from minidrop import Generator
 from minidrop.errors import ArgumentError
+from minidrop.networks import Network
 from minidrop.protocol import PAPER
-from minidrop.recorder import AFTER, STEP_COLUMNS
+from minidrop.recorder import AFTER, STEP_COLUMNS, _look_at
 from minidrop.reproduce import grid
 from minidrop.reproduce.execute import carry_out
 from minidrop.training import Run, Trainer
@@ -57,14 +61,25 @@ def test_the_explicit_op_survives_the_same_zero():
     assert not trainer.divergence
 
 
-def test_expected_zeros_are_density_times_spacing():
-    trainer = Trainer(a_run("cnn"), small_data.pair())
-    trainer.network.dense.bias.data[...] = 0.003
-    trainer.step()
-    z = trainer.network.watched[0]
-    assert trainer.recorder.rows[-1]["expected_zeros"] == pytest.approx(
-        (abs(z) < 0.01).sum() / 0.02 * np.spacing(np.abs(trainer.network.dense.bias.data)).mean(), rel=0.2
-    )
+@pytest.mark.parametrize("variant", ["cnn", "cnn-fused"])
+def test_expected_zeros_are_found(variant):
+    """Zeros counted against zeros expected, where both are many: large biases, and as large a part of the sum against them."""
+    net = Network("lite", variant, (1, 8, 8), 10, Generator(0), Generator(1))
+    rng = np.random.default_rng(0)
+    net.dense.bias.data[...] = rng.uniform(200, 2000, size=512)
+    net.dense.weight.data[-1] = -net.dense.bias.data  # times a feature that is always 1
+    net.features = md.nn.Sequential()
+    net.watching = True
+    totals = {"zeros": 0, "expected_zeros": 0.0}
+    for _ in range(20):
+        features = rng.normal(size=(400, 32)).astype("float32")
+        features[:, -1] = 1
+        net.stages(md.Tensor(features))
+        row = _look_at(*net.watched)
+        for name in totals:
+            totals[name] += row[name]
+    assert totals["expected_zeros"] > 25
+    assert abs(totals["zeros"] - totals["expected_zeros"]) < 4 * math.sqrt(totals["expected_zeros"])  # Poisson
 
 
 @pytest.mark.parametrize("planted", [False, True])
