@@ -1,4 +1,4 @@
-"""The command line: `minidrop reproduce`, `report`, `compare`, `data`: each a few lines around a function elsewhere."""
+"""The command line: `minidrop reproduce`, `report`, `compare`, `data`, `lessons`, each a few lines around a function."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import click
 from . import __version__, datasets
 from .backend import require_device
 from .command_data import data_commands
+from .command_lessons import lessons_command
 from .errors import MinidropError, StateError
 from .history import Divergence
 from .networks import SIZES, VARIANTS
@@ -250,3 +251,4 @@ def compare_command(left: Path, right: Path, figure: Path | None) -> None:
 
 
 main.add_command(data_commands)
+main.add_command(lessons_command)
