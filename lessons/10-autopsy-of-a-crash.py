@@ -1,0 +1,722 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 10 · Autopsy of a crash
+#
+# **You need** lessons 07 (DropAlan) and 09 (the curves on CIFAR-10).
+#
+# **You get** two suspects for the crash that the paper could not explain, each provoked, known by its marks and prevented,
+# and a verdict on how far the published curves can tell them apart.
+#
+# **Time** about 90 seconds on two cores.
+#
+# **New names** `md.detect_anomaly`, `minidrop.as_published.ComposedDropAlan`, `minidrop.as_published.SwallowingReLU`
+#
+# The paper's best DropAlan network, beta scaled on CIFAR-10, trained well for 54,000 iterations and then, from one measurement to
+# the next, knew nothing any more. It happened again when the author repeated it. "I cannot yet say with certainty why", he writes,
+# and names two ideas: a division by zero, and too many units with a drop rate near 1. This lesson follows both.
+
+# %%
+import csv
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import minidrop as md
+from checks import check
+from lesson import BLACK, BLUE, GREEN, ORANGE, RED, SKY, full, made_with, results, say
+from minidrop.as_published import ComposedDropAlan, SwallowingReLU
+from minidrop.reproduce.grid import read_runs, steps_path
+from minidrop.training import Run, Trainer, load_data
+
+# %% [markdown]
+# ## What was found at the scene
+#
+# The next cell quotes from the author's published training log (repository acasallas/6860-final-project, log
+# `convdropalan_cifar_best`): every thousand iterations the mean training loss of that thousand, and the accuracy on 1,600 test
+# images.
+
+# %% tags=["quotes"]
+# iteration: (mean training loss of the thousand iterations before, accuracy)
+published = {
+    53_000: (0.5417, 0.7075),
+    54_000: (0.5124, 0.6975),
+    55_000: (1.7811, 0.096875),
+    56_000: (2.3025851249694824, 0.096875),
+    60_000: (2.3025851249694824, 0.095625),
+    88_000: (2.3025851249694824, 0.096875),
+}
+crash_again = 50_000  # "a crash at around 50,000 iterations" (section III.B) when the author ran it again
+mnist_survived = 150_000  # iterations of the scaled network on MNIST, log convdropalanprob2_mnist_scaled, without a crash
+
+# %%
+ln10 = float(np.float32(np.log(10)))
+say(
+    "The loss stays at {loss:.16f}. The logarithm of 10, rounded to 32 bits, is {ln10:.16f}: the same to the last digit. So all ten "
+    "logits of every image were **equal**, every probability was 1/10, and not once in 33,000 iterations did it move.",
+    loss=published[56_000][0],
+    ln10=ln10,
+    holds=published[56_000][0] == ln10,
+)
+say(
+    "The accuracy is {hits:.0f} of 1,600 at first, later {later:.0f}: whoever sees ten equal numbers and has to name the largest names "
+    "the first, class 0, and is right as often as class 0 comes up. (That it moves by an image or two says that the evaluation "
+    "did not always see the same 1,600 images, not that the network still lived.)",
+    hits=1600 * published[55_000][1],
+    later=1600 * published[60_000][1],
+    holds=(1600 * published[55_000][1]).is_integer(),
+)
+
+# %% [markdown]
+# What of the thousand iterations in between, whose mean is neither the old loss nor the new? Suppose training went on as before,
+# then a spike of total size $S$ (the sum of whatever the loss did while it died), then $n$ iterations at ln 10:
+#
+# $$ 1000 \cdot \text{mean} = (1000 - n) \cdot \text{before} + S + n \ln 10 $$
+
+# %%
+before, mean = published[54_000][0], published[55_000][0]
+dead_for = np.linspace(0, 708, 300)
+spike = 1000 * (mean - before) - dead_for * (ln10 - before)
+figure, axes = plt.subplots(figsize=(6.2, 3))
+axes.plot(1000 - dead_for, spike, color=RED)
+axes.set(xlabel="iterations of the thousand before it died", ylabel="spike: sum of the losses\nwhile it died (nats)")
+axes.set_title("All these histories have the published mean")
+plt.show()
+without_spike = 1000 * (mean - before) / (ln10 - before)
+say(
+    "Without any spike the network was dead for the last {dead:.0f} of the thousand iterations. But one number cannot fix two unknowns: "
+    "a spike of up to {largest:.0f} nats in all fits too, if death came later. The log does not say that there was none.",
+    dead=without_spike,
+    largest=spike[0],
+    holds=abs(without_spike - 708) < 2 and spike[0] > 1000,
+)
+
+# %% [markdown]
+# So: how does a network come to give ten equal logits, for every image, for ever? The published network had a ReLU **on the
+# logits**. Two ways lead there.
+#
+# * **Suspect one: NaN.** Some number becomes NaN, then all of them do, and a ReLU somewhere turns NaN into 0.
+# * **Suspect two: dead logits.** One step is so large that all ten logits are negative for every image. The ReLU makes them 0, its
+#   gradient is 0, and nothing ever moves again. All weights are finite.
+#
+# ## Suspect one: an exact zero
+#
+# The published code composed DropAlan from elementary operations and let autograd do the rest. `ComposedDropAlan` does the same:
+#
+# $$ p = \text{clip}(1 + 0.2 / z,\; 0.8,\; p_{max}) \cdot [z < 0], \qquad y = \frac{z}{1 - p}\, \theta $$
+#
+# Forward there is no trouble at $z = 0$: 0.2/0 is infinite, the clip makes it $p_{max}$, the last factor makes it 0. Backward, the clip
+# sends a gradient of 0 into the division, whose own slope is $-0.2 / z^2 = -\infty$. And $0 \cdot \infty$ is NaN.
+
+# %%
+values = np.array([0.5, 1e-6, 0.0, -1e-6, -0.5, -2.0], dtype="float32")
+for name, layer in {
+    "composed, as published": ComposedDropAlan(md.Beta(), scaled=True, generator=md.Generator(1)),
+    "one op, minidrop's": md.nn.DropAlan(md.Beta(), scaled=True, generator=md.Generator(1)),
+}.items():
+    z = md.Tensor(values, requires_grad=True)
+    y = layer(z)
+    y.backward(np.ones_like(values))
+    print(f"{name:24} output  ", *(f"{v:9.3g}" for v in y.data))
+    print(f"{'':24} gradient", *(f"{g:9.3g}" for g in z.grad))
+    nan = np.isnan(z.grad)
+    say(
+        f"{name}: the gradient is NaN at {{count:.0f}} of {{all:.0f}} values.",
+        count=nan.sum(),
+        all=len(values),
+        holds=nan.tolist() == (values == 0).tolist() if "composed" in name else not nan.any(),
+    )
+
+# %% [markdown]
+# The output is finite in every place, so nobody watching the loss sees anything. A millionth to either side of 0 all is well; at exactly 0
+# the composed gradient is NaN.
+#
+# `md.detect_anomaly` looks at every array on the way, and names the operation at which the first number stops being finite:
+
+# %%
+z = md.Tensor(values, requires_grad=True)
+try:
+    with md.detect_anomaly():
+        ComposedDropAlan(md.Beta(), scaled=True, generator=md.Generator(1))(z).sum().backward()
+    culprit = "nothing"
+except ArithmeticError as error:
+    culprit = str(error).splitlines()[0]
+print(culprit)
+
+# %%
+say(
+    'It says "{culprit}".'.replace("{culprit}", culprit) + " The division has {parts:.0f} faults in one: an infinite value "
+    "forward, an infinite slope backward. The author's first idea was right about the place.",
+    parts=2,
+    holds=culprit.startswith("Div"),
+)
+
+# %% [markdown]
+# ### One zero, and three steps later
+#
+# We take a small network on digits, train it a little, and then put the bias of a single unit on the one float for which a single image
+# gives exactly $z = 0$. The bias hardly moves. Then we watch.
+
+# %%
+digits = load_data("digits")
+
+
+def trainer_of(variant, seed=0, steps=0, weights=None):
+    """A trainer on digits, after `steps` steps, or from given weights."""
+    trainer = Trainer(Run(dataset="digits", variant=variant, seed=seed, iterations=10**6), digits)
+    if weights is not None:
+        trainer.network.load_state_dict(weights)
+    for _ in range(steps):
+        trainer.step()
+    return trainer
+
+
+def plant_a_zero(trainer):
+    """Shift one unit's bias so that the z of one image of the next batch is exactly 0; returns by how much."""
+    place = trainer.batches.state_dict()
+    images, _ = next(trainer.batches)
+    trainer.batches.load_state_dict(place)  # as if nobody had looked
+    with md.no_grad():
+        features = trainer.network.features(md.Tensor(images)).data
+    sums = features @ trainer.network.dense.weight.data
+    bias = trainer.network.dense.bias.data
+    image, unit = np.unravel_index(np.abs(sums + bias).argmin(), sums.shape)  # the z nearest to 0
+    shift = -sums[image, unit] - bias[unit]
+    bias[unit] = -sums[image, unit]
+    return abs(float(shift)), unit
+
+
+shares = {}
+for variant in ("beta-scaled-composed", "beta-scaled"):
+    trainer = trainer_of(variant, steps=300)
+    shift, unit = plant_a_zero(trainer)
+    for step in range(3):
+        trainer.step()
+        names = [name for name, _ in trainer.network.named_parameters()]
+        shares[variant, step] = [1 - np.isfinite(p.data).mean() for _, p in trainer.network.named_parameters()]
+
+figure, axes = plt.subplots(figsize=(8, 3))
+for step, colour in enumerate((SKY, ORANGE, RED)):
+    axes.barh(
+        np.arange(len(names)) + 0.27 * (1 - step),
+        shares["beta-scaled-composed", step],
+        0.25,
+        color=colour,
+        label=f"after step {step + 1}",
+    )
+axes.set_yticks(range(len(names)), names, fontsize=8)
+axes.invert_yaxis()
+axes.set(xlabel="share of the numbers that are NaN", title="One exact zero in a batch, DropAlan composed as published")
+axes.legend(loc="upper right", fontsize=9)
+plt.show()
+
+# %%
+first, last = shares["beta-scaled-composed", 0], shares["beta-scaled-composed", 2]
+dense = names.index("dense.weight")
+say(
+    "Shift of the bias: {shift:.1e}. After **one** step the convolutions are NaN throughout ({conv:.0%} of conv 1), of the dense layer just "
+    "the unit that was hit ({dense:.2%}: one of 512), and the logits' weights are untouched ({logits:.0%}). After the second step the share in "
+    "the logits' weights is {logits2:.0%}. minidrop's own op, at the same zero: {explicit:.0%}.",
+    shift=shift,
+    conv=first[0],
+    dense=first[dense],
+    logits=first[dense + 2],
+    logits2=shares["beta-scaled-composed", 1][dense + 2],
+    explicit=max(shares["beta-scaled", 2]),
+    agree=None,
+    holds=first[0] == 1
+    and first[dense] < 0.01
+    and first[dense + 2] == 0
+    and last[dense + 2] == 1
+    and max(shares["beta-scaled", 2]) == 0,
+)
+
+# %% [markdown]
+# ### What a ReLU that swallows NaN shows
+#
+# With NaN weights the loss should be NaN, and the published log would say `nan`. It says ln 10. Is a maximum of NaN and 0 NaN, or 0?
+# NumPy has both: `np.maximum(nan, 0)` is NaN, `np.fmax(nan, 0)` is 0. `SwallowingReLU` is the second kind.
+
+# %%
+swallowed = {}
+for variant in ("beta-scaled-composed", "beta-scaled-composed-swallow"):
+    trainer = trainer_of(variant, steps=300)
+    plant_a_zero(trainer)
+    swallowed[variant] = [trainer.step() for _ in range(6)]
+    measured = trainer.measure(trainer.test)
+    print(f"{variant:30}", *(f"{loss:.16f}" for loss in swallowed[variant][-2:]), f"  accuracy {measured['accuracy']:.4f}")
+class_0 = np.mean(trainer.test.labels == 0)
+print("relu of NaN:", md.nn.ReLU()(md.Tensor([np.nan])).data, SwallowingReLU()(md.Tensor([np.nan])).data)
+
+# %%
+say(
+    "The ReLU that hands NaN on gives NaN. The one that swallows it gives {loss:.16f}: the published number, to the last digit. The accuracy is "
+    "{accuracy:.4f}, the share of class 0 ({share:.4f}).",
+    loss=swallowed["beta-scaled-composed-swallow"][-1],
+    accuracy=measured["accuracy"],
+    share=class_0,
+    holds=swallowed["beta-scaled-composed-swallow"][-1] == ln10
+    and np.isnan(swallowed["beta-scaled-composed"][-1])
+    and measured["accuracy"] == class_0,
+)
+
+# %% [markdown]
+# Did the author's ReLU swallow NaN? TensorFlow issue 32730 (2019, for versions 1.13 and 1.14, the ones of that time) has the title
+# "tf.nn.relu on nan inputs returns zeros on GPU", while the same op on a CPU handed NaN on. That the paper's runs were made on a GPU with
+# such a version is likely, and is not recorded.
+#
+# ### How often is a sum exactly 0?
+#
+# Floats are a lattice: near a number $c$ they lie `spacing(c)` apart. The dense layer adds its bias last, $z = a + c$ with $a = x \cdot w$, and in floats
+# $a + c = 0$ only if $a = -c$ to the last bit. So the question is how often $a$ falls on one particular float:
+#
+# $$ P(z = 0) \;=\; f_z(0) \cdot \text{spacing}(c), $$
+#
+# the density of $z$ at 0 times the distance between neighbours **at what was added last**. We count, where counting is cheap: large biases,
+# against which a sum runs that all but cancels them.
+
+# %%
+generator = np.random.default_rng(0)
+biases = 2.0 ** np.arange(4, 13)
+counted, expected = [], []
+for bias in biases:
+    weight = generator.normal(0, 1, size=(32, 400)).astype("float32")
+    hits = near = 0
+    for _ in range(25):
+        x = generator.normal(size=(2000, 32)).astype("float32")
+        z = (x @ weight - np.float32(1.3 * bias)) + np.float32(1.3 * bias)
+        hits += (z == 0).sum()
+        near += (np.abs(z) < 0.1).sum()
+    counted.append(hits)
+    expected.append(near / 0.2 * np.spacing(np.float32(1.3 * bias)))
+counted, expected = np.array(counted), np.array(expected)
+
+figure, axes = plt.subplots(figsize=(6, 3.4))
+axes.loglog(1.3 * biases, expected, color=BLACK, label="density of z at 0, times spacing")
+axes.errorbar(1.3 * biases, counted, yerr=np.sqrt(counted), fmt="o", color=RED, label="counted, ± its square root")
+axes.set(xlabel="what was added last", ylabel="zeros in 20 million sums")
+axes.legend()
+plt.show()
+say(
+    "In all, {expected:.0f} zeros expected, {counted:.0f} counted, over two and a half orders of magnitude.",
+    expected=expected.sum(),
+    counted=counted.sum(),
+    agree=0.2,
+    holds=abs(counted.sum() - expected.sum()) < 5 * np.sqrt(expected.sum()),
+)
+
+# %% [markdown]
+# ### In real training
+#
+# The stored runs below trained the small network under the published protocol, looked at every step, and counted zeros in z as well as what
+# the law predicts for each batch. There are two kinds. In `crash` (JPEG copy of CIFAR-10) the dense layer adds its small bias last, as Keras
+# does; in `crash-zero` (digits, so that anyone can run it again) the bias is inside the sum and two halves of ordinary size are added last, as
+# a fused kernel may do it: a coarser lattice, and so more zeros.
+
+# %%
+made_with("crash")
+made_with("crash-zero")
+
+
+def recorded(folder):
+    """The runs of a folder that got to their end, by variant."""
+    by_variant = {}
+    for run in read_runs(results(folder)):
+        if run.done:
+            by_variant.setdefault(run.run.variant, []).append(run)
+    return by_variant
+
+
+plain, fused = recorded("crash"), recorded("crash-zero")
+groups = {"bias added last": plain["beta-scaled-composed"], "bias inside the sum": fused["beta-scaled-composed-fused"]}
+survivors = {"bias inside the sum, minidrop's op": fused["beta-scaled-fused"]}
+rows = [(name, runs) for name, runs in {**groups, **survivors}.items()]
+print(f"{'':36}{'runs':>5}{'died':>6}{'values of z':>14}{'zeros':>7}{'expected':>10}")
+totals = {}
+for name, runs in rows:
+    sums = {key: sum(run.result["recorded"]["totals"][key] for run in runs) for key in ("values", "zeros", "expected_zeros")}
+    died = [run.result["recorded"]["first_non_finite_gradient"] for run in runs]
+    totals[name] = (sums["zeros"], sums["expected_zeros"], died)
+    print(
+        f"{name:36}{len(runs):5}{sum(d is not None for d in died):6}{sums['values']:14,}{sums['zeros']:7}{sums['expected_zeros']:10.2f}"
+    )
+
+# %%
+zeros = sum(total[0] for total in totals.values())
+expectation = sum(total[1] for total in totals.values())
+every_zero_killed = all(
+    (run.result["recorded"]["totals"]["zeros"] > 0) == (run.result["recorded"]["first_non_finite_gradient"] is not None)
+    for runs in groups.values()
+    for run in runs
+)
+say(
+    "Over all runs {zeros:.0f} zeros, {expected:.1f} expected. Wherever the gradient went through the composed ops, **the first zero was the end of the "
+    "run**, and no run ended without one; minidrop's op met {survived:.0f} and trained on.",
+    zeros=zeros,
+    expected=expectation,
+    survived=totals["bias inside the sum, minidrop's op"][0],
+    holds=every_zero_killed
+    and abs(zeros - expectation) < 4 * np.sqrt(expectation)
+    and all(d is None for d in totals["bias inside the sum, minidrop's op"][2]),
+)
+
+# %%
+figure, axes = plt.subplots(figsize=(7.5, 3.4))
+steps = np.arange(0, 20_001, 100)
+for (name, runs), colour in zip(groups.items(), (BLUE, RED), strict=True):
+    died = [run.result["recorded"]["first_non_finite_gradient"] or np.inf for run in runs]
+    axes.step(
+        steps,
+        [np.mean([d > step for d in died]) for step in steps],
+        color=colour,
+        label=f"{name}: alive, of {len(runs)}",
+        where="post",
+    )
+    hazard = totals[name][1] / sum(run.result["iteration"] for run in runs)  # expected zeros per step, over all runs
+    axes.plot(
+        steps, np.exp(-hazard * steps), color=colour, linestyle=":", label=f"{name}: predicted, exp(-{hazard:.1e} × step)"
+    )
+axes.set(xlabel="iteration", ylabel="share of runs alive", ylim=(-0.03, 1.25))
+axes.legend(fontsize=8, ncols=2, loc="upper center")
+plt.show()
+
+# %% [markdown]
+# ### The steps before
+#
+# The recorder keeps the last 200 steps of a run that dies. Here is one of them.
+
+# %%
+dead = next(run for run in plain["beta-scaled-composed"] if run.result["recorded"]["first_non_finite_gradient"])
+with steps_path(results("crash"), dead.run).open() as file:
+    last_steps = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+at = [row["iteration"] for row in last_steps]
+figure, panels = plt.subplots(1, 3, figsize=(9, 2.6))
+for axes, (column, label) in zip(
+    panels,
+    {"loss": "loss (nats)", "gradient_norm": "gradient norm", "smallest_z": "smallest z of the batch"}.items(),
+    strict=True,
+):
+    axes.plot(at, [row[column] for row in last_steps], linewidth=0.8)
+    axes.axvline(dead.result["recorded"]["first_non_finite_gradient"], color=RED, linestyle=":")
+    axes.set(xlabel="iteration", ylabel=label)
+    axes.tick_params(axis="x", labelsize=8)
+    axes.locator_params(axis="x", nbins=3)
+plt.show()
+quiet = [row for row in last_steps if np.isfinite(row["gradient_norm"])]
+say(
+    "No warning of any kind: in the {count:.0f} steps before, the gradient norm never passed {norm:.1f}, z never fell below {z:.1f}, the loss of the "
+    "fatal batch was {loss:.2f}. Then the gradient is NaN.",
+    count=len(quiet),
+    norm=max(row["gradient_norm"] for row in quiet),
+    z=min(row["smallest_z"] for row in quiet),
+    loss=last_steps[len(quiet)]["loss"],
+    holds=max(row["gradient_norm"] for row in quiet) < 30 and np.isnan(last_steps[len(quiet)]["gradient_norm"]),
+)
+
+# %% [markdown]
+# ### Would the paper's network have met its zero by 54,000?
+#
+# The paper's network has 1,000 units, its own density of z and its own biases. Two stored runs trained it for 10,000 iterations, on CIFAR-10 (JPEG
+# copy) and on MNIST, counting what to expect per step.
+
+# %%
+made_with("crash-paper")
+made_with("crash-paper-mnist")
+rates = {}
+for name, folder in {"CIFAR-10": "crash-paper", "MNIST": "crash-paper-mnist"}.items():
+    (run,) = read_runs(results(folder))
+    totals_of_run = run.result["recorded"]["totals"]
+    with steps_path(results(folder), run.run).open() as file:
+        final = [float(row["expected_zeros"]) for row in csv.DictReader(file)]
+    rates[name] = (totals_of_run["expected_zeros"] / run.result["iteration"], np.mean(final), totals_of_run["zeros"])
+    print(
+        f"{name:9} expected zeros per 1,000 steps: {1000 * rates[name][0]:.4f} over all, {1000 * rates[name][1]:.4f} in the last 200"
+    )
+
+# %%
+cifar = rates["CIFAR-10"][1] * 54_000
+mnist = rates["MNIST"][1] * mnist_survived
+say(
+    "If the rate of the last steps had stayed, CIFAR-10 would have met {cifar:.2f} zeros in 54,000 iterations (the chance of at least one: "
+    "{chance:.0%}), and MNIST {mnist:.2f} in its 150,000 (the chance of none: {none:.0%}). One crash there, at 54,000, and again near 50,000, and "
+    "none here is {verdict}. The rate is extrapolated: biases grow with training, and with them the spacing.",
+    cifar=cifar,
+    chance=1 - np.exp(-cifar),
+    mnist=mnist,
+    none=np.exp(-mnist),
+    agree=0.5,
+    holds=True,
+    verdict=0,
+)
+
+# %% [markdown]
+# ## Suspect two: a step too large
+#
+# A kept unit with z < -1 gives $y = -5 z^2$ with slope $-10 z$ (lesson 07). As z grows, a rare kept unit sends an ever larger gradient. When is that enough to
+# kill all ten logits? We can turn z up without changing what the network computes at inference: multiply the dense layer's weights and bias by $s$ and
+# divide the logits' weights by $s$. Then training goes on, at the published rate.
+
+# %%
+SEEDS = 8 if full else 5
+WARM, AFTER = (4000, 500) if full else (1200, 100)
+warm = {
+    (kind, seed): trainer_of(kind, seed, WARM).network.state_dict() for seed in range(SEEDS) for kind in ("beta-scaled", "cnn")
+}
+
+
+def turn_up(variant, seed, scale, warmed):
+    """Train on for AFTER steps with z larger by `scale`: what became of the network, when, and the largest loss on the way."""
+    trainer = trainer_of(variant, 100 + seed, weights=warm[warmed, seed])
+    network = trainer.network
+    for parameter in (network.dense.weight, network.dense.bias):
+        parameter.data *= np.float32(scale)
+    network.logits.weight.data /= np.float32(scale)
+    largest = 0.0
+    for step in range(1, AFTER + 1):  # noqa: B007
+        loss = trainer.step()
+        largest = max(largest, loss) if np.isfinite(loss) else np.inf
+        if trainer.divergence:
+            break
+    end = trainer.measure(trainer.test)
+    finite = all(np.isfinite(p.data).all() for p in network.parameters())
+    fate = (
+        "overflow" if not finite else "dead logits" if end["dead_logits"] == 1 else "lost" if end["accuracy"] < 0.2 else "alive"
+    )
+    return {
+        "fate": fate,
+        "step": step if fate in ("overflow", "dead logits") else None,
+        "loss": largest,
+        "accuracy": end["accuracy"],
+    }
+
+
+scales = (1, 16, 64, 256)
+by_scale = {
+    (kind, scale): [turn_up(kind, seed, scale, kind) for seed in range(SEEDS)]
+    for kind in ("beta-scaled", "cnn")
+    for scale in scales
+}
+
+# %% tags=["thumbnail"]
+colours = {"alive": GREEN, "lost": ORANGE, "dead logits": RED, "overflow": BLACK}
+figure, panels = plt.subplots(1, 2, figsize=(9, 3), sharey=True)
+for axes, kind in zip(panels, ("beta-scaled", "cnn"), strict=True):
+    bottom = np.zeros(len(scales))
+    for fate, colour in colours.items():
+        counts = np.array([sum(end["fate"] == fate for end in by_scale[kind, scale]) for scale in scales])
+        axes.bar(range(len(scales)), counts, bottom=bottom, color=colour, label=fate)
+        bottom += counts
+    axes.set_xticks(range(len(scales)), scales)
+    axes.set(
+        xlabel="z multiplied by",
+        title={"beta-scaled": "DropAlan beta, scaled (minidrop's op)", "cnn": "control: CNN with ReLU"}[kind],
+    )
+panels[0].set_ylabel(f"networks, of {SEEDS}")
+figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+plt.show()
+
+# %%
+alive_at_1 = sum(end["fate"] == "alive" for end in by_scale["beta-scaled", 1])
+gone = [end for end in by_scale["beta-scaled", 256] if end["fate"] != "alive"]
+control_gone = {scale: sum(end["fate"] != "alive" for end in by_scale["cnn", scale]) for scale in (64, 256)}
+say(
+    "At its own scale {alive:.0f} of {seeds:.0f} trained on. With z turned up 256 times {gone:.0f} of {seeds:.0f} were gone. So were "
+    "{control:.0f} of {seeds:.0f} plain CNNs, which have no $z^2$ anywhere, and {sooner:.0f} of them at 64 times already. So it is not the "
+    "square alone: at such a scale the step itself is too large, for the logits most of all, whose gradient grows with their input while "
+    "their weights have shrunk.",
+    alive=alive_at_1,
+    seeds=SEEDS,
+    gone=len(gone),
+    control=control_gone[256],
+    sooner=control_gone[64],
+    agree=None,
+    holds=alive_at_1 == SEEDS and len(gone) > SEEDS / 2 and control_gone[256] > SEEDS / 2,
+)
+
+# %% [markdown]
+# ### Its marks
+#
+# Of the networks that are gone, some have all weights finite and all ten logits dead: the loss is ln 10 to the last digit, and the gradient is 0, as published. Some
+# overflowed: their numbers grew past what a float holds. What all of them have in common is what came just before.
+
+# %%
+spikes = np.array([end["loss"] for end in gone])
+finite_spikes = spikes[np.isfinite(spikes)]
+figure, axes = plt.subplots(figsize=(6.4, 2.6))
+for fate, colour in list(colours.items())[1:]:
+    chosen = [min(end["loss"], 1e38) for end in gone if end["fate"] == fate]
+    axes.plot(chosen, [fate] * len(chosen), "o", color=colour, markersize=7, alpha=0.7)
+axes.axvline(spike[0], color=BLACK, linestyle=":")
+axes.annotate(
+    "largest that fits the published mean", (spike[0], 0.95), xycoords=("data", "axes fraction"), fontsize=8, va="top"
+)
+axes.set(xscale="log", xlabel="largest loss of a single batch before the end (nats)", xlim=(1, None))
+axes.margins(y=0.4)
+plt.show()
+say(
+    "Every one of them spiked: the smallest of the {count:.0f} largest losses is {smallest:.0f} nats, where a blind guess costs {blind:.1f}. "
+    "{fitting:.0f} of them are small enough to hide in the published mean.",
+    count=len(spikes),
+    smallest=spikes.min(),
+    blind=ln10,
+    fitting=(spikes < spike[0]).sum(),
+    agree=None,
+    holds=spikes.min() > 2 * ln10,
+)
+
+# %% [markdown]
+# ## Prevention
+#
+# Each remedy alone, same seeds. For suspect one from the stored runs (on digits, bias inside the sum, 12,000 iterations), for suspect two live, at 256 times the scale.
+
+# %%
+remedies = {
+    "none": "",
+    "guarded division": None,
+    "detach (no gradient through k)": "-detach",
+    "linear logits": "-linear",
+    "p_max = .95": "-p_max=.95",
+    "p_max = .8": "-p_max=.8",
+    "gradient clipped to norm 1": "-clip_norm=1",
+    "a tenth of the step": "-learning_rate=.001",
+}
+table = []
+for remedy, option in remedies.items():
+    runs = (
+        fused["beta-scaled-fused" if option is None else f"beta-scaled-composed-fused{option}"]
+        if (option is None or f"beta-scaled-composed-fused{option}" in fused)
+        else []
+    )
+    deaths = [run.result["recorded"]["first_non_finite_gradient"] for run in runs]
+    when = sorted(d for d in deaths if d is not None)
+    if option:
+        ends = [turn_up(f"beta-scaled{option}", seed, 256, "beta-scaled") for seed in range(SEEDS)]
+    else:  # minidrop's op is guarded already: the runs of above
+        ends = by_scale["beta-scaled", 256]
+    table.append(
+        {
+            "remedy": remedy,
+            "runs": len(runs),
+            "died": len(when),
+            "when": when,
+            "gone": sum(end["fate"] != "alive" for end in ends),
+            "fates": ", ".join(
+                f"{sum(end['fate'] == fate for end in ends)} {fate}"
+                for fate in colours
+                if any(end["fate"] == fate for end in ends)
+            ),
+        }
+    )
+
+print(f"{'':32}| {'an exact zero':^44} | z turned up 256 times")
+print(f"{'remedy':32}| {'died':>7}  {'at iteration':35} | gone    what became of them")
+for row in table:
+    when = ", ".join(f"{d:,}" for d in row["when"]) or "-"
+    print(f"{row['remedy']:32}| {row['died']:2} of {row['runs']}  {when:35} | {row['gone']} of {SEEDS}  {row['fates']}")
+
+# %%
+by_remedy = {row["remedy"]: row for row in table}
+cured = [by_remedy["guarded division"], by_remedy["detach (no gradient through k)"]]
+uncured = [row for row in table if row not in cured]
+say(
+    "Against the zero only what removes the cause helps: guarding the division, or sending no gradient through k: {cured:.0f} of {of:.0f} died. With none of the "
+    "other remedies is the zero harmless; {died:.0f} of {others:.0f} died of it, and each survivor is one that did not meet a zero.",
+    cured=sum(row["died"] for row in cured),
+    of=sum(row["runs"] for row in cured),
+    died=sum(row["died"] for row in uncured),
+    others=sum(row["runs"] for row in uncured),
+    holds=sum(row["died"] for row in cured) == 0
+    and sum(row["died"] for row in uncured) > 0
+    and all(row["runs"] >= 5 for row in cured),
+)
+say(
+    "Against large steps it is the other way round. Clipping the gradient ({clip:.0f} of {seeds:.0f} gone) helps where guarding does nothing "
+    "({none:.0f} of {seeds:.0f}); linear logits cannot die, and are lost all the same ({linear:.0f} of {seeds:.0f}) when the numbers explode.",
+    clip=by_remedy["gradient clipped to norm 1"]["gone"],
+    none=by_remedy["guarded division"]["gone"],
+    linear=by_remedy["linear logits"]["gone"],
+    seeds=SEEDS,
+    agree=None,
+    holds=by_remedy["gradient clipped to norm 1"]["gone"] < by_remedy["guarded division"]["gone"],
+)
+
+# %% [markdown]
+# ## The verdict
+#
+# | mark | published log | an exact zero (NaN) | a step too large (dead logits) |
+# |---|---|---|---|
+# | loss afterwards | ln 10 to the last digit, for ever | the same, **if** a ReLU swallows NaN; else NaN | the same, if all ten logits die; else a large number, or NaN |
+# | accuracy afterwards | share of class 0 | share of class 0 | share of class 0 |
+# | weights | not recorded | NaN: one unit of the dense layer and everything below it first | finite, or overflowed |
+# | the steps before | only means of 1,000 | nothing at all to be seen | losses far above ln 10 |
+# | happens to | beta scaled, not alpha, not unscaled | only where a gradient goes through beta's division: beta scaled | any network whose steps are too large |
+# | z needed | not recorded | the ordinary one | in our test, 256 times the ordinary one |
+#
+# **What can be concluded.** The published program contains a fault that kills exactly the network that died, in one step and without warning, at a
+# rate that makes a death within tens of thousands of iterations possible. On the hardware and the TensorFlow of the time it would have left exactly the number in the log. Dead logits leave
+# the same number, but to get there we had to turn z up by a factor of 256, and plain CNNs die of that too, and sooner, which the published ones did not.
+#
+# **What cannot.** One look at the weights would have told NaN from finite; nobody looked, and the log does not keep them. A spike may hide in the mean of a thousand losses. The
+# rate of zeros in the paper's network is extrapolated from its first 10,000 iterations on another machine, and it depends on how the
+# matrix product rounds. So: the zero is a sufficient cause that is certainly in the code; that it was **the** cause is likely, and not proven.
+#
+# The second of the author's ideas, too many units with a drop rate near 1, is neither: a unit that is always dropped is silent, and the
+# others go on.
+#
+# ## What to keep
+#
+# * A loss of exactly ln K that never moves means equal logits: dead, or NaN swallowed. Look at the weights: finite or not?
+# * Autograd differentiates the branch that was not taken. Guard the **input** of a division, not its result.
+# * An exact 0 among floats is not impossible, it is rare: density times spacing, and training draws billions.
+# * A cure that works may say nothing of the disease: clipping helps against one of the two ways to die, `detach` against the other.
+#
+# ## Exercises
+#
+# **1.** Write beta's drop probability with minidrop's operations (`z.clip(low, high)`, `*`, `+`, `/`) so that its values are those of the paper (p_max .999) and its gradient is finite
+# everywhere, also at 0. Your function gets a tensor.
+
+
+# %%
+def guarded_probability(z): ...
+
+
+check("10.1", guarded_probability)
+
+# %% [markdown]
+# **2.** After how many steps is the first exact zero to be expected? Given the density of z at 0, what is added last (one number, a float32), the batch size
+# and the number of units.
+
+
+# %%
+def steps_until_a_zero(density, added_last, batch, units): ...
+
+
+check("10.2", steps_until_a_zero)
+
+# %% [markdown]
+# **3.** A coroner's routine: from a list of weight arrays and the logits of a batch, shape (N, K), behind their ReLU, say `"nan"`, `"dead logits"` or `"alive"`.
+
+
+# %%
+def diagnose(weights, logits): ...
+
+
+check("10.3", diagnose)
+
+# %% [markdown]
+# ## Read on
+#
+# * `minidrop/as_published.py`: DropAlan composed as published, and the ReLU that swallows NaN.
+# * `minidrop/ops/dropalan.py`: `Beta.drop_probability`, where min(z, -1) is the plateau and the guard at once.
+# * `minidrop/recorder.py`: the recorder of the last steps, and the law of the zeros in four lines.
+# * `minidrop/anomaly.py`: how `detect_anomaly` finds the op and the line.
+# * `lessons/results/README.md`: the commands that made the stored runs.
+# * `lessons/solutions/lesson_10.py`: solutions.

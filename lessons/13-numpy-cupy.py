@@ -1,0 +1,641 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 13 · NumPy, CuPy
+#
+# **You need** lessons 03, 04 and 05.
+#
+# **You get** one training step that runs on either array library, a count of what it asks of the machine, and a way to say beforehand when a GPU will lose.
+#
+# **Time** about 30 seconds on two cores.
+#
+# **New names** `minidrop.backend.array_module`, `minidrop.backend.device_of`, `minidrop.backend.to_device`, `md.capture`
+#
+# CuPy is NumPy again, function by function, for arrays that lie on a GPU. minidrop runs on both, and the switch between them is one line. This lesson shows the line, and then asks what one wins with it: where does
+# the time of a training step go, and what would a GPU do with it?
+#
+# No GPU was available when this page was written. **All measurements here are made on a CPU.** Where a GPU comes in, its speeds are assumptions, and are called so. The last section reads measurements, if somebody has made
+# them.
+
+# %%
+import cProfile
+import json
+import pathlib
+import pstats
+import statistics
+import time
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import minidrop as md
+from checks import check
+from lesson import BLACK, BLUE, GREEN, HERE, ORANGE, RED, full, say
+from minidrop.backend import array_module, device_of, to_device
+from minidrop.networks import Network
+from minidrop.ops import conv_choice
+
+one_core = threadpool_limits(
+    1
+)  # matrix products on one core: the times below then depend less on who else is using the machine
+
+# %% [markdown]
+# ## The switch
+#
+# A function that starts with `import numpy as np` and says `np.maximum` is a NumPy function for good. So ask the *array* for its library, and say `xp.maximum`, whatever `xp` may be. Operators (`+`, `@`) and methods (`.sum()`)
+# belong to the array anyway.
+
+
+# %%
+def relu(x):
+    xp = array_module(x)  # numpy for a NumPy array, cupy for a CuPy array
+    return xp.maximum(x, 0)
+
+
+x = np.array([-1.5, 0.0, 2.0], dtype="float32")
+print(array_module(x).__name__, device_of(x), relu(x))
+
+try:
+    print("on a GPU:", device_of(to_device(x, "cuda")))
+except RuntimeError as error:  # minidrop's DeviceError
+    print(f"{type(error).__name__}: {error}")
+
+# %% [markdown]
+# `to_device` is the only way from one to the other: nothing in minidrop moves an array without being told. A network moves with `network.to("cuda")`, a training run with `device="cuda"` or `--device cuda`.
+#
+# How far does the one line carry? Look through minidrop's own source for those who know CuPy by name.
+
+# %%
+package = pathlib.Path(md.__file__).parent
+sources = {path.relative_to(package).as_posix(): path.read_text(encoding="utf-8") for path in sorted(package.rglob("*.py"))}
+importing = [name for name, text in sources.items() if 'import_module("cupy")' in text or "import cupy" in text]
+asking = [name for name, text in sources.items() if "array_module(" in text and name != "backend.py"]
+print("imports CuPy:", *importing)
+print("asks the array for its library:", *asking)
+say(
+    "Of {files} source files {importing} imports CuPy, `backend.py`, and {asking} ask an array for its library.",
+    files=len(sources),
+    importing=len(importing),
+    asking=len(asking),
+    agree=0.2,
+    holds=importing == ["backend.py"] and len(asking) > 5,
+)
+
+# %% [markdown]
+# ## A library that counts
+#
+# The function above does not care what it is given, as long as it behaves like an array. We can use that without a GPU: here is a kind of NumPy array that keeps a list of what is done to it. For each call: its name, how many operations (a product and a sum
+# count as two), and how many bytes it reads and writes.
+
+
+# %%
+noted = []  # (name, operations, bytes) of each call
+
+
+def plain(value):
+    """A counted array as the ordinary one that it is; all else as it is (a Python number must stay one, or float32 becomes float64)."""
+    return value.view(np.ndarray) if isinstance(value, Counted) else value
+
+
+class Counted(np.ndarray):
+    """A NumPy array that notes every call that computes something."""
+
+    def __array_ufunc__(self, function, method, *inputs, out=(), **settings):
+        inputs = [plain(one) for one in inputs]
+        if out:
+            settings["out"] = tuple(plain(one) for one in out)
+        result = getattr(function, method)(*inputs, **settings)
+        arrays = [one for one in (*inputs, result) if isinstance(one, np.ndarray)]
+        operations = 2 * result.size * inputs[0].shape[-1] if function is np.matmul else max(one.size for one in arrays)
+        name = function.__name__ + ("" if method == "__call__" else f".{method}")
+        noted.append((name, operations, sum(one.nbytes for one in arrays)))
+        return out[0] if out else result.view(Counted)
+
+
+def step(x, one_hot, weights, lr):
+    """One step of a network with a hidden layer, as in lesson 03, written for either library; the weights are changed in place."""
+    xp = array_module(x)
+    W1, b1, W2, b2 = weights
+    z = x @ W1 + b1
+    hidden = xp.maximum(z, 0)
+    logits = hidden @ W2 + b2
+    exponentials = xp.exp(logits - logits.max(axis=1, keepdims=True))
+    p = exponentials / exponentials.sum(axis=1, keepdims=True)
+    grad = (p - one_hot) / len(x)
+    grad_z = grad @ W2.T * (z > 0)
+    for weight, gradient in zip(weights, (x.T @ grad_z, grad_z.sum(axis=0), hidden.T @ grad, grad.sum(axis=0)), strict=True):
+        weight -= lr * gradient
+    return p
+
+
+UNITS = 64
+
+
+def problem(batch, dtype="float32", kind=np.ndarray):
+    """Images (batch, 64), labels one-hot, and weights for 64 -> 64 -> 10."""
+    numbers = np.random.default_rng(0)
+    digits = md.datasets.digits("train")
+    rows = np.arange(batch) % len(digits)
+    x = (digits.images[rows].reshape(batch, 64) / digits.maximum).astype(dtype)
+    one_hot = np.eye(10, dtype=dtype)[digits.labels[rows]]
+    shapes = (64, UNITS), (UNITS,), (UNITS, 10), (10,)
+    weights = [(0.1 * numbers.normal(size=shape)).astype(dtype) for shape in shapes]
+    return x.view(kind), one_hot.view(kind), [weight.view(kind) for weight in weights], 0.1
+
+
+def count(batch):
+    """The calls of one step."""
+    given = problem(batch, kind=Counted)
+    noted.clear()
+    step(*given)
+    return list(noted)
+
+
+calls = count(16)
+for name, operations, size in calls:
+    print(f"{name:16}{operations:>10,} operations{size:>10,} bytes")
+
+# %%
+x, one_hot, weights, lr = problem(16, "float64")
+network = md.nn.Sequential(md.nn.Dense(64, UNITS, dtype="float64"), md.nn.ReLU(), md.nn.Dense(UNITS, 10, dtype="float64"))
+for parameter, weight in zip(network.parameters(), weights, strict=True):
+    parameter.data = weight.copy()
+optimizer = md.optim.SGD(network.parameters(), lr=lr)
+md.functional.softmax_cross_entropy(network(x), one_hot.argmax(axis=1)).backward()
+optimizer.step()
+step(x, one_hot, weights, lr)
+gap = max(np.abs(parameter.data - weight).max() for parameter, weight in zip(network.parameters(), weights, strict=True))
+
+large = count(4096)
+say(
+    "One step makes {calls} calls, at batch 16 as at batch 4,096; what grows is the work in each of them, here {growth:.0f} times in operations. The step is right: against minidrop's the weights differ by {gap:.0e}.",
+    calls=len(calls),
+    growth=sum(one[1] for one in large) / sum(one[1] for one in calls),
+    gap=gap,
+    holds=len(large) == len(calls) and gap < 1e-12,
+)
+
+# %% [markdown]
+# On a GPU each of these calls is a **launch**: Python asks the driver to start a small program (a kernel) on the GPU. So `Counted` counts launches. Transposing is not among them: it only changes how an array is read.
+#
+# ## What a call costs, and what its work costs
+#
+# A call has a price of its own, however small the arrays are: finding the function, checking types and shapes, making the result. On this CPU, for `x + 1`:
+
+
+# %%
+def seconds(runs, turns):
+    """The median time of each function, called by turns, a few times in a row each."""
+    times = {name: [] for name in runs}
+    for turn in range(turns + 1):
+        for name, (run, repeats) in runs.items():
+            started = time.perf_counter()
+            for _ in range(repeats):
+                run()
+            if turn:  # the first turn warms up
+                times[name].append((time.perf_counter() - started) / repeats)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+lengths = [10**k for k in range(7)] + [4 * 10**6]
+arrays = {n: np.zeros(n, dtype="float32") for n in lengths}
+outs = {n: np.empty(n, dtype="float32") for n in lengths}
+adding = seconds(
+    {n: (lambda n=n: np.add(arrays[n], np.float32(1), out=outs[n]), max(1, min(300, 10**6 // n))) for n in lengths}, turns=25
+)
+side = 512
+square = np.random.default_rng(0).normal(size=(side, side)).astype("float32")
+product = seconds({"product": (lambda: square @ square, 1)}, turns=25)["product"]
+
+CPU = {
+    "call": adding[1],  # seconds
+    "bandwidth": 2
+    * 4
+    * lengths[-1]
+    / adding[lengths[-1]],  # bytes per second, read and written, when they do not fit the cache
+    "rate": 2 * side**3 / product,  # operations per second, in a large matrix product
+}
+figure, axes = plt.subplots(figsize=(7, 3.3))
+axes.plot(lengths, [1e6 * adding[n] for n in lengths], "o-", color=BLUE, label="x + 1, measured")
+axes.axhline(1e6 * CPU["call"], color=BLACK, linestyle=":", label="the price of a call")
+line = np.array([1e3, 4e6])
+axes.plot(line, 1e6 * 8 * line / CPU["bandwidth"], color=RED, linestyle="--", label="8 bytes per number, at the bandwidth")
+axes.set(xscale="log", yscale="log", xlabel="numbers in x (float32)", ylabel="microseconds", ylim=(0.05, None))
+axes.legend(fontsize=9, loc="upper left")
+plt.show()
+
+say(
+    "Adding 1 to a thousand numbers took {ratio:.1f} times as long as adding 1 to a single one. In this run, on one core: {call:.2f} microseconds per call, {bandwidth:.0f} GB per second, and {rate:.0f} billion operations per second in a large matrix "
+    "product.",
+    ratio=adding[1000] / adding[1],
+    call=1e6 * CPU["call"],
+    bandwidth=CPU["bandwidth"] / 1e9,
+    rate=CPU["rate"] / 1e9,
+    agree=None,
+    holds=adding[1000] < 5 * adding[1],
+)
+
+# %% [markdown]
+# Left of the bend one pays for the call, right of it for the bytes. The whole economy of a GPU is in this picture: there, by all reports, the flat part lies *higher* (a launch is dearer than a call), and the slope begins much *later*.
+#
+# So three numbers describe a machine: seconds per call, bytes per second, operations per second. A call should take about
+#
+# $$t = t_{\text{call}} + \max\!\Big(\frac{\text{bytes}}{\text{bandwidth}}, \; \frac{\text{operations}}{\text{rate}}\Big),$$
+#
+# since moving and computing go on at the same time, and the slower one counts. Does it? Our step, by the model and by the clock, for batches from 1 to 16,384.
+
+# %%
+batches = [4**k for k in range(8)]
+counts = {batch: count(batch) for batch in batches}
+
+
+def work(call, machine):
+    """Seconds that the machine is busy with a call."""
+    _name, operations, size = call
+    return max(size / machine["bandwidth"], operations / machine["rate"])
+
+
+by_model = {batch: sum(CPU["call"] + work(call, CPU) for call in counts[batch]) for batch in batches}
+problems = {batch: problem(batch) for batch in batches}
+measured = seconds({batch: (lambda batch=batch: step(*problems[batch]), max(1, 256 // batch)) for batch in batches}, turns=15)
+
+figure, axes = plt.subplots(figsize=(7, 3.3))
+axes.plot(batches, [1e6 * measured[batch] for batch in batches], "o-", color=BLUE, label="measured")
+axes.plot(batches, [1e6 * by_model[batch] for batch in batches], color=RED, linestyle="--", label="by the model")
+axes.axhline(1e6 * len(calls) * CPU["call"], color=BLACK, linestyle=":", label=f"{len(calls)} calls, without their work")
+axes.set(xscale="log", yscale="log", xlabel="batch", ylabel="microseconds per step")
+axes.legend(fontsize=9, loc="upper left")
+plt.show()
+
+off = max(max(measured[batch] / by_model[batch], by_model[batch] / measured[batch]) for batch in batches)
+per_image = {batch: 1e6 * measured[batch] / batch for batch in batches}
+say(
+    "Three numbers are within a factor of {off:.1f} of the clock over four decades. Per image a step took {one:.1f} microseconds at batch 1, {many:.2f} at batch 1,024: {ratio:.0f} times less, because the calls are shared.",
+    off=off,
+    one=per_image[1],
+    many=per_image[1024],
+    ratio=per_image[1] / per_image[1024],
+    agree=None,
+    holds=off < 10 and per_image[1] > 5 * per_image[1024],
+)
+
+# %% [markdown]
+# ## Where the time goes
+#
+# Now the paper's network in minidrop: a training step on 16 images of MNIST's size. (Random images: the time does not depend on what they show.) Python's own profiler adds up the time that was spent in each op. It makes Python calls somewhat slower and leaves array work
+# alone. Beside it, the small dense network from above.
+
+# %%
+numbers = np.random.default_rng(0)
+GROUPS = {"conv": "convolution", "fourier": "convolution", "matmul": "dense layers", "pool": "pooling", "activation": "ReLU"}
+
+
+def training(network, x):
+    """A training step of minidrop, on the images x, or on others of as many."""
+    optimizer = md.optim.SGD(network.parameters(), lr=0.01)
+    labels = np.arange(len(x)) % 10
+
+    def run(x=x):
+        loss = md.functional.softmax_cross_entropy(network(md.Tensor(x)), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return run
+
+
+def profile(run, steps):
+    """Milliseconds per step: {part: {"forward": ..., "backward": ...}}; and how many ops ran, forward and backward."""
+    for _ in range(3):
+        run()
+    profiler = cProfile.Profile()
+    profiler.enable()
+    for _ in range(steps):
+        run()
+    profiler.disable()
+    stats = pstats.Stats(profiler)
+    parts, ops = {}, 0
+    for (file, _line, function), (_calls, calls, _own, total, _callers) in stats.stats.items():
+        path = pathlib.Path(file)
+        if path.parent.name == "ops" and function in ("forward", "backward"):
+            group, ops = GROUPS.get(path.stem, "other ops"), ops + calls / steps
+        elif path.stem == "optim" and function == "step":
+            group, function = "SGD", "forward"
+        else:
+            continue
+        times = parts.setdefault(group, {"forward": 0.0, "backward": 0.0})
+        times[function] += 1000 * total / steps
+    rest = 1000 * stats.total_tt / steps - sum(sum(times.values()) for times in parts.values())
+    parts["tape and Python"] = {"forward": max(rest, 0.0), "backward": 0.0}
+    return parts, round(ops)
+
+
+def paper_network():
+    return Network("paper", "cnn", (1, 28, 28), 10, md.Generator(0), md.Generator(1))
+
+
+def dense_network():
+    weights = md.Generator(0)
+    return md.nn.Sequential(md.nn.Dense(64, UNITS, generator=weights), md.nn.ReLU(), md.nn.Dense(UNITS, 10, generator=weights))
+
+
+images = numbers.random((16, 1, 28, 28), dtype="float32")
+profiles = {
+    "the paper's network": profile(training(paper_network(), images), 40 if full else 12),
+    "64 - 64 - 10": profile(training(dense_network(), problem(16)[0]), 1000),
+}
+
+# %% tags=["thumbnail"]
+figure, panels = plt.subplots(1, 2, figsize=(9, 3.4))
+for axes, (name, (parts, _ops)) in zip(panels, profiles.items(), strict=True):
+    order = sorted(parts, key=lambda part: sum(parts[part].values()))
+    forward, backward = ([parts[part][way] for part in order] for way in ("forward", "backward"))
+    axes.barh(order, forward, color=BLUE, label="forward (SGD and tape: all)")
+    axes.barh(order, backward, left=forward, color=ORANGE, label="backward")
+    axes.set(xlabel="milliseconds per step", title=f"{name}, batch 16")
+    axes.grid(axis="y", visible=False)
+panels[0].legend(fontsize=9, loc="lower right")
+plt.show()
+
+
+def share(name, *groups):
+    parts = profiles[name][0]
+    return sum(sum(parts[group].values()) for group in groups if group in parts) / sum(
+        sum(times.values()) for times in parts.values()
+    )
+
+
+say(
+    "In the paper's network {heavy:.0%} of the step went into convolutions and dense layers, {tape:.0%} into the tape and Python. In the small one the tape and Python took {small:.0%}.",
+    heavy=share("the paper's network", "convolution", "dense layers"),
+    tape=share("the paper's network", "tape and Python"),
+    small=share("64 - 64 - 10", "tape and Python"),
+    agree=None,
+    holds=share("the paper's network", "convolution", "dense layers") > 0.5
+    and share("64 - 64 - 10", "tape and Python") > 2 * share("the paper's network", "tape and Python"),
+)
+
+# %% [markdown]
+# A faster machine for arithmetic would help the left network, and hardly the right one: there the arithmetic is not what takes the time.
+#
+# ## When a GPU loses
+#
+# The model needs three numbers for a GPU, and we have none that we measured. So we **assume**: round numbers, of the order that data sheets of large GPUs print and that people report for launches from Python. Between 5 and 20 microseconds per launch,
+# because it depends on the driver, on CuPy and on the processor that runs Python.
+
+# %%
+ASSUMED = {"bandwidth": 2e12, "rate": 3e13}  # not measured: bytes and float32 operations per second
+LAUNCH = {"cheap": 5e-6, "dear": 20e-6}  # not measured: seconds per launch
+
+
+def timeline(calls, launch, machine):
+    """When each call is launched, and when the GPU starts and ends it.
+
+    Python does not wait for the GPU: it launches, and goes on to the next. The GPU takes the calls one after the other.
+    """
+    rows, free = [], 0.0
+    for number, call in enumerate(calls):
+        launched = (number + 1) * launch
+        start = max(launched, free)
+        free = start + work(call, machine)
+        rows.append((launched, start, free))
+    return np.array(rows)
+
+
+def assumed(batch, launch):
+    """Seconds of one step."""
+    return timeline(counts[batch], launch, ASSUMED)[-1, 2]
+
+
+figure, panels = plt.subplots(2, 1, figsize=(9, 3.6))
+for axes, batch in zip(panels, (16, 16384), strict=True):
+    rows = 1e6 * timeline(counts[batch], LAUNCH["cheap"], ASSUMED)
+    launch = 1e6 * LAUNCH["cheap"]
+    axes.broken_barh([(row[0] - launch, 0.93 * launch) for row in rows], (1, 0.7), color=BLUE)
+    axes.broken_barh([(row[1], max(row[2] - row[1], 0.3)) for row in rows], (0, 0.7), color=GREEN)
+    axes.set_yticks([0.35, 1.35], labels=["GPU works", "Python launches"])
+    axes.set(
+        title=f"batch {batch:,}: {len(rows)} launches of {launch:g} microseconds (assumed speeds, not measured)", xlim=(0, None)
+    )
+    axes.grid(axis="y", visible=False)
+panels[1].set_xlabel("microseconds")
+plt.show()
+
+idle = {}
+for batch in (16, 16384):
+    rows = timeline(counts[batch], LAUNCH["cheap"], ASSUMED)
+    idle[batch] = 1 - (rows[:, 2] - rows[:, 1]).sum() / rows[-1, 2]
+say(
+    "By these assumptions the GPU would be idle for {small:.1%} of the step at batch 16, and for {large:.0%} at batch 16,384.",
+    small=idle[16],
+    large=idle[16384],
+    holds=idle[16] > 0.9 and idle[16384] < idle[16] - 0.1,
+)
+
+# %% [markdown]
+# At batch 16 the GPU is done with each call before Python has asked for the next: the step takes as long as its launches, and a GPU of twice the speed would not shorten it. So, as long as the work is small:
+#
+# $$\text{a GPU loses where} \quad \text{launches} \times t_{\text{launch}} \; > \; \text{the whole step on the CPU}.$$
+#
+# The blue points below are this CPU, measured. The green band is **assumed**.
+
+# %%
+cheap, dear = ([1e6 * assumed(batch, LAUNCH[price]) for batch in batches] for price in ("cheap", "dear"))
+figure, axes = plt.subplots(figsize=(7, 3.6))
+axes.fill_between(batches, cheap, dear, color=GREEN, alpha=0.3, label="a GPU: assumed, not measured")
+axes.plot(batches, [1e6 * measured[batch] for batch in batches], "o-", color=BLUE, label="this CPU, one core: measured")
+axes.set(
+    xscale="log", yscale="log", xlabel="batch", ylabel="microseconds per step", title="64 - 64 - 10, the step of this page"
+)
+axes.legend(fontsize=9, loc="upper left")
+plt.show()
+
+wins = {price: [batch for batch in batches if assumed(batch, LAUNCH[price]) < measured[batch]] for price in LAUNCH}
+say(
+    "With cheap launches the assumed GPU would be ahead of this run's CPU from batch {cheap} on (of those tried), with dear ones from batch {dear:,}. At batch 16 its {calls} launches alone would take {least:.0f} to {most:.0f} microseconds; "
+    "the CPU took {cpu:.0f}.",
+    cheap=wins["cheap"][0],
+    dear=wins["dear"][0],
+    calls=len(calls),
+    least=1e6 * len(calls) * LAUNCH["cheap"],
+    most=1e6 * len(calls) * LAUNCH["dear"],
+    cpu=1e6 * measured[16],
+    agree=None,
+    holds=measured[16384] > 2 * assumed(16384, LAUNCH["dear"]) and wins["cheap"][0] <= wins["dear"][0],
+)
+
+# %% [markdown]
+# ### Arithmetic against bytes
+#
+# Once the work is large enough to fill a GPU, is it arithmetic that it waits for? Per call, divide operations by bytes. A machine that does $r$ operations per second and moves $b$ bytes per second waits for bytes wherever the quotient is below $r / b$.
+
+# %%
+balance = ASSUMED["rate"] / ASSUMED["bandwidth"], CPU["rate"] / CPU["bandwidth"]
+figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), sharex=True, sharey=True)
+for axes, batch in zip(panels, (16, 16384), strict=True):
+    for kind, colour, marker in (("matrix product", RED, "s"), ("all others", BLUE, "o")):
+        some = [call for call in counts[batch] if (call[0] == "matmul") == (kind == "matrix product")]
+        axes.plot([call[2] for call in some], [call[1] / call[2] for call in some], marker, color=colour, label=kind, alpha=0.7)
+    axes.axhline(balance[0], color=GREEN, linestyle="--", label="balance of the assumed GPU")
+    axes.axhline(balance[1], color=BLACK, linestyle=":", label="balance of this CPU core, measured")
+    axes.set(xscale="log", yscale="log", xlabel="bytes read and written", title=f"batch {batch:,}")
+panels[0].set_ylabel("operations per byte")
+panels[0].set_ylim(0.03, 1000)
+panels[0].legend(fontsize=8, loc="upper left", ncols=1)
+plt.show()
+
+intensity = {name: max(call[1] / call[2] for call in counts[16384] if (call[0] == "matmul") == name) for name in (True, False)}
+say(
+    "Only matrix products do more than {other:.1f} operations per byte; the best of them, at batch 16,384, reaches {product:.0f}. The assumed GPU breaks even at {gpu:.0f}. All other calls wait for bytes, on any machine.",
+    other=intensity[False],
+    product=intensity[True],
+    gpu=balance[0],
+    holds=intensity[False] < 1 and intensity[True] > 5,
+)
+
+# %% [markdown]
+# This is why libraries **fuse**: `exp(x - m)` as two calls reads and writes everything twice, as one it does so once, and saves a launch. `minidrop/kernels.py` does that by hand for the ops that need it most: a mask, dropout and its derivative in one
+# kernel, all parameters of SGD in another.
+#
+# ### And the paper's network?
+#
+# Count its launches from below: every op that ran in the profile is at least one. Count its arithmetic: the multiplications of the convolutions, as the cost model of lesson 04 has them, and of the dense layers, two operations
+# each.
+
+
+# %%
+def paper_operations(batch):
+    """Operations of one training step on images of 28x28: convolutions and dense layers."""
+    total = 0
+    for side, channels, kernel in ((28, 1, 11), (14, 64, 7), (7, 64, 5)):
+        pad = (kernel // 2, kernel // 2)
+        needs = (channels > 1, True)  # the image itself needs no gradient
+        shape = conv_choice.Shape(batch, channels, 64, (side, side), (kernel, kernel), (1, 1), (pad, pad), needs)
+        done = conv_choice.work(conv_choice.fastest(shape), shape)
+        total += 2 * (done.large + done.small)
+    return total + 2 * 3 * batch * (3 * 3 * 64 * 1000 + 1000 * 10)
+
+
+launches = profiles["the paper's network"][1] + 1  # and SGD
+arithmetic = {batch: paper_operations(batch) / ASSUMED["rate"] for batch in (16, 256)}
+say(
+    "At batch 16: {operations:.1f} billion operations, {times:,.0f} times as many as in the small network. The assumed GPU would do them in {work:.0f} microseconds. Its launches, {launches} at least, would take {least:.0f} to {most:.0f}. At batch 256 the arithmetic alone would take {more:.0f}.",
+    operations=paper_operations(16) / 1e9,
+    times=paper_operations(16) / sum(call[1] for call in calls),
+    work=1e6 * arithmetic[16],
+    launches=launches,
+    least=1e6 * launches * LAUNCH["cheap"],
+    most=1e6 * launches * LAUNCH["dear"],
+    more=1e6 * arithmetic[256],
+    holds=arithmetic[16] < launches * LAUNCH["dear"] and arithmetic[256] > 4 * arithmetic[16],
+)
+
+# %% [markdown]
+# So even for the paper's network, at the paper's batch, launches would weigh more than arithmetic, if the assumptions hold. (The true count of launches is higher: `tests/test_capture.py` counts them on a stand-in for CuPy, and holds them to a number.) What helps:
+#
+# * **A larger batch**, where the experiment allows it. The paper's says 16.
+# * **Fewer launches**: fused kernels.
+# * **One launch for all**: a CUDA graph records the launches of a step, and replays them with one call. That is `md.capture(step)`.
+# * **Several runs at once**: `md.together` replays the graphs of several seeds side by side, on a GPU that one of them leaves idle.
+# * **Do not ask.** `.item()`, `print(loss)`, `if loss > 3`: each makes Python wait until the GPU has done all that was launched, and the lead of Python, the thing that hides launches behind work, is gone.
+#
+# On a CPU there is nothing to record, and `capture` says so and runs the step as it is:
+
+# %%
+x = problem(16)[0]
+networks = dense_network(), dense_network()
+plain_step, captured_step = training(networks[0], x), md.capture(training(networks[1], x))
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    losses = [(plain_step().item(), captured_step(x).item()) for _ in range(5)]
+print(*{str(one.message) for one in told}, sep="\n")
+say(
+    "Five steps, plain and captured: the losses differ by {gap:g}.",
+    gap=max(abs(a - b) for a, b in losses),
+    holds=all(a == b for a, b in losses) and losses[0] != losses[-1],
+)
+
+# %% [markdown]
+# ## Measured on a GPU
+#
+# `python -m tests.benchmarks.gpu --json lessons/results/gpu/NAME.json`, in a checkout on a machine with a GPU, times the paper network's step op by op and as a CUDA graph, beside PyTorch where that is installed, and compares the gradients with NumPy's. If there is such a file, the next cell draws it.
+
+# %%
+stored = sorted((HERE / "results" / "gpu").glob("*.json"))
+for path in stored:
+    result = json.loads(path.read_text(encoding="utf-8"))
+    times = result["milliseconds"]
+    figure, axes = plt.subplots(figsize=(7, 0.4 * len(times) + 1))
+    axes.barh(list(times)[::-1], list(times.values())[::-1], color=BLUE)
+    axes.set(xlabel="milliseconds per step", title=f"paper CNN, CIFAR-10 shapes, batch 16: {result['provenance']['gpu']}")
+    axes.grid(axis="y", visible=False)
+    plt.show()
+    print(", ".join(f"{name} {value:.2f}" for name, value in result["ratios"].items()))
+    print(f"gradients differ from NumPy's by {result['gradient_error']:.1e} of the largest at most")
+    print(", ".join(f"{key} {value}" for key, value in result["provenance"].items()))
+if not stored:
+    print("minidrop has not yet been run on a GPU: there is no file in lessons/results/gpu.")
+    print("To make one:  python -m tests.benchmarks.gpu --json lessons/results/gpu/NAME.json")
+
+# %% [markdown]
+# Until that has been done, the green band is a guess with reasons, and this page does not say that minidrop is fast on a GPU. It says what to expect, so that a measurement can prove it wrong.
+#
+# ## What to keep
+#
+# * The switch is one line: ask the array for its library. Then the same code runs on both, and also on a library of your own that counts.
+# * Three numbers describe a machine: seconds per call, bytes per second, operations per second. Two of them a GPU has much more of; in the first it is worse.
+# * A GPU loses on small work, because each call is a launch. Count the launches before you buy one.
+# * Apart from matrix products, calls wait for bytes: fuse them.
+# * An assumption is not a measurement. Mark it.
+#
+# ## Exercises
+#
+# **1.** Write the softmax of lesson 03 (largest logit taken out first, along the last axis) for any library: your function gets the library as `xp`, and an array of it. The checker brings a library of its own, whose arrays NumPy cannot read.
+
+
+# %%
+def softmax(xp, logits): ...
+
+
+check("13.1", softmax)
+
+# %% [markdown]
+# **2.** When is the GPU done? `work` lists how many seconds it needs for each call. Python launches one call after the other without waiting, the first launch ends after `launch` seconds, the second after twice that, and so on. The GPU starts a call when it has been launched
+# and the one before is done. Return when the last call ends.
+
+
+# %%
+def finished(work, launch): ...
+
+
+check("13.2", finished)
+
+# %% [markdown]
+# **3.** A step takes $a + b \cdot N$ seconds for a batch of $N$ images. Given `cpu = (a, b)` and `gpu = (a, b)`, return the smallest batch, a whole number from 1 on, at which the GPU is faster (not just equal), or `"never"`.
+
+
+# %%
+def break_even(cpu, gpu): ...
+
+
+check("13.3", break_even)
+
+# %% [markdown]
+# ## Read on
+#
+# * `minidrop/backend.py`: the switch, devices, and the matrix product.
+# * `minidrop/kernels.py`: the fused kernels, in CUDA C++, each beside the array code that it replaces.
+# * `minidrop/cuda_graphs.py`: `capture` and `together`.
+# * `tests/benchmarks/NOTES.md`: what was tried to make minidrop fast, what it brought, and the launches of a step.
+# * `lessons/solutions/lesson_13.py`: solutions.
