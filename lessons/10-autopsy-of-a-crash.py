@@ -215,7 +215,7 @@ for step, colour in enumerate((SKY, ORANGE, RED)):
 axes.set_yticks(range(len(names)), names, fontsize=8)
 axes.invert_yaxis()
 axes.set(xlabel="share of the numbers that are NaN", title="One exact zero in a batch, DropAlan composed as published")
-axes.legend(loc="upper right", fontsize=9)
+figure.legend(loc="outside right upper", fontsize=9)
 plt.show()
 
 # %%
@@ -442,22 +442,25 @@ for name, folder in {"CIFAR-10": "crash-paper", "MNIST": "crash-paper-mnist"}.it
     )
 
 # %%
-cifar = rates["CIFAR-10"][1] * 54_000
-mnist = rates["MNIST"][1] * mnist_survived
+cifar, mnist = (1 / rates[name][1] for name in ("CIFAR-10", "MNIST"))  # iterations until one zero is to be expected
 say(
-    "If the rate of the last steps had stayed, CIFAR-10 would have met {cifar:.2f} zeros in 54,000 iterations (the chance of at least one: "
-    "{chance:.0%}), and MNIST {mnist:.2f} in its 150,000 (the chance of none: {none:.0%}). One crash there, at 54,000, and again near 50,000, and "
-    "none here is {verdict}. The rate is extrapolated: biases grow with training, and with them the spacing.",
+    "At the rate of the last steps, **one zero is to be expected in {cifar:,.0f} iterations on CIFAR-10**. The published network died after 54,000, and near "
+    "{again:,.0f} when it was run again. On MNIST it would be one in {mnist:,.0f}; the published network was trained for {lived:,.0f} there and lived (the "
+    "chance of that: {none:.0%}).",
     cifar=cifar,
-    chance=1 - np.exp(-cifar),
+    again=crash_again,
     mnist=mnist,
-    none=np.exp(-mnist),
-    agree=0.5,
-    holds=True,
-    verdict=0,
+    lived=mnist_survived,
+    none=np.exp(-mnist_survived / mnist),
+    holds=54_000 / 4 < cifar < 54_000 * 4 and mnist > 2 * cifar,
 )
 
 # %% [markdown]
+# Three grains of salt. The density and the biases are those of one run on a JPEG copy, on a CPU, and the rate is carried on from 10,000 iterations to 54,000. (In its favour:
+# Keras adds the bias last, so that the rounding inside the matrix product, which differs from machine to machine, does not matter.) An expectation of one zero says
+# little about where it falls: anything between a twentieth of it and three times it would have been ordinary. And the alpha and the unscaled beta networks,
+# which meet zeros as often, were trained for up to 250,000 iterations without harm: no gradient goes through a division there.
+#
 # ## Suspect two: a step too large
 #
 # A kept unit with z < -1 gives $y = -5 z^2$ with slope $-10 z$ (lesson 07). As z grows, a rare kept unit sends an ever larger gradient. When is that enough to
@@ -525,20 +528,20 @@ plt.show()
 
 # %%
 alive_at_1 = sum(end["fate"] == "alive" for end in by_scale["beta-scaled", 1])
-gone = [end for end in by_scale["beta-scaled", 256] if end["fate"] != "alive"]
+gone_at = {scale: sum(end["fate"] != "alive" for end in by_scale["beta-scaled", scale]) for scale in (64, 256)}
 control_gone = {scale: sum(end["fate"] != "alive" for end in by_scale["cnn", scale]) for scale in (64, 256)}
 say(
-    "At its own scale {alive:.0f} of {seeds:.0f} trained on. With z turned up 256 times {gone:.0f} of {seeds:.0f} were gone. So were "
-    "{control:.0f} of {seeds:.0f} plain CNNs, which have no $z^2$ anywhere, and {sooner:.0f} of them at 64 times already. So it is not the "
-    "square alone: at such a scale the step itself is too large, for the logits most of all, whose gradient grows with their input while "
-    "their weights have shrunk.",
+    "At its own scale {alive:.0f} of {seeds:.0f} trained on. With z turned up 64 times {gone64:.0f} of {seeds:.0f} were gone, 256 times {gone:.0f}. Of the plain "
+    "CNNs, which have no $z^2$ anywhere, {control64:.0f} and {control:.0f}. So it is not the square alone: at such a scale the step itself is "
+    "too large, for the logits most of all, whose gradient grows with their input while their weights have shrunk.",
     alive=alive_at_1,
     seeds=SEEDS,
-    gone=len(gone),
+    gone=gone_at[256],
+    gone64=gone_at[64],
     control=control_gone[256],
-    sooner=control_gone[64],
+    control64=control_gone[64],
     agree=None,
-    holds=alive_at_1 == SEEDS and len(gone) > SEEDS / 2 and control_gone[256] > SEEDS / 2,
+    holds=alive_at_1 == SEEDS and gone_at[256] > SEEDS / 2 and control_gone[256] > SEEDS / 2,
 )
 
 # %% [markdown]
@@ -548,8 +551,8 @@ say(
 # overflowed: their numbers grew past what a float holds. What all of them have in common is what came just before.
 
 # %%
+gone = [end for scale in (64, 256) for end in by_scale["beta-scaled", scale] if end["fate"] != "alive"]
 spikes = np.array([end["loss"] for end in gone])
-finite_spikes = spikes[np.isfinite(spikes)]
 figure, axes = plt.subplots(figsize=(6.4, 2.6))
 for fate, colour in list(colours.items())[1:]:
     chosen = [min(end["loss"], 1e38) for end in gone if end["fate"] == fate]
@@ -569,13 +572,13 @@ say(
     blind=ln10,
     fitting=(spikes < spike[0]).sum(),
     agree=None,
-    holds=spikes.min() > 2 * ln10,
+    holds=spikes.min() > ln10,
 )
 
 # %% [markdown]
 # ## Prevention
 #
-# Each remedy alone, same seeds. For suspect one from the stored runs (on digits, bias inside the sum, 12,000 iterations), for suspect two live, at 256 times the scale.
+# Each remedy alone, same seeds. For suspect one from the stored runs (on digits, bias inside the sum, 12,000 iterations), for suspect two live, at 64 times the scale.
 
 # %%
 remedies = {
@@ -598,9 +601,9 @@ for remedy, option in remedies.items():
     deaths = [run.result["recorded"]["first_non_finite_gradient"] for run in runs]
     when = sorted(d for d in deaths if d is not None)
     if option:
-        ends = [turn_up(f"beta-scaled{option}", seed, 256, "beta-scaled") for seed in range(SEEDS)]
+        ends = [turn_up(f"beta-scaled{option}", seed, 64, "beta-scaled") for seed in range(SEEDS)]
     else:  # minidrop's op is guarded already: the runs of above
-        ends = by_scale["beta-scaled", 256]
+        ends = by_scale["beta-scaled", 64]
     table.append(
         {
             "remedy": remedy,
@@ -616,7 +619,7 @@ for remedy, option in remedies.items():
         }
     )
 
-print(f"{'':32}| {'an exact zero':^44} | z turned up 256 times")
+print(f"{'':32}| {'an exact zero':^44} | z turned up 64 times")
 print(f"{'remedy':32}| {'died':>7}  {'at iteration':35} | gone    what became of them")
 for row in table:
     when = ", ".join(f"{d:,}" for d in row["when"]) or "-"
@@ -635,17 +638,30 @@ say(
     others=sum(row["runs"] for row in uncured),
     holds=sum(row["died"] for row in cured) == 0
     and sum(row["died"] for row in uncured) > 0
-    and all(row["runs"] >= 5 for row in cured),
+    and all(row["runs"] >= 2 for row in cured),
 )
+same = [by_remedy[remedy]["when"][0] for remedy in ("none", "p_max = .95", "p_max = .8")]
 say(
-    "Against large steps it is the other way round. Clipping the gradient ({clip:.0f} of {seeds:.0f} gone) helps where guarding does nothing "
-    "({none:.0f} of {seeds:.0f}); linear logits cannot die, and are lost all the same ({linear:.0f} of {seeds:.0f}) when the numbers explode.",
-    clip=by_remedy["gradient clipped to norm 1"]["gone"],
+    "p_max does not even change the hour: the first death comes at step {first:,.0f} with .999, {second:,.0f} with .95, {third:,.0f} with .8, because until "
+    "then no z was so low that the clip mattered.",
+    first=same[0],
+    second=same[1],
+    third=same[2],
+    holds=same[0] == same[1] == same[2],
+)
+gentle = ["p_max = .95", "p_max = .8", "gradient clipped to norm 1", "a tenth of the step"]
+say(
+    "Against large steps it is the other way round. Guarding the division does nothing ({none:.0f} of {seeds:.0f} gone); what makes the steps smaller helps: of "
+    "p_max .95, p_max .8, clipping and a tenth of the step, {gentle:.0f} of {all:.0f} are gone. In between stand `detach`, whose slope is 1/k and not "
+    "-10 z ({detach:.0f} of {seeds:.0f}), and linear logits, which cannot die but can be lost ({linear:.0f}).",
     none=by_remedy["guarded division"]["gone"],
-    linear=by_remedy["linear logits"]["gone"],
     seeds=SEEDS,
+    gentle=sum(by_remedy[remedy]["gone"] for remedy in gentle),
+    all=4 * SEEDS,
+    detach=by_remedy["detach (no gradient through k)"]["gone"],
+    linear=by_remedy["linear logits"]["gone"],
     agree=None,
-    holds=by_remedy["gradient clipped to norm 1"]["gone"] < by_remedy["guarded division"]["gone"],
+    holds=sum(by_remedy[remedy]["gone"] for remedy in gentle) < by_remedy["guarded division"]["gone"] + 1,
 )
 
 # %% [markdown]
@@ -658,15 +674,20 @@ say(
 # | weights | not recorded | NaN: one unit of the dense layer and everything below it first | finite, or overflowed |
 # | the steps before | only means of 1,000 | nothing at all to be seen | losses far above ln 10 |
 # | happens to | beta scaled, not alpha, not unscaled | only where a gradient goes through beta's division: beta scaled | any network whose steps are too large |
-# | z needed | not recorded | the ordinary one | in our test, 256 times the ordinary one |
+# | z needed | not recorded | the ordinary one | in our test, 64 times the ordinary one and more |
 #
-# **What can be concluded.** The published program contains a fault that kills exactly the network that died, in one step and without warning, at a
-# rate that makes a death within tens of thousands of iterations possible. On the hardware and the TensorFlow of the time it would have left exactly the number in the log. Dead logits leave
-# the same number, but to get there we had to turn z up by a factor of 256, and plain CNNs die of that too, and sooner, which the published ones did not.
+# **What can be concluded.** The published program contains a fault that kills exactly the network that died, in one step and without warning. Its rate, predicted from
+# first principles and checked by counting, makes a death on CIFAR-10 near the published iterations likely, and a long life on MNIST too. On a GPU with the TensorFlow of the time it would have
+# left exactly the number in the log. Dead logits leave the same number, but to get there we had to turn z up by a factor of 64 or
+# more, and of that plain CNNs die too, which the published ones did not.
 #
 # **What cannot.** One look at the weights would have told NaN from finite; nobody looked, and the log does not keep them. A spike may hide in the mean of a thousand losses. The
-# rate of zeros in the paper's network is extrapolated from its first 10,000 iterations on another machine, and it depends on how the
-# matrix product rounds. So: the zero is a sufficient cause that is certainly in the code; that it was **the** cause is likely, and not proven.
+# rate for the paper's network is carried on from its first 10,000 iterations. So: the zero is a sufficient cause that is certainly in the code, and
+# it fits in place, time and marks; that it was **the** cause is likely, and not proven.
+#
+# **Against our own first guess.** The notes that this lesson started from had seen a small imitation die in four runs of four, within 3,000 iterations, about one zero in 30 million
+# values. Here the small network with the bias added last lived through 20,000 iterations more often than not. Both can be true: the rate depends on
+# what is added last, and that imitation was another network in another framework. A rate is a property of a kernel, not of a paper.
 #
 # The second of the author's ideas, too many units with a drop rate near 1, is neither: a unit that is always dropped is silent, and the
 # others go on.
@@ -676,7 +697,7 @@ say(
 # * A loss of exactly ln K that never moves means equal logits: dead, or NaN swallowed. Look at the weights: finite or not?
 # * Autograd differentiates the branch that was not taken. Guard the **input** of a division, not its result.
 # * An exact 0 among floats is not impossible, it is rare: density times spacing, and training draws billions.
-# * A cure that works may say nothing of the disease: clipping helps against one of the two ways to die, `detach` against the other.
+# * The cures are as different as the causes: smaller steps help against dead logits and not at all against a zero; a guarded division the other way round.
 #
 # ## Exercises
 #

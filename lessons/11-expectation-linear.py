@@ -15,7 +15,7 @@
 #
 # **You get** the theory of the paper's Section IV, measured: where it holds, where it does not, and what became of its open question why scaling helped.
 #
-# **Time** about 40 seconds on two cores.
+# **Time** about 50 seconds on two cores.
 #
 # **New names** none.
 #
@@ -277,13 +277,12 @@ plt.show()
 
 # %%
 say(
-    "At five layers the gap is {dropout:.0%} for ReLU with dropout, {alpha:.0%} for alpha and {beta:.0%} for beta: it grows with depth. In scaled beta one pass scatters {scaled:.0f} times as far as the "
+    "At five layers the gap is {dropout:.0%} for ReLU with dropout, {alpha:.0%} for alpha and {beta:.0%} for beta: it grows with depth. In scaled beta one pass scatters some $10^{{{power:.0f}}}$ times as far as the "
     "mean is large after five layers; its mean is exact, and useless.",
     dropout=depths["ReLU, dropout"][0][-1],
     alpha=depths["alpha"][0][-1],
     beta=depths["beta"][0][-1],
-    scaled=depths["beta, scaled"][1][-1],
-    agree=None,
+    power=np.log10(depths["beta, scaled"][1][-1]),
     holds=depths["ReLU, dropout"][0][-1] > depths["alpha"][0][-1] > depths["alpha"][0][1] > 0.02
     and depths["beta"][0][-1] > depths["beta"][0][1] > 0.01
     and depths["beta, scaled"][1][-1] > 10,
@@ -294,7 +293,7 @@ say(
 #
 # The paper's network has only one DropAlan layer, and after it a dense layer to the logits, which is linear. So the mean of the logits is known exactly: $E[\text{logits}] = (z\,k(z)) W + b$ unscaled, and
 # $z\,W + b$ scaled. The published code takes $z\,W + b$ for both. How far off is that in trained networks? Train the four, two seeds each, on `digits` (linear logits; five times the paper's
-# learning rate, so that 1,000 steps lead somewhere), then pass each test image 200 times through the coins.
+# learning rate, so that 800 steps lead somewhere), then pass each test image 100 times through the coins.
 
 # %%
 train_data, test_data = md.datasets.digits("train"), md.datasets.digits("test")
@@ -308,9 +307,9 @@ def losses(logits):
     return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
 
 
-def train_and_inference(variant, seed, passes=200):
+def train_and_inference(variant, seed, passes=100):
     """Train one network; its logits with coins, with the identity and with the expectation, compared."""
-    iterations = 5000 if full else 1000
+    iterations = 5000 if full else 800
     network = train(
         Run(variant=f"{variant}-linear-learning_rate=.05", seed=seed, iterations=iterations), (train_data, test_data)
     ).network
@@ -347,7 +346,7 @@ mean_report = {
 
 # %%
 figure, panels = plt.subplots(1, 3, figsize=(9, 3.2))
-titles = ("distance from the mean of 200 passes", "test loss (nats)", "test accuracy")
+titles = ("distance from the mean of 100 passes", "test loss (nats)", "test accuracy")
 ways = {"coins": "#999999", "identity": RED, "expectation": BLUE}
 for column, (axes, title) in enumerate(zip(panels, titles, strict=True)):
     for offset, (way, colour) in enumerate(ways.items()):
@@ -364,8 +363,8 @@ plt.show()
 # %%
 alpha_report, beta_report, scaled_report = (mean_report[name] for name in ("alpha", "beta", "beta-scaled"))
 say(
-    "Distance of the identity from the mean logits: alpha {alpha:.0%}, beta {beta:.0%}, scaled beta {scaled:.1%}; of the expectation: alpha {alpha_mean:.1%}, beta {beta_mean:.1%}, which is no more than 200 passes "
-    "leave to chance. It can be felt: alpha's test loss is {loss_identity:.2f} with the identity, and {loss_mean:.2f} with the expectation. In accuracy it is less: {right_identity:.3f} and {right_mean:.3f}.",
+    "Distance of the identity from the mean logits: alpha {alpha:.0%}, beta {beta:.0%}, scaled beta {scaled:.1%}; of the expectation: alpha {alpha_mean:.1%}, beta {beta_mean:.1%}, which is no more than 100 passes "
+    "leave to chance. It can be felt: alpha's test loss is {loss_identity:.2f} with the identity, and {loss_mean:.2f} with the expectation. Accuracy, which asks only which logit is the largest, hardly tells: {right_identity:.2f} and {right_mean:.2f}.",
     alpha=alpha_report["identity"][0],
     beta=beta_report["identity"][0],
     scaled=scaled_report["identity"][0],
@@ -376,8 +375,10 @@ say(
     right_identity=alpha_report["identity"][2],
     right_mean=alpha_report["expectation"][2],
     holds=min(alpha_report["identity"][0], beta_report["identity"][0]) > 0.1
+    and all(report["expectation"][0] < 2 * report["coins"][0] for report in (alpha_report, beta_report))
     and max(scaled_report["identity"][0], alpha_report["expectation"][0], beta_report["expectation"][0]) < 0.03
-    and alpha_report["identity"][1] > 1.1 * alpha_report["expectation"][1],
+    and alpha_report["identity"][1] > 1.1 * alpha_report["expectation"][1]
+    and abs(alpha_report["identity"][2] - alpha_report["expectation"][2]) < 0.06,
 )
 
 # %% [markdown]
@@ -492,6 +493,10 @@ def reaches(variant, accuracy=0.8):
     return np.array([next(row["iteration"] for row in stored[variant, seed] if row["accuracy"] >= accuracy) for seed in seeds])
 
 
+def last(variant):
+    return np.mean([stored[variant, seed][-1]["accuracy"] for seed in seeds])
+
+
 _figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True)
 for axes, ending, title in ((left, "-linear", "linear logits"), (right, "", "ReLU on the logits, as published")):
     for base, (label, colour, style) in CURVES.items():
@@ -508,7 +513,7 @@ unscaled_late, cnn_late, scaled_late, none_late = (
 )
 say(
     "Two pairs of curves. Beta: {beta:.3f}, the CNN with its ReLU: {cnn:.3f}. Scaled beta: {scaled:.3f}, no dropping and no ReLU: {none:.3f}. Most of it is speed: accuracy .8 comes after {slow:,.0f} iterations "
-    "(beta, expectation), {cnn_slow:,.0f} (CNN), {fast:,.0f} (scaled beta) and {none_fast:,.0f} (no dropping), on average. Whether the gradient goes through $k$ or not makes no difference here: detached, "
+    "(beta, expectation), {cnn_slow:,.0f} (CNN), {fast:,.0f} (scaled beta) and {none_fast:,.0f} (no dropping), on average, and at the last evaluation beta has {beta_end:.3f} and scaled beta {scaled_end:.3f}. Whether the gradient goes through $k$ or not makes no difference here: detached, "
     "scaled beta reaches {detach:.3f}.",
     beta=unscaled_late,
     cnn=cnn_late,
@@ -518,19 +523,22 @@ say(
     cnn_slow=reaches("cnn-linear").mean(),
     fast=reaches("beta-scaled-linear").mean(),
     none_fast=reaches("beta-p_max=0-linear").mean(),
+    beta_end=last("beta-expectation-linear"),
+    scaled_end=last("beta-scaled-linear"),
     detach=late("beta-scaled-detach-linear").mean(),
     holds=max(unscaled_late, cnn_late) < min(scaled_late, none_late) - 0.01
     and max(
         abs(unscaled_late - cnn_late), abs(scaled_late - none_late), abs(late("beta-scaled-detach-linear").mean() - scaled_late)
     )
     < 0.005
+    and abs(last("beta-scaled-linear") - last("beta-expectation-linear")) < 0.5 * (scaled_late - unscaled_late)
     and max(reaches("beta-scaled-linear").mean(), reaches("beta-p_max=0-linear").mean())
     < reaches("beta-expectation-linear").mean(),
 )
 
 # %% [markdown]
-# On this task, then, scaling helped **because it takes the bend out**: in the mean, the scaled layer is the identity, and the identity happens to be the faster hidden stage on `digits`. That is no recommendation of scaling but of
-# having no activation function there, and it need not hold for a harder task, where the bend would be missed.
+# On this task, with linear logits, scaling helped **because it takes the bend out**: in the mean the scaled layer is the identity, and the identity happens to be the faster hidden stage on `digits` (the
+# convolutions before it keep their ReLUs). That is no recommendation of scaling, rather of having no activation function there, and it need not hold for a harder task, where the bend would be missed.
 #
 # ## With the published ReLU on the logits
 #
@@ -555,14 +563,13 @@ say(
 
 # %% [markdown]
 # Here neither the mismatch nor the faster mean explains it, or the control would do as well. What holds the low ones down is known from lesson 08: a class whose logit the ReLU has cut to 0 on its own images learns no more, until something lifts
-# it. What scaled beta has and the control has not is **noise**. How much noise reaches the logits can be read off the 200 passes above: the scatter of the logits from pass to pass, over their size.
+# it. What scaled beta has and the control has not is **noise**. How much noise reaches the logits can be read off the 100 passes above: the scatter of the logits from pass to pass, over their size.
 
 # %%
-noise = {variant: np.sqrt(200) * mean_report[variant]["coins"][0] for variant in mean_report} | {"beta-p_max=0": 0.0}
+noise = {variant: np.sqrt(100) * mean_report[variant]["coins"][0] for variant in mean_report} | {"beta-p_max=0": 0.0}
 with_relu = {variant: late(variant) for variant in ("alpha", "beta", "beta-scaled", "beta-p_max=0")}
 published = {(run.run.variant, run.run.seed): run.rows for run in read_runs(results("digits"))}  # three seeds, same settings
 with_relu["dropout"] = np.array([summarise(published["dropout", seed])["mean_last"] for seed in range(3)])
-with_linear = {variant: late(f"{variant}-linear") for variant in ("alpha", "beta", "beta-scaled", "beta-p_max=0")}
 _figure, axes = plt.subplots(figsize=(6.4, 3.6))
 for variant, values in with_relu.items():
     colour = COLOURS.get(variant, PINK)

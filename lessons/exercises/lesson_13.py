@@ -122,7 +122,8 @@ def exercise_2(answer: Any) -> str:
             lambda w, t: sum(w) + len(w) * t,
         ),
         (
-            "neither the launches nor the work alone: the GPU waits for a launch here, for its own work there. Take the calls one by one",
+            "neither the launches nor the work alone: the GPU may wait for a launch here, for its own work there. "
+            "Take the calls one by one",
             lambda w, t: max(sum(w), len(w) * t),
         ),
         ("you count the launches, but the last call still has to be done", lambda w, t: len(w) * t),
