@@ -166,7 +166,8 @@ def names_used(code):
 
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and (dotted := chain(node)) and dotted.startswith("md."):
-            found.add(dotted)
+            if not dotted.endswith("__") or dotted == "md.__version__":  # md.__file__ is Python's
+                found.add(dotted)
     # of md.nn.Dense keep that, not md.nn
     return {name for name in found if not any(other.startswith(name + ".") for other in found)}
 
