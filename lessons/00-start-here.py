@@ -69,12 +69,31 @@ colour_of = {number: colour for colour, numbers in parts.values() for number in 
 figure, axes = plt.subplots(figsize=(9, 4.4))
 boxes = {}
 for number, (title, _needs, column, row) in lessons.items():
-    style = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": colour_of[number], "linewidth": 2}
-    text = axes.text(column, -row, f"{number}\n{title}", ha="center", va="center", fontsize=7.5, bbox=style, zorder=2)
+    style = {
+        "boxstyle": "round,pad=0.4",
+        "facecolor": "white",
+        "edgecolor": colour_of[number],
+        "linewidth": 2,
+    }
+    text = axes.text(
+        column,
+        -row,
+        f"{number}\n{title}",
+        ha="center",
+        va="center",
+        fontsize=7.5,
+        bbox=style,
+        zorder=2,
+    )
     boxes[number] = text.get_bbox_patch()
 for number, (_title, needs, column, row) in lessons.items():
     for need in needs.split():
-        arrow = {"arrowstyle": "-|>", "color": "#777777", "patchA": boxes[need], "patchB": boxes[number]}
+        arrow = {
+            "arrowstyle": "-|>",
+            "color": "#777777",
+            "patchA": boxes[need],
+            "patchB": boxes[number],
+        }
         axes.annotate("", (column, -row), (lessons[need][2], -lessons[need][3]), arrowprops=arrow)
 for part, (colour, _numbers) in parts.items():
     axes.plot([], [], "s", color=colour, label=part)
@@ -85,7 +104,10 @@ plt.show()
 
 # %%
 later = [
-    (number, need) for number, (_title, needs, _column, _row) in lessons.items() for need in needs.split() if need >= number
+    (number, need)
+    for number, (_title, needs, _column, _row) in lessons.items()
+    for need in needs.split()
+    if need >= number
 ]
 say(
     "{count} lessons, {arrows} arrows, and none points from a later lesson to an earlier one.",
@@ -122,14 +144,22 @@ print("this page was run at", "full size" if full else "the small, default size"
 
 # %%
 coins = np.random.default_rng(0).integers(0, 2, 10_000)
-say("Of 10,000 tossed coins {share:.3f} came up heads.", share=coins.mean(), holds=abs(coins.mean() - 0.5) < 0.03)
+say(
+    "Of 10,000 tossed coins {share:.3f} came up heads.",
+    share=coins.mean(),
+    holds=abs(coins.mean() - 0.5) < 0.03,
+)
 
 # %% [markdown]
 # If the claim is false, the page stops there. This is what you would see if it said that the coin is loaded:
 
 # %%
 try:
-    say("The coin is loaded: {share:.3f} of the tosses are heads.", share=coins.mean(), holds=coins.mean() > 0.6)
+    say(
+        "The coin is loaded: {share:.3f} of the tosses are heads.",
+        share=coins.mean(),
+        holds=coins.mean() > 0.6,
+    )
 except Untrue as error:
     print("Untrue:", error)
 
@@ -220,7 +250,9 @@ say(
     high=train.images.max(),
     fewest=counts.min(),
     most=counts.max(),
-    holds=len(train) + len(test) == 1797 and train.images.max() == 16 and counts.min() > 0.09 * len(train),
+    holds=len(train) + len(test) == 1797
+    and train.images.max() == 16
+    and counts.min() > 0.09 * len(train),
 )
 
 # %% [markdown]
@@ -254,8 +286,12 @@ left.grid(False)
 right_axes.imshow(table, cmap="Blues")
 for label, guess in np.argwhere(table):
     colour = "white" if table[label, guess] > 18 else "black"
-    right_axes.text(guess, label, table[label, guess], ha="center", va="center", fontsize=8, color=colour)
-right_axes.set(xlabel="guess", ylabel="label", xticks=range(10), yticks=range(10), title="test images")
+    right_axes.text(
+        guess, label, table[label, guess], ha="center", va="center", fontsize=8, color=colour
+    )
+right_axes.set(
+    xlabel="guess", ylabel="label", xticks=range(10), yticks=range(10), title="test images"
+)
 right_axes.grid(False)
 plt.show()
 

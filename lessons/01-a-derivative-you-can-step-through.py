@@ -53,7 +53,14 @@ figure, axes = plt.subplots(figsize=(6.4, 3.4))
 line = np.linspace(-0.8, 1.7, 200)
 axes.plot(line, f(line), color="black", label="$f(w) = (3w + 1)^2$")
 for h, slope, shade in zip(widths, slopes, (0.3, 0.5, 0.75, 1), strict=True):
-    axes.plot(line, f(w) + slope * (line - w), color=BLUE, alpha=shade, linewidth=1.2, label=f"h = {h:g}: slope {slope:.2f}")
+    axes.plot(
+        line,
+        f(w) + slope * (line - w),
+        color=BLUE,
+        alpha=shade,
+        linewidth=1.2,
+        label=f"h = {h:g}: slope {slope:.2f}",
+    )
 axes.plot(w, f(w), "o", color=RED)
 axes.set(xlabel="w", ylabel="f(w)", ylim=(-6, 38))
 axes.legend(fontsize=9)
@@ -61,7 +68,8 @@ plt.show()
 
 # %%
 say(
-    "At h = 0.01 the ratio is {slope:.2f}. The formula says $f'(w) = 2 (3w + 1) \\cdot 3$, at w = 0.5: {exact:.2f}.",
+    "At h = 0.01 the ratio is {slope:.2f}. The formula says $f'(w) = 2 (3w + 1) \\cdot 3$, at w ="
+    " 0.5: {exact:.2f}.",
     slope=slopes[-1],
     exact=6 * (3 * w + 1),
     holds=abs(slopes[-1] - 6 * (3 * w + 1)) < 0.1,
@@ -160,7 +168,12 @@ w = Value(0.5)
 u = 3 * w + 1
 loss = u * u
 loss.backward()
-say("The engine says that df/dw = {grad:.1f}; above, the formula said {exact:.1f}.", grad=w.grad, exact=15, holds=w.grad == 15)
+say(
+    "The engine says that df/dw = {grad:.1f}; above, the formula said {exact:.1f}.",
+    grad=w.grad,
+    exact=15,
+    holds=w.grad == 15,
+)
 
 # %% [markdown]
 # ## Watch it walk
@@ -203,7 +216,14 @@ def draw_walk(axes, step, order=("L", "c", "b", "a")):
         )
     for name, (x, y) in places.items():
         value = values[name]
-        axes.scatter(x, y, s=620, color=ORANGE if name in order[:step] else "white", edgecolor="black", zorder=3)
+        axes.scatter(
+            x,
+            y,
+            s=620,
+            color=ORANGE if name in order[:step] else "white",
+            edgecolor="black",
+            zorder=3,
+        )
         axes.text(x, y, name, ha="center", va="center", zorder=4)
         axes.text(x, y - 0.52, f"{value.data:g}", ha="center", fontsize=8)
         axes.text(x, y + 0.36, f"grad {value.grad:g}", ha="center", fontsize=8, color=RED)
@@ -225,7 +245,10 @@ slider(draw_walk, step=[1, 2, 3, 4])
 # %%
 figure, panels = plt.subplots(1, 2, figsize=(9, 2.8))
 for axes, order, title in zip(
-    panels, (("L", "b", "c", "a"), ("L", "c", "b", "a")), ("nearest first: wrong", "outputs first: right"), strict=True
+    panels,
+    (("L", "b", "c", "a"), ("L", "c", "b", "a")),
+    ("nearest first: wrong", "outputs first: right"),
+    strict=True,
 ):
     draw_walk(axes, 4, order)
     axes.set_title(title)
@@ -236,8 +259,8 @@ naive["L"].backward([naive[name] for name in ("L", "b", "c", "a")])
 right = forked()
 right["L"].backward()
 say(
-    "Nearest first, b passed on 2 · 1 and never spoke again: dL/da = **{naive:g}**. In the right order it is **{right:g}**. "
-    "No error, no warning: just a wrong number.",
+    "Nearest first, b passed on 2 · 1 and never spoke again: dL/da = **{naive:g}**. In the right"
+    " order it is **{right:g}**. No error, no warning: just a wrong number.",
     naive=naive["a"].grad,
     right=right["a"].grad,
     holds=naive["a"].grad == 8 and right["a"].grad == 14,
@@ -272,7 +295,11 @@ left.set(xlabel="step", ylabel="squared error", title="the loss falls")
 line = np.linspace(-2.5, 2.5, 100)
 for step, shade in ((0, 0.25), (5, 0.5), (59, 1.0)):
     right_axes.plot(
-        line, np.tanh(history[step][1] * line + history[step][2]), color=BLUE, alpha=shade, label=f"after step {step + 1}"
+        line,
+        np.tanh(history[step][1] * line + history[step][2]),
+        color=BLUE,
+        alpha=shade,
+        label=f"after step {step + 1}",
     )
 right_axes.plot(*zip(*points, strict=True), "o", color=RED)
 right_axes.set(xlabel="x", ylabel="tanh(w x + b)", title="the curve finds the points")

@@ -75,7 +75,8 @@ fast = x @ w + b
 seconds, fast_seconds = fastest(lambda: one_by_one(*as_lists), 3), fastest(lambda: x @ w + b, 200)
 
 say(
-    "{nodes:,} nodes of one number each, or two nodes that hold arrays. The results agree to {difference:.0e}.",
+    "{nodes:,} nodes of one number each, or two nodes that hold arrays. The results agree to"
+    " {difference:.0e}.",
     nodes=nodes,
     difference=np.abs(np.array(slow) - fast).max(),
     holds=nodes == 2 * 16 * 64 * 10 and np.abs(np.array(slow) - fast).max() < 1e-10,
@@ -114,9 +115,26 @@ def draw_grid(axes, array, left, top, colour, title, faded=()):
     """Draw an array as coloured cells with their numbers; the faded rows are not stored anywhere."""
     for (row, column), number in np.ndenumerate(array):
         corner = (left + column, top - row - 1)
-        axes.add_patch(plt.Rectangle(corner, 1, 1, facecolor=colour, alpha=0.15 if row in faded else 0.55, edgecolor="white"))
+        axes.add_patch(
+            plt.Rectangle(
+                corner,
+                1,
+                1,
+                facecolor=colour,
+                alpha=0.15 if row in faded else 0.55,
+                edgecolor="white",
+            )
+        )
         shade = "#888888" if row in faded else "black"
-        axes.text(corner[0] + 0.5, corner[1] + 0.5, f"{number:g}", ha="center", va="center", color=shade, fontsize=9)
+        axes.text(
+            corner[0] + 0.5,
+            corner[1] + 0.5,
+            f"{number:g}",
+            ha="center",
+            va="center",
+            color=shade,
+            fontsize=9,
+        )
     axes.text(left + 1.5, top + 0.35, title, ha="center", fontsize=9)
 
 
@@ -128,7 +146,12 @@ draw_grid(axes, grad, 9, 5, GREEN, "upstream gradient of Y")
 draw_grid(axes, grad, 4.5, 5, ORANGE, "four shares for b ...", faded=(0, 1, 2, 3))
 draw_grid(axes, grad.sum(axis=0, keepdims=True), 4.5, 0.2, ORANGE, "... and their sum, (3,)")
 draw_grid(axes, grad, 0, 5, BLUE, "for X: as it came")
-for place, sign, size in (((3.75, 9), "+", 15), ((8.25, 9), "=", 15), ((8.25, 3), "←", 15), ((3.75, 3), "and", 9)):
+for place, sign, size in (
+    ((3.75, 9), "+", 15),
+    ((8.25, 9), "=", 15),
+    ((8.25, 3), "←", 15),
+    ((3.75, 3), "and", 9),
+):
     axes.text(*place, sign, ha="center", va="center", fontsize=size)
 axes.text(-0.6, 9, "forward", rotation=90, ha="center", va="center", color=RED)
 axes.text(-0.6, 3, "backward", rotation=90, ha="center", va="center", color=RED)
@@ -148,7 +171,9 @@ def fold_back(grad, shape):
         np.arange(size).reshape(shape), grad.shape
     )  # stretch the positions as forward stretched the numbers
     total = np.zeros(size)
-    np.add.at(total, origin.ravel(), grad.ravel())  # += for each use, also where a position comes many times
+    np.add.at(
+        total, origin.ravel(), grad.ravel()
+    )  # += for each use, also where a position comes many times
     return total.reshape(shape)
 
 
@@ -163,18 +188,29 @@ print(fold_back(grad, ()), "for a single number: the sum of everything")
 # minidrop does the same. A tensor's `backward` takes the upstream gradient as its argument if the output is not a single number:
 
 # %%
-shapes = [((4, 3), (3,)), ((4, 3), (4, 1)), ((4, 3), ()), ((4, 1), (3,)), ((2, 4, 3), (4, 1)), ((2, 1, 3), (5, 1))]
+shapes = [
+    ((4, 3), (3,)),
+    ((4, 3), (4, 1)),
+    ((4, 3), ()),
+    ((4, 1), (3,)),
+    ((2, 4, 3), (4, 1)),
+    ((2, 1, 3), (5, 1)),
+]
 numbers = np.random.default_rng(2)
 differences = []
 for shape_a, shape_b in shapes:
-    a, b = (md.Tensor(np.asarray(numbers.normal(size=shape)), requires_grad=True) for shape in (shape_a, shape_b))
+    a, b = (
+        md.Tensor(np.asarray(numbers.normal(size=shape)), requires_grad=True)
+        for shape in (shape_a, shape_b)
+    )
     product = a * b
     upstream = numbers.normal(size=product.shape)
     product.backward(upstream)
     for one, other in ((a, b), (b, a)):
         differences.append(np.abs(one.grad - fold_back(upstream * other.data, one.shape)).max())
 say(
-    "{count} gradients of products with stretched factors: the largest difference between minidrop and `fold_back` is {worst:.0e}.",
+    "{count} gradients of products with stretched factors: the largest difference between minidrop"
+    " and `fold_back` is {worst:.0e}.",
     count=len(differences),
     worst=max(differences),
     holds=max(differences) < 1e-12,
@@ -189,7 +225,8 @@ say(
 b = np.array([10.0, 20.0, 30.0])
 b = b - 0.1 * grad  # should be grad.sum(axis=0)
 say(
-    "`b` had shape (3,), and now it has shape ({rows:.0f}, {columns:.0f}): **each example got a bias of its own**, and the program runs on.",
+    "`b` had shape (3,), and now it has shape ({rows:.0f}, {columns:.0f}): **each example got a"
+    " bias of its own**, and the program runs on.",
     rows=b.shape[0],
     columns=b.shape[1],
     holds=b.shape == (4, 3),
@@ -212,7 +249,10 @@ widths = 10.0 ** np.arange(-14, 0.1, 0.5)
 def mean_error(quotient, number_type):
     """Mean error of a difference quotient of the sine, over all points, for each width h."""
     at = points.astype(number_type)
-    return [np.abs(quotient(at, number_type(h)).astype("float64") - np.cos(points)).mean() for h in widths]
+    return [
+        np.abs(quotient(at, number_type(h)).astype("float64") - np.cos(points)).mean()
+        for h in widths
+    ]
 
 
 one_sided = mean_error(lambda w, h: (np.sin(w + h) - np.sin(w)) / h, np.float64)
@@ -235,8 +275,9 @@ plt.show()
 best = [math.log10(min(errors)) for errors in (one_sided, two_sided, two_sided_32)]
 at = math.log10(widths[int(np.argmin(two_sided))])
 say(
-    "The best mean error is about $10^{{{one:.0f}}}$ from one side, $10^{{{two:.0f}}}$ from both (at $h = 10^{{{at:.1f}}}$), "
-    "and with float32, as networks use it, no better than $10^{{{single:.0f}}}$.",
+    "The best mean error is about $10^{{{one:.0f}}}$ from one side, $10^{{{two:.0f}}}$ from both"
+    " (at $h = 10^{{{at:.1f}}}$), and with float32, as networks use it, no better than"
+    " $10^{{{single:.0f}}}$.",
     one=best[0],
     two=best[1],
     single=best[2],
@@ -271,7 +312,9 @@ def slopes(function, x, upstream, h=1e-6):
 
 # %%
 def softmax(x):
-    exponentials = np.exp(x - x.max(axis=1, keepdims=True))  # the largest score taken out: nothing overflows, and it cancels
+    exponentials = np.exp(
+        x - x.max(axis=1, keepdims=True)
+    )  # the largest score taken out: nothing overflows, and it cancels
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
@@ -286,14 +329,18 @@ def agrees(forward, backward, x, upstream):
 scores = np.random.default_rng(4).normal(size=(4, 3))
 ones = np.ones((4, 3))
 random = np.random.default_rng(5).normal(size=(4, 3))
-verdicts = {name: agrees(softmax, lazy_backward, scores, u) for name, u in (("all ones", ones), ("random", random))}
+verdicts = {
+    name: agrees(softmax, lazy_backward, scores, u)
+    for name, u in (("all ones", ones), ("random", random))
+}
 for name, verdict in verdicts.items():
     print(f"upstream {name}: the gradient is {'right' if verdict else 'wrong'}, says the check")
 
 # %%
 missed = np.abs(slopes(softmax, scores, random)).max()
 say(
-    "With all ones the check is content. With a random upstream it is not: the lazy backward misses slopes of up to {missed:.2f}.",
+    "With all ones the check is content. With a random upstream it is not: the lazy backward misses"
+    " slopes of up to {missed:.2f}.",
     missed=missed,
     holds=verdicts["all ones"] and not verdicts["random"] and missed > 0.05,
 )
@@ -312,22 +359,40 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
 picture = left.imshow(jacobian, cmap="RdBu_r", vmin=-0.25, vmax=0.25)
 left.grid(False)
 for (j, i), value in np.ndenumerate(jacobian):
-    left.text(i, j, f"{value:.2f}", ha="center", va="center", fontsize=8, color="white" if abs(value) > 0.18 else "black")
-left.set(xlabel="score i", ylabel="probability j", title="how much probability j moves with score i")
+    left.text(
+        i,
+        j,
+        f"{value:.2f}",
+        ha="center",
+        va="center",
+        fontsize=8,
+        color="white" if abs(value) > 0.18 else "black",
+    )
+left.set(
+    xlabel="score i", ylabel="probability j", title="how much probability j moves with score i"
+)
 figure.colorbar(picture, ax=left, shrink=0.9)
 for offset, (name, u), colour in zip((-0.2, 0.2), upstreams.items(), (RED, BLUE), strict=True):
-    right.bar(np.arange(5) + offset, u @ jacobian, width=0.38, color=colour, label=f"upstream {name}")
+    right.bar(
+        np.arange(5) + offset, u @ jacobian, width=0.38, color=colour, label=f"upstream {name}"
+    )
 right.axhline(0, color="black", linewidth=0.8)
-right.set(xlabel="score i", ylabel="$\\partial L/\\partial x_i$", title="the gradient: upstream times Jacobian")
+right.set(
+    xlabel="score i",
+    ylabel="$\\partial L/\\partial x_i$",
+    title="the gradient: upstream times Jacobian",
+)
 right.margins(y=0.3)
 right.legend(fontsize=9, loc="upper right")
 plt.show()
 
 say(
-    "With all ones the largest gradient is {ones:.0e} (rounding: no red bars), with the random upstream {random:.2f}.",
+    "With all ones the largest gradient is {ones:.0e} (rounding: no red bars), with the random"
+    " upstream {random:.2f}.",
     ones=np.abs(upstreams["all ones"] @ jacobian).max(),
     random=np.abs(upstreams["random"] @ jacobian).max(),
-    holds=np.abs(upstreams["all ones"] @ jacobian).max() < 1e-12 and np.abs(upstreams["random"] @ jacobian).max() > 0.01,
+    holds=np.abs(upstreams["all ones"] @ jacobian).max() < 1e-12
+    and np.abs(upstreams["random"] @ jacobian).max() > 0.01,
 )
 
 # %% [markdown]
@@ -379,7 +444,12 @@ axes.imshow(passed, cmap=ListedColormap(["#e8f3ee", RED]), vmin=0, vmax=1, aspec
 for (row_number, column), value in np.ndenumerate(passed):
     word, colour = ("passes", "white") if value else ("caught", "black")
     axes.text(column, row_number, word, ha="center", va="center", color=colour, fontsize=9)
-axes.set(xticks=range(3), xticklabels=list(choices((4, 3))), yticks=range(6), yticklabels=list(wrong_gradients))
+axes.set(
+    xticks=range(3),
+    xticklabels=list(choices((4, 3))),
+    yticks=range(6),
+    yticklabels=list(wrong_gradients),
+)
 axes.set_xticks([0.5, 1.5], minor=True)
 axes.set_yticks(np.arange(0.5, 5), minor=True)
 axes.grid(False)
@@ -389,7 +459,8 @@ axes.xaxis.tick_top()
 plt.show()
 
 say(
-    "Of six wrong gradients, {ones} pass with all ones, {one} with a single 1 per row, and {random} with random numbers.",
+    "Of six wrong gradients, {ones} pass with all ones, {one} with a single 1 per row, and {random}"
+    " with random numbers.",
     ones=passed[:, 0].sum(),
     one=passed[:, 1].sum(),
     random=passed[:, 2].sum(),
@@ -416,7 +487,9 @@ class Softmax(md.Op):
 
     def backward(self, grad):
         (p,) = self.saved
-        return (p * (grad - (grad * p).sum(axis=1, keepdims=True)),)  # a tuple: one gradient for each input
+        return (
+            p * (grad - (grad * p).sum(axis=1, keepdims=True)),
+        )  # a tuple: one gradient for each input
 
 
 class LazySoftmax(Softmax):
@@ -437,7 +510,8 @@ x = md.Tensor(scores, requires_grad=True)
 md.apply(Softmax(), x).backward(random)
 difference = np.abs(x.grad - slopes(softmax, scores, random)).max()
 say(
-    "The right one differs from our difference quotients by at most {difference:.0e}, which is their rounding. The lazy one was caught.",
+    "The right one differs from our difference quotients by at most {difference:.0e}, which is"
+    " their rounding. The lazy one was caught.",
     difference=difference,
     holds=caught and difference < 1e-7,
 )
@@ -463,7 +537,10 @@ class Times(md.Op):
 
 numbers = np.random.default_rng(8)
 matrix, column = numbers.normal(size=(4, 3)), numbers.normal(size=(4, 1))
-print("Times, shapes (4, 3) and (4, 1):", md.gradcheck(lambda a, b: md.apply(Times(), a, b), [matrix, column]))
+print(
+    "Times, shapes (4, 3) and (4, 1):",
+    md.gradcheck(lambda a, b: md.apply(Times(), a, b), [matrix, column]),
+)
 
 # %% [markdown]
 # `gradcheck` evaluates the function twice for each element, and needs no graph for that. It says so with `md.no_grad()`: inside, operations compute and nothing is noted down. Use it

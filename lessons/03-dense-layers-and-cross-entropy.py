@@ -32,7 +32,10 @@ from checks import check
 from lesson import BLACK, BLUE, GREEN, RED, full, say
 
 train, test = md.datasets.digits("train"), md.datasets.digits("test")
-x, labels = train.images.reshape(len(train), 64) / train.maximum, train.labels  # a row of 64 grey values from 0 to 1 per image
+x, labels = (
+    train.images.reshape(len(train), 64) / train.maximum,
+    train.labels,
+)  # a row of 64 grey values from 0 to 1 per image
 x_test, labels_test = test.images.reshape(len(test), 64) / test.maximum, test.labels
 print(train, x.shape, x.dtype)
 
@@ -59,7 +62,9 @@ def softmax_as_written(logits):
 
 
 def softmax(logits):
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))  # the largest is now e^0 = 1: nothing overflows
+    exponentials = np.exp(
+        logits - logits.max(axis=1, keepdims=True)
+    )  # the largest is now e^0 = 1: nothing overflows
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
@@ -96,14 +101,17 @@ line = np.linspace(0.0005, 1, 500)
 panels[3].plot(line, -np.log(line), color=BLACK)
 panels[3].plot(p[labels[image]], -np.log(p[labels[image]]), "o", color=RED, label="this image")
 panels[3].plot(0.1, np.log(10), "s", color=GREEN, label="blind guess")
-panels[3].set(xlabel="probability of the right class", ylabel="loss", title="loss = -ln p", ylim=(0, 8))
+panels[3].set(
+    xlabel="probability of the right class", ylabel="loss", title="loss = -ln p", ylim=(0, 8)
+)
 panels[3].legend(fontsize=8)
 for axes in panels[1:3]:
     axes.set_xticks(range(10))
 plt.show()
 
 say(
-    "These weights are random, and the right class (red) got {p:.1%}: a loss of {loss:.2f}, worse than a blind guess.",
+    "These weights are random, and the right class (red) got {p:.1%}: a loss of {loss:.2f}, worse"
+    " than a blind guess.",
     p=p[labels[image]],
     loss=-np.log(p[labels[image]]),
     holds=p[labels[image]] < 0.1 and -np.log(p[labels[image]]) > np.log(10),
@@ -119,24 +127,30 @@ say(
 # %%
 def cross_entropy(logits, labels):
     shifted = logits - logits.max(axis=1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))  # log softmax, without a way to log(0)
+    log_p = shifted - np.log(
+        np.exp(shifted).sum(axis=1, keepdims=True)
+    )  # log softmax, without a way to log(0)
     return -log_p[np.arange(len(labels)), labels].mean()
 
 
 blind = cross_entropy(dense(x, np.zeros((64, 10)), np.zeros(10)), labels)
 frequencies = np.bincount(labels) / len(labels)
 informed = cross_entropy(np.tile(np.log(frequencies), (len(labels), 1)), labels)
-single = md.functional.softmax_cross_entropy(np.zeros((16, 10), dtype="float32"), labels[:16]).item()
+single = md.functional.softmax_cross_entropy(
+    np.zeros((16, 10), dtype="float32"), labels[:16]
+).item()
 say(
-    "Weights of 0 on all training images: a loss of {blind:.6f}; ln 10 is {ln_10:.6f}. Who knows how often each digit comes, and nothing else, saves {saved:.6f}: "
-    "the classes are about equally frequent.",
+    "Weights of 0 on all training images: a loss of {blind:.6f}; ln 10 is {ln_10:.6f}. Who knows"
+    " how often each digit comes, and nothing else, saves {saved:.6f}: the classes are about"
+    " equally frequent.",
     blind=blind,
     ln_10=np.log(10),
     saved=blind - informed,
     holds=abs(blind - np.log(10)) < 1e-12 and 0 < blind - informed < 0.001,
 )
 say(
-    "In float32, as networks compute, the same loss is {single:.16f}. You will meet that number again, to the last digit, in lesson 10.",
+    "In float32, as networks compute, the same loss is {single:.16f}. You will meet that number"
+    " again, to the last digit, in lesson 10.",
     single=single,
     agree=1e-7,
     holds=single == float(np.float32(np.log(10))),
@@ -151,10 +165,19 @@ draws = [np.random.default_rng(seed).normal(size=(64, 10)) for seed in range(20)
 losses = np.array([[cross_entropy(x @ (size * draw), labels) for size in sizes] for draw in draws])
 
 figure, axes = plt.subplots(figsize=(7, 3.3))
-axes.fill_between(sizes, losses.min(axis=0), losses.max(axis=0), color=BLUE, alpha=0.2, label="smallest to largest of 20 draws")
+axes.fill_between(
+    sizes,
+    losses.min(axis=0),
+    losses.max(axis=0),
+    color=BLUE,
+    alpha=0.2,
+    label="smallest to largest of 20 draws",
+)
 axes.plot(sizes, losses.mean(axis=0), "o-", markersize=4, label="their mean")
 axes.axhline(np.log(10), color=GREEN, linestyle="--", label="blind guess: ln 10")
-axes.set(xscale="log", yscale="log", xlabel="standard deviation of the random weights", ylabel="loss")
+axes.set(
+    xscale="log", yscale="log", xlabel="standard deviation of the random weights", ylabel="loss"
+)
 axes.set_yticks([2, 5, 10, 20, 50], labels=["2", "5", "10", "20", "50"])
 axes.minorticks_off()
 axes.legend(fontsize=9, loc="upper left")
@@ -162,10 +185,13 @@ plt.show()
 
 middle = int(np.argmin(np.abs(sizes - 0.1)))
 say(
-    "With weights of about 0.1 the mean loss is {small:.2f}, hardly more than ln 10. With weights of about 10 it is {large:.0f}: sure of itself, and wrong.",
+    "With weights of about 0.1 the mean loss is {small:.2f}, hardly more than ln 10. With weights"
+    " of about 10 it is {large:.0f}: sure of itself, and wrong.",
     small=losses.mean(axis=0)[middle],
     large=losses.mean(axis=0)[-1],
-    holds=np.log(10) < losses.mean(axis=0)[middle] < 2.6 and losses.mean(axis=0)[-1] > 20 and losses[:, 0].min() > 2.2,
+    holds=np.log(10) < losses.mean(axis=0)[middle] < 2.6
+    and losses.mean(axis=0)[-1] > 20
+    and losses[:, 0].min() > 2.2,
 )
 
 # %% [markdown]
@@ -198,7 +224,10 @@ differences = []
 for position in [(20, 0), (28, 3), (35, 7), (42, 9)]:  # some weights; lesson 02 would try all
     nudge = np.zeros_like(weight)
     nudge[position] = h
-    up, down = (cross_entropy(dense(x[batch], weight + sign * nudge, bias), labels[batch]) for sign in (1, -1))
+    up, down = (
+        cross_entropy(dense(x[batch], weight + sign * nudge, bias), labels[batch])
+        for sign in (1, -1)
+    )
     differences.append(abs((up - down) / (2 * h) - for_weight[position]))
 say(
     "Against difference quotients at four weights: the largest difference is {worst:.0e}.",
@@ -241,21 +270,33 @@ def smooth(values):
 accuracy = (dense(x_test, weight, bias).argmax(axis=1) == labels_test).mean()
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), width_ratios=(1.1, 1))
 left.plot(history, color=BLUE, alpha=0.3, linewidth=0.7, label="each batch")
-left.plot(steps * (np.arange(20) + 0.5), smooth(history), "o-", markersize=3, color=BLUE, label="mean of a pass")
+left.plot(
+    steps * (np.arange(20) + 0.5),
+    smooth(history),
+    "o-",
+    markersize=3,
+    color=BLUE,
+    label="mean of a pass",
+)
 left.axhline(np.log(10), color=GREEN, linestyle="--", label="ln 10")
 left.set(xlabel="step", ylabel="training loss", title="it starts at ln 10", ylim=(0, 2.6))
 left.legend(fontsize=9)
-shown = [np.pad(image[0], ((1, 5), (1, 1))) for image in test.images[:10]]  # white below, for the answer
+shown = [
+    np.pad(image[0], ((1, 5), (1, 1))) for image in test.images[:10]
+]  # white below, for the answer
 right.imshow(np.vstack([np.hstack(shown[:5]), np.hstack(shown[5:])]), cmap="gray_r")
 for i, guess in enumerate(dense(x_test[:10], weight, bias).argmax(axis=1)):
     place = 10 * (i % 5) + 4.5, 14 * (i // 5) + 11.5
-    right.text(*place, str(guess), ha="center", va="center", color=BLUE if guess == labels_test[i] else RED)
+    right.text(
+        *place, str(guess), ha="center", va="center", color=BLUE if guess == labels_test[i] else RED
+    )
 right.set_title("test images, and what the classifier says")
 right.axis("off")
 plt.show()
 
 say(
-    "The first loss is {first:.6f}, the mean of the last pass {last:.3f}. Of the 360 test images, which it has not seen, {accuracy:.1%} are recognised.",
+    "The first loss is {first:.6f}, the mean of the last pass {last:.3f}. Of the 360 test images,"
+    " which it has not seen, {accuracy:.1%} are recognised.",
     first=history[0],
     last=smooth(history)[-1],
     accuracy=accuracy,
@@ -280,7 +321,8 @@ plt.show()
 hollow = weight[:, 0].reshape(8, 8)[3:5, 3:5].mean()
 rim = weight[:, 0].reshape(8, 8)[3:5, [1, 2, 6]].mean()
 say(
-    "The 0 is the clearest: ink in its middle counts {hollow:.1f} per pixel, ink to the left and to the right of it {rim:+.1f}.",
+    "The 0 is the clearest: ink in its middle counts {hollow:.1f} per pixel, ink to the left and to"
+    " the right of it {rim:+.1f}.",
     hollow=hollow,
     rim=rim,
     agree=0.15,
@@ -307,11 +349,13 @@ for rows in batches(seed=0):
     losses.append(loss.item())
 
 say(
-    "{steps:,} steps: the losses differ by at most {losses:.0e}, the weights at the end by {weights:.0e}.",
+    "{steps:,} steps: the losses differ by at most {losses:.0e}, the weights at the end by"
+    " {weights:.0e}.",
     steps=len(losses),
     losses=np.abs(np.array(losses) - history).max(),
     weights=np.abs(layer.weight.data - weight).max(),
-    holds=np.abs(np.array(losses) - history).max() < 1e-9 and np.abs(layer.weight.data - weight).max() < 1e-8,
+    holds=np.abs(np.array(losses) - history).max() < 1e-9
+    and np.abs(layer.weight.data - weight).max() < 1e-8,
 )
 p = np.exp(md.functional.log_softmax(layer(x_test[:1])).data)[0]
 print("probabilities of the first test image:", p.round(3), "label", labels_test[0])
@@ -333,7 +377,11 @@ def linear(generator=None):
 
 
 def hidden(generator=None):
-    return md.nn.Sequential(md.nn.Dense(64, 64, generator=generator), md.nn.ReLU(), md.nn.Dense(64, 10, generator=generator))
+    return md.nn.Sequential(
+        md.nn.Dense(64, 64, generator=generator),
+        md.nn.ReLU(),
+        md.nn.Dense(64, 10, generator=generator),
+    )
 
 
 md.manual_seed(0)
@@ -366,20 +414,33 @@ def accuracy_of(model):
         return (model(x_test_32).data.argmax(axis=1) == labels_test).mean()
 
 
-runs = {name: [fit(make, 0.2, seed) for seed in seeds] for name, make in (("linear", linear), ("hidden", hidden))}
-last = {name: np.mean([smooth(losses)[-1] for _model, losses in some]) for name, some in runs.items()}
-accuracy = {name: np.mean([accuracy_of(model) for model, _losses in some]) for name, some in runs.items()}
-first = np.mean([cross_entropy(hidden(md.Generator(seed))(x_32).data, labels) for seed in range(20)])
+runs = {
+    name: [fit(make, 0.2, seed) for seed in seeds]
+    for name, make in (("linear", linear), ("hidden", hidden))
+}
+last = {
+    name: np.mean([smooth(losses)[-1] for _model, losses in some]) for name, some in runs.items()
+}
+accuracy = {
+    name: np.mean([accuracy_of(model) for model, _losses in some]) for name, some in runs.items()
+}
+first = np.mean(
+    [cross_entropy(hidden(md.Generator(seed))(x_32).data, labels) for seed in range(20)]
+)
 say(
-    "Before the first step the loss is {first:.2f} (mean of 20 networks), close to ln 10. In the last pass it is {hidden:.3f}, for the linear classifier {linear:.3f} "
-    "(means over {seeds} seeds). On the test images the accuracies are {hidden_accuracy:.3f} and {linear_accuracy:.3f}.",
+    "Before the first step the loss is {first:.2f} (mean of 20 networks), close to ln 10. In the"
+    " last pass it is {hidden:.3f}, for the linear classifier {linear:.3f} (means over {seeds}"
+    " seeds). On the test images the accuracies are {hidden_accuracy:.3f} and"
+    " {linear_accuracy:.3f}.",
     first=first,
     hidden=last["hidden"],
     linear=last["linear"],
     hidden_accuracy=accuracy["hidden"],
     linear_accuracy=accuracy["linear"],
     seeds=len(seeds),
-    holds=2.2 < first < 2.7 and last["hidden"] < 0.5 * last["linear"] and 0 < accuracy["hidden"] - accuracy["linear"] < 0.06,
+    holds=2.2 < first < 2.7
+    and last["hidden"] < 0.5 * last["linear"]
+    and 0 < accuracy["hidden"] - accuracy["linear"] < 0.06,
 )
 
 # %% [markdown]
@@ -396,11 +457,24 @@ for name, make in (("linear", linear), ("hidden", hidden)):
 
 figure, panels = plt.subplots(1, 2, figsize=(9, 3.3), sharey=True)
 for axes, name in zip(panels, ("linear", "hidden"), strict=True):
-    for key, colour, text in ((name, BLUE, "divided by the batch"), (f"{name}, 16 times", RED, "forgotten")):
+    for key, colour, text in (
+        (name, BLUE, "divided by the batch"),
+        (f"{name}, 16 times", RED, "forgotten"),
+    ):
         for number, (_model, losses) in enumerate(runs[key]):
-            axes.plot(np.arange(1, 21), smooth(losses), color=colour, alpha=0.8, label=text if number == 0 else None)
+            axes.plot(
+                np.arange(1, 21),
+                smooth(losses),
+                color=colour,
+                alpha=0.8,
+                label=text if number == 0 else None,
+            )
     axes.axhline(np.log(10), color=GREEN, linestyle="--", label="ln 10")
-    axes.set(yscale="log", xlabel="pass", title={"linear": "one dense layer", "hidden": "with a hidden layer"}[name])
+    axes.set(
+        yscale="log",
+        xlabel="pass",
+        title={"linear": "one dense layer", "hidden": "with a hidden layer"}[name],
+    )
     axes.set_xticks([1, 5, 10, 15, 20])
 panels[0].set_ylabel("training loss, mean of a pass")
 panels[1].legend(fontsize=9, loc="center right")
@@ -417,11 +491,15 @@ def silent_units(model):
     return (model[1](model[0](x_32)).data == 0).all(axis=0).mean()
 
 
-silent = {name: np.mean([silent_units(model) for model, _losses in runs[name]]) for name in ("hidden", "hidden, 16 times")}
+silent = {
+    name: np.mean([silent_units(model) for model, _losses in runs[name]])
+    for name in ("hidden", "hidden, 16 times")
+}
 say(
-    "| gradient | training loss, last pass | test accuracy | silent hidden units |\n|---|---|---|---|\n"
-    "| one layer, right | {a:.3f} | {b:.3f} | |\n| one layer, 16 times too large | {c:.3f} | {d:.3f} | |\n"
-    "| hidden layer, right | {e:.3f} | {f:.3f} | {g:.0%} |\n| hidden layer, 16 times too large | {h:.3f} | {i:.3f} | {j:.0%} |",
+    "| gradient | training loss, last pass | test accuracy | silent hidden units"
+    " |\n|---|---|---|---|\n| one layer, right | {a:.3f} | {b:.3f} | |\n| one layer, 16 times too"
+    " large | {c:.3f} | {d:.3f} | |\n| hidden layer, right | {e:.3f} | {f:.3f} | {g:.0%} |\n|"
+    " hidden layer, 16 times too large | {h:.3f} | {i:.3f} | {j:.0%} |",
     a=last["linear"],
     b=accuracy["linear"],
     c=last["linear, 16 times"],
@@ -465,7 +543,9 @@ worst = wrong[np.argsort(-p[wrong, guess[wrong]])][:10]
 figure, panels = plt.subplots(2, 5, figsize=(8.6, 4.2))
 for axes, i in zip(panels.flat, worst, strict=True):
     axes.imshow(test.images[i, 0], cmap="gray_r")
-    axes.set_title(f"a {labels_test[i]}, taken for a {guess[i]}\n({p[i, guess[i]]:.1%} sure)", fontsize=9)
+    axes.set_title(
+        f"a {labels_test[i]}, taken for a {guess[i]}\n({p[i, guess[i]]:.1%} sure)", fontsize=9
+    )
     axes.axis("off")
 plt.show()
 

@@ -56,7 +56,9 @@ kernels = {
 
 def answers(image, kernel, padding):
     padded = np.pad(image, padding)
-    rows, columns = (size - length + 1 for size, length in zip(padded.shape, kernel.shape, strict=True))
+    rows, columns = (
+        size - length + 1 for size, length in zip(padded.shape, kernel.shape, strict=True)
+    )
     y = np.zeros((rows, columns))
     for i in range(rows):
         for j in range(columns):
@@ -77,10 +79,14 @@ plt.show()
 
 shifted = np.roll(image, 1, axis=0)
 shifted[0] = 0
-inside = answers(shifted, kernels["left to right"], 1)[2:-1], answers(image, kernels["left to right"], 1)[1:-2]
+inside = (
+    answers(shifted, kernels["left to right"], 1)[2:-1],
+    answers(image, kernels["left to right"], 1)[1:-2],
+)
 say(
-    "Shift the image down by a row, and the answers shift with it: away from the rim they differ by {difference:g}. A dense layer from 64 pixels to 64 answers has {dense:,} weights; "
-    "this one has {few}.",
+    "Shift the image down by a row, and the answers shift with it: away from the rim they differ by"
+    " {difference:g}. A dense layer from 64 pixels to 64 answers has {dense:,} weights; this one"
+    " has {few}.",
     difference=np.abs(inside[0] - inside[1]).max(),
     dense=64 * 64,
     few=9,
@@ -126,7 +132,8 @@ weight = numbers.normal(size=(3, 1, 3, 3))  # (F, C, R, S)
 y_loops = by_loops(x, weight, padding=1)
 alone = np.stack([[answers(one[0], kernel[0], 1) for kernel in weight] for one in x])
 say(
-    "Output shape {n} x {f} x {i} x {j}. Against the window by window version above: the largest difference is {difference:.0e}.",
+    "Output shape {n} x {f} x {i} x {j}. Against the window by window version above: the largest"
+    " difference is {difference:.0e}.",
     n=y_loops.shape[0],
     f=y_loops.shape[1],
     i=y_loops.shape[2],
@@ -151,7 +158,9 @@ def columns_of(x, rows, columns, padding):
     images, channels = x.shape[:2]
     height, width = padded.shape[2] - rows + 1, padded.shape[3] - columns + 1
     matrix = np.empty((channels, rows, columns, images, height, width), x.dtype)
-    for r in range(rows):  # all windows at once: what each sees at its place (r, s) is a slice of the image
+    for r in range(
+        rows
+    ):  # all windows at once: what each sees at its place (r, s) is a slice of the image
         for s in range(columns):
             matrix[:, r, s] = padded[:, :, r : r + height, s : s + width].swapaxes(0, 1)
     return matrix.reshape(channels * rows * columns, images * height * width)
@@ -167,7 +176,10 @@ def by_columns(x, weight, padding):
 small = np.arange(16).reshape(1, 1, 4, 4)
 matrix = columns_of(small, 3, 3, 0)
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 3.4))
-for axes, grid, title in ((left, small[0, 0], "the image, and its first window"), (right, matrix, "its columns")):
+for axes, grid, title in (
+    (left, small[0, 0], "the image, and its first window"),
+    (right, matrix, "its columns"),
+):
     colour = np.isin(grid, [5, 6, 9, 10])  # the four pixels that all four windows see
     axes.imshow(np.where(colour, 0.55, 1.0), cmap="Blues_r", vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(grid):
@@ -182,7 +194,8 @@ plt.show()
 y_columns = by_columns(x, weight, padding=1)
 blow_up = columns_of(x, 3, 3, 1).size / x.size
 say(
-    "The same numbers: the largest difference from the loops is {difference:.0e}. The price is memory: the columns hold {blow_up:g} times as many numbers as the image.",
+    "The same numbers: the largest difference from the loops is {difference:.0e}. The price is"
+    " memory: the columns hold {blow_up:g} times as many numbers as the image.",
     difference=np.abs(y_columns - y_loops).max(),
     blow_up=blow_up,
     holds=np.abs(y_columns - y_loops).max() < 1e-12 and blow_up == 9,
@@ -217,7 +230,9 @@ for axes, f in zip(panels, (1, 4, 9), strict=True):
     response = on_circle(wave, kernel)
     # The best wave of the same frequency: a cosine and a sine, fitted; what is left over is what is not a wave of frequency f.
     basis = np.stack([wave, np.sin(2 * np.pi * f * places / L)], axis=1)
-    left_over.append(np.abs(response - basis @ np.linalg.lstsq(basis, response, rcond=None)[0]).max())
+    left_over.append(
+        np.abs(response - basis @ np.linalg.lstsq(basis, response, rcond=None)[0]).max()
+    )
     axes.plot(places, wave, color=BLACK, linewidth=1, label="in")
     axes.plot(places, response, color=RED, label="out")
     axes.set(xlabel="place", title=f"frequency {f}")
@@ -226,7 +241,8 @@ panels[0].set_ylim(-2.1, 2.1)
 panels[2].legend(fontsize=9, ncols=2, loc="upper center")
 plt.show()
 say(
-    "What comes out is a wave of the same frequency, larger or smaller, and shifted. Nothing else: the best fitting wave leaves {left_over:.0e}.",
+    "What comes out is a wave of the same frequency, larger or smaller, and shifted. Nothing else:"
+    " the best fitting wave leaves {left_over:.0e}.",
     left_over=max(left_over),
     holds=max(left_over) < 1e-12,
 )
@@ -249,11 +265,13 @@ spectrum = e.conj() @ row
 response = e[:, :3] @ kernel
 y_row = (e.T @ (spectrum * response)).real / L
 say(
-    "A random row of {L} pixels, by the theorem and by the definition: the largest difference is {difference:.0e}. `np.fft.fft` gives the same spectrum, up to {fft:.0e}.",
+    "A random row of {L} pixels, by the theorem and by the definition: the largest difference is"
+    " {difference:.0e}. `np.fft.fft` gives the same spectrum, up to {fft:.0e}.",
     L=L,
     difference=np.abs(y_row - on_circle(row, kernel)).max(),
     fft=np.abs(spectrum - np.fft.fft(row)).max(),
-    holds=np.abs(y_row - on_circle(row, kernel)).max() < 1e-12 and np.allclose(spectrum, np.fft.fft(row)),
+    holds=np.abs(y_row - on_circle(row, kernel)).max() < 1e-12
+    and np.allclose(spectrum, np.fft.fft(row)),
 )
 
 # %% [markdown]
@@ -281,16 +299,22 @@ figure, axes = plt.subplots(figsize=(7, 2.9))
 axes.plot(definition, color=BLACK, linewidth=5, alpha=0.25, label="by the definition")
 axes.plot(enough, "o", color=BLUE, markersize=5, label="circle of 16 + 3 places")
 axes.plot(short, "x", color=RED, markersize=7, label="circle of 16 places")
-axes.set(xlabel="place", ylabel="y", title="16 pixels, a kernel of 7, a padding of 3", ylim=(0, 2.2))
+axes.set(
+    xlabel="place", ylabel="y", title="16 pixels, a kernel of 7, a padding of 3", ylim=(0, 2.2)
+)
 axes.legend(fontsize=9, loc="upper center")
 plt.show()
 
 wrong = np.abs(short - definition) > 1e-9
 say(
-    "On 16 places {wrong} answers are wrong, the first three and the last three. On 19 none is: the largest difference is {difference:.0e}.",
+    "On 16 places {wrong} answers are wrong, the first three and the last three. On 19 none is: the"
+    " largest difference is {difference:.0e}.",
     wrong=wrong.sum(),
     difference=np.abs(enough - definition).max(),
-    holds=wrong.sum() == 6 and wrong[:3].all() and wrong[-3:].all() and np.abs(enough - definition).max() < 1e-12,
+    holds=wrong.sum() == 6
+    and wrong[:3].all()
+    and wrong[-3:].all()
+    and np.abs(enough - definition).max() < 1e-12,
 )
 
 # %% [markdown]
@@ -304,11 +328,14 @@ def by_frequencies(x, weight, padding):
     height, width = x.shape[2:]
     rows, columns = weight.shape[2:]
     e = {  # for each axis: the way in for the image, the way in for the kernel, the way back
-        name: transforms(size, length, padding, x.dtype) for name, size, length in (("h", height, rows), ("w", width, columns))
+        name: transforms(size, length, padding, x.dtype)
+        for name, size, length in (("h", height, rows), ("w", width, columns))
     }
     X = e["h"].image @ (x @ e["w"].image.T)  # (N, C, K, L): along each row, then along each column
     W = e["h"].kernel @ (weight @ e["w"].kernel.T)  # (F, C, K, L)
-    Y = X.transpose(2, 3, 0, 1) @ W.transpose(2, 3, 1, 0)  # (K, L, N, F): a matrix product for each pair of frequencies
+    Y = X.transpose(2, 3, 0, 1) @ W.transpose(
+        2, 3, 1, 0
+    )  # (K, L, N, F): a matrix product for each pair of frequencies
     return (e["h"].back @ (Y.transpose(2, 3, 0, 1) @ e["w"].back.T)).real
 
 
@@ -321,12 +348,15 @@ class transforms:
         kind = np.result_type(dtype, "complex64")  # complex numbers of the same precision
         self.image = np.exp(-2j * np.pi * f * np.arange(size) / L).astype(kind)
         self.kernel = np.exp(2j * np.pi * f * (np.arange(length) - padding) / L).astype(kind)
-        self.back = (np.exp(2j * np.pi * f.T * np.arange(size + 2 * padding - length + 1)[:, None] / L) / L).astype(kind)
+        self.back = (
+            np.exp(2j * np.pi * f.T * np.arange(size + 2 * padding - length + 1)[:, None] / L) / L
+        ).astype(kind)
 
 
 y_frequencies = by_frequencies(x, weight, padding=1)
 say(
-    "Four digits, three kernels: the largest difference between frequencies and loops is {difference:.0e}.",
+    "Four digits, three kernels: the largest difference between frequencies and loops is"
+    " {difference:.0e}.",
     difference=np.abs(y_frequencies - y_loops).max(),
     holds=np.abs(y_frequencies - y_loops).max() < 1e-12,
 )
@@ -363,8 +393,11 @@ plt.show()
 thirds = [1, 7]  # frequencies 3 and -3 of 9 places: waves that repeat every three pixels
 blocked = max(spectrum_of(blur)[thirds].max(), spectrum_of(edge)[:, 4].max())
 say(
-    "In the middle stands the lowest frequency, the sum of all pixels: the blur lets it through whole ({whole:.2f}), and waves that repeat every three pixels not at all, since nine weights of 1/9 see one whole "
-    "period of them. The edge kernel blots out the middle column: what does not change from left to right gets no answer. (What is let through there is below {limit:.0e}.)",
+    "In the middle stands the lowest frequency, the sum of all pixels: the blur lets it through"
+    " whole ({whole:.2f}), and waves that repeat every three pixels not at all, since nine weights"
+    " of 1/9 see one whole period of them. The edge kernel blots out the middle column: what does"
+    " not change from left to right gets no answer. (What is let through there is below"
+    " {limit:.0e}.)",
     whole=spectrum_of(blur)[4, 4],
     limit=1e-12,
     holds=abs(spectrum_of(blur)[4, 4] - 1) < 1e-12 and blocked < 1e-12,
@@ -380,28 +413,52 @@ say(
 upstream = numbers.normal(size=y_loops.shape)
 found = {}
 for algorithm in ("loops", "im2col", "fourier"):
-    x_tensor, weight_tensor = md.Tensor(x, requires_grad=True), md.Tensor(weight, requires_grad=True)
+    x_tensor, weight_tensor = (
+        md.Tensor(x, requires_grad=True),
+        md.Tensor(weight, requires_grad=True),
+    )
     y = md.functional.conv2d(x_tensor, weight_tensor, padding=1, algorithm=algorithm)
     (y * md.Tensor(upstream)).sum().backward()
     found[algorithm] = y.data, x_tensor.grad, weight_tensor.grad
 
-ours = by_loops(x, weight, 1), None, upstream.transpose(1, 0, 2, 3).reshape(3, -1) @ columns_of(x, 3, 3, 1).T
+ours = (
+    by_loops(x, weight, 1),
+    None,
+    upstream.transpose(1, 0, 2, 3).reshape(3, -1) @ columns_of(x, 3, 3, 1).T,
+)
 print(f"{'difference from loops':26}{'y':>10}{'dL/dx':>10}{'dL/dw':>10}")
 for algorithm, arrays in found.items():
-    gaps = [np.abs(array - other).max() for array, other in zip(arrays, found["loops"], strict=True)]
+    gaps = [
+        np.abs(array - other).max() for array, other in zip(arrays, found["loops"], strict=True)
+    ]
     print(f"{algorithm:26}" + "".join(f"{gap:10.0e}" for gap in gaps))
 
-worst = max(np.abs(a - b).max() for name in found for a, b in zip(found[name], found["loops"], strict=True))
-own = max(np.abs(found["loops"][0] - ours[0]).max(), np.abs(found["loops"][2].reshape(3, -1) - ours[2]).max())
+worst = max(
+    np.abs(a - b).max() for name in found for a, b in zip(found[name], found["loops"], strict=True)
+)
+own = max(
+    np.abs(found["loops"][0] - ours[0]).max(),
+    np.abs(found["loops"][2].reshape(3, -1) - ours[2]).max(),
+)
 say(
-    "Three algorithms, one output and two gradients: they agree to {worst:.0e}, and with ours of this page (y by loops, $G X^T$) to {own:.0e}.",
+    "Three algorithms, one output and two gradients: they agree to {worst:.0e}, and with ours of"
+    " this page (y by loops, $G X^T$) to {own:.0e}.",
     worst=worst,
     own=own,
     holds=worst < 1e-12 and own < 1e-12,
 )
-md.gradcheck(lambda x, w: md.functional.conv2d(x, w, padding=1, algorithm="fourier"), [x[:1], weight])
+md.gradcheck(
+    lambda x, w: md.functional.conv2d(x, w, padding=1, algorithm="fourier"), [x[:1], weight]
+)
 layer = md.nn.Conv2d(1, 3, 3, padding="same", generator=md.Generator(0))
-print("as a layer:", layer(x.astype("float32")).shape, "weight", layer.weight.shape, "bias", layer.bias.shape)
+print(
+    "as a layer:",
+    layer(x.astype("float32")).shape,
+    "weight",
+    layer.weight.shape,
+    "bias",
+    layer.bias.shape,
+)
 
 # %% [markdown]
 # ## What each has to do
@@ -415,9 +472,13 @@ batch = 16
 sizes = (1, 3, 5, 7, 9, 11)
 
 
-def shape_of(kernel, images=batch, channels=channels, filters=channels, side=16, needs=(True, True)):
+def shape_of(
+    kernel, images=batch, channels=channels, filters=channels, side=16, needs=(True, True)
+):
     pad = (kernel // 2, kernel // 2)
-    return conv_choice.Shape(images, channels, filters, (side, side), (kernel, kernel), (1, 1), (pad, pad), needs)
+    return conv_choice.Shape(
+        images, channels, filters, (side, side), (kernel, kernel), (1, 1), (pad, pad), needs
+    )
 
 
 def multiplications(algorithm, shape):
@@ -425,10 +486,15 @@ def multiplications(algorithm, shape):
     return work.large + work.small
 
 
-counts = {name: np.array([multiplications(name, shape_of(size)) for size in sizes]) for name in ("im2col", "fourier")}
+counts = {
+    name: np.array([multiplications(name, shape_of(size)) for size in sizes])
+    for name in ("im2col", "fourier")
+}
 ratio = counts["im2col"] / counts["fourier"]
 say(
-    "From 3x3 to 11x11 the definition's multiplications grow {by_definition:.1f} times, those in frequencies {by_frequencies:.1f} times. At 1x1 the definition needs {one:.2f} times as many as frequencies, at 11x11 {eleven:.0f} times.",
+    "From 3x3 to 11x11 the definition's multiplications grow {by_definition:.1f} times, those in"
+    " frequencies {by_frequencies:.1f} times. At 1x1 the definition needs {one:.2f} times as many"
+    " as frequencies, at 11x11 {eleven:.0f} times.",
     by_definition=counts["im2col"][-1] / counts["im2col"][1],
     by_frequencies=counts["fourier"][-1] / counts["fourier"][1],
     one=ratio[0],
@@ -460,14 +526,19 @@ def training(x, weight, padding, algorithm):
     """Forward and backward, in minidrop."""
 
     def run():
-        x_tensor, weight_tensor = md.Tensor(x, requires_grad=True), md.Tensor(weight, requires_grad=True)
+        x_tensor, weight_tensor = (
+            md.Tensor(x, requires_grad=True),
+            md.Tensor(weight, requires_grad=True),
+        )
         y = md.functional.conv2d(x_tensor, weight_tensor, padding=padding, algorithm=algorithm)
         y.backward(y.data)
 
     return run
 
 
-one_core = threadpool_limits(1)  # matrix products on one core: the times then depend less on who else is using the machine
+one_core = threadpool_limits(
+    1
+)  # matrix products on one core: the times then depend less on who else is using the machine
 one = numbers.normal(size=(1, 8, 16, 16)).astype("float32")
 many = numbers.normal(size=(batch, channels, 16, 16)).astype("float32")
 page, library = {}, {}
@@ -475,13 +546,23 @@ for size in sizes:
     weights = numbers.normal(size=(8, 8, size, size)).astype("float32")
     ways = {"loops": by_loops, "im2col": by_columns, "frequencies": by_frequencies}
     slow = milliseconds({"loops": lambda w=weights, p=size // 2: by_loops(one, w, p)}, turns=1)
-    fast = {name: (lambda way=ways[name], w=weights, p=size // 2: way(one, w, p)) for name in ("im2col", "frequencies")}
+    fast = {
+        name: lambda way=ways[name], w=weights, p=size // 2: way(one, w, p)
+        for name in ("im2col", "frequencies")
+    }
     page[size] = slow | milliseconds(fast, turns=25)
     weights = numbers.normal(size=(channels, channels, size, size)).astype("float32")
-    library[size] = milliseconds({name: training(many, weights, size // 2, name) for name in ("im2col", "fourier")}, turns=9)
+    library[size] = milliseconds(
+        {name: training(many, weights, size // 2, name) for name in ("im2col", "fourier")}, turns=9
+    )
 
 # %% tags=["thumbnail"]
-LOOK = {"loops": (BLACK, "^"), "im2col": (BLUE, "o"), "frequencies": (RED, "s"), "fourier": (RED, "s")}
+LOOK = {
+    "loops": (BLACK, "^"),
+    "im2col": (BLUE, "o"),
+    "frequencies": (RED, "s"),
+    "fourier": (RED, "s"),
+}
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9, 3.5))
 for name in ("loops", "im2col", "frequencies"):
     colour, marker = LOOK[name]
@@ -490,10 +571,16 @@ for name in ("im2col", "fourier"):
     colour, marker = LOOK[name]
     middle.plot(sizes, counts[name] / 1e6, marker=marker, color=colour)
     right.plot(sizes, [library[size][name] for size in sizes], marker=marker, color=colour)
-left.set(yscale="log", ylabel="milliseconds", title="this page: one image,\n8 channels, forward", ylim=(None, 4e5))
+left.set(
+    yscale="log",
+    ylabel="milliseconds",
+    title="this page: one image,\n8 channels, forward",
+    ylim=(None, 4e5),
+)
 left.legend(fontsize=9, loc="upper left")
 middle.set(
-    ylabel="million multiplications", title=f"minidrop: {batch} images, {channels} channels,\nforward and backward: counted"
+    ylabel="million multiplications",
+    title=f"minidrop: {batch} images, {channels} channels,\nforward and backward: counted",
 )
 right.set(ylabel="milliseconds", title="the same: measured")
 for axes in (left, middle, right):
@@ -506,17 +593,22 @@ plt.show()
 slowest = page[7]
 growth = {name: library[11][name] / library[3][name] for name in ("im2col", "fourier")}
 say(
-    "At 7x7 our loops took {loops:.0f} ms, our im2col {im2col:.2f} ms: {times:,.0f} times less for the same products. At 11x11, on this little work, im2col took {im2col_11:.2f} ms, frequencies {frequencies_11:.2f} ms.",
+    "At 7x7 our loops took {loops:.0f} ms, our im2col {im2col:.2f} ms: {times:,.0f} times less for"
+    " the same products. At 11x11, on this little work, im2col took {im2col_11:.2f} ms, frequencies"
+    " {frequencies_11:.2f} ms.",
     loops=slowest["loops"],
     im2col=slowest["im2col"],
     times=slowest["loops"] / slowest["im2col"],
     im2col_11=page[11]["im2col"],
     frequencies_11=page[11]["frequencies"],
     agree=None,
-    holds=slowest["loops"] > 5 * slowest["im2col"] and slowest["loops"] > 5 * slowest["frequencies"],
+    holds=slowest["loops"] > 5 * slowest["im2col"]
+    and slowest["loops"] > 5 * slowest["frequencies"],
 )
 say(
-    "In minidrop, from 3x3 to 11x11, im2col became {im2col:.1f} times as slow in this run, frequencies {fourier:.1f} times. At 11x11 im2col took {im2col_ms:.0f} ms, frequencies {fourier_ms:.0f} ms.",
+    "In minidrop, from 3x3 to 11x11, im2col became {im2col:.1f} times as slow in this run,"
+    " frequencies {fourier:.1f} times. At 11x11 im2col took {im2col_ms:.0f} ms, frequencies"
+    " {fourier_ms:.0f} ms.",
     im2col=growth["im2col"],
     fourier=growth["fourier"],
     im2col_ms=library[11]["im2col"],
@@ -551,14 +643,21 @@ for name, shape in cases:
 
 chosen = {name: conv_choice.fastest(shape) for name, shape in cases}
 say(
-    "The paper's second layer, 7x7 over 64 channels, goes to frequencies: by the model {ratio:.0f} times cheaper. A 1x1 layer goes to im2col, and so does the first of the list, in spite of its 11x11: "
-    "with one channel, and no gradient of the image wanted, there is too little to save for the transforms to pay.",
+    "The paper's second layer, 7x7 over 64 channels, goes to frequencies: by the model {ratio:.0f}"
+    " times cheaper. A 1x1 layer goes to im2col, and so does the first of the list, in spite of its"
+    " 11x11: with one channel, and no gradient of the image wanted, there is too little to save for"
+    " the transforms to pay.",
     ratio=conv_choice.cost("im2col", cases[1][1]) / conv_choice.cost("fourier", cases[1][1]),
     holds=[chosen[cases[i][0]] for i in (0, 1, 5)] == ["im2col", "fourier", "im2col"],
 )
-right_choices = [size for size in sizes if conv_choice.fastest(shape_of(size)) == min(library[size], key=library[size].get)]
+right_choices = [
+    size
+    for size in sizes
+    if conv_choice.fastest(shape_of(size)) == min(library[size], key=library[size].get)
+]
 say(
-    "For the layer timed above it would have picked the faster one in {right} of {all} cases, as this run measured them.",
+    "For the layer timed above it would have picked the faster one in {right} of {all} cases, as"
+    " this run measured them.",
     right=len(right_choices),
     all=len(sizes),
     agree=None,
@@ -576,15 +675,21 @@ print("length of the circle for 14 pixels, kernel 7x7, 'same':", fourier.circle(
 picture = numbers.normal(size=(1, 1, 16, 16)).astype("float32")
 picture[0, 0, 4, 4] = 1e6  # one bright pixel
 kernel = numbers.normal(size=(1, 1, 5, 5)).astype("float32")
-exact = md.functional.conv2d(picture.astype("float64"), kernel.astype("float64"), padding=2, algorithm="im2col").data[0, 0]
+exact = md.functional.conv2d(
+    picture.astype("float64"), kernel.astype("float64"), padding=2, algorithm="im2col"
+).data[0, 0]
 errors = {
-    algorithm: np.abs(md.functional.conv2d(picture, kernel, padding=2, algorithm=algorithm).data[0, 0] - exact)
+    algorithm: np.abs(
+        md.functional.conv2d(picture, kernel, padding=2, algorithm=algorithm).data[0, 0] - exact
+    )
     for algorithm in ("im2col", "fourier")
 }
 broken = picture.copy()
 broken[0, 0, 4, 4] = np.inf
 lost = {
-    algorithm: ~np.isfinite(md.functional.conv2d(broken, kernel, padding=2, algorithm=algorithm).data[0, 0])
+    algorithm: ~np.isfinite(
+        md.functional.conv2d(broken, kernel, padding=2, algorithm=algorithm).data[0, 0]
+    )
     for algorithm in ("im2col", "fourier")
 }
 
@@ -601,16 +706,22 @@ for axes in panels:
     axes.grid(False)
 plt.show()
 
-far = {algorithm: error[8:, 8:].max() for algorithm, error in errors.items()}  # windows that do not see the bright pixel
+far = {
+    algorithm: error[8:, 8:].max() for algorithm, error in errors.items()
+}  # windows that do not see the bright pixel
 say(
-    "Far from a pixel of a million, the errors of im2col are at most {im2col:.0e}, those in frequencies {fourier:.0e}. One inf spoils {few} of {all} answers by im2col, those whose window sees it, and {many} in frequencies.",
+    "Far from a pixel of a million, the errors of im2col are at most {im2col:.0e}, those in"
+    " frequencies {fourier:.0e}. One inf spoils {few} of {all} answers by im2col, those whose"
+    " window sees it, and {many} in frequencies.",
     im2col=far["im2col"],
     fourier=far["fourier"],
     agree=0.2,
     few=lost["im2col"].sum(),
     many=lost["fourier"].sum(),
     all=lost["fourier"].size,
-    holds=far["fourier"] > 100 * far["im2col"] and lost["im2col"].sum() == 25 and lost["fourier"].all(),
+    holds=far["fourier"] > 100 * far["im2col"]
+    and lost["im2col"].sum() == 25
+    and lost["fourier"].all(),
 )
 
 # %% [markdown]

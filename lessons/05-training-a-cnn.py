@@ -140,7 +140,10 @@ output.sum().backward()
 
 figure, panels = plt.subplots(1, 3, figsize=(7.5, 2.7), width_ratios=(4, 2, 4))
 for axes, values, title in zip(
-    panels, (x, pooled, tensor.grad[0, 0]), ("x", "pooled", "derivative of the sum of pooled"), strict=True
+    panels,
+    (x, pooled, tensor.grad[0, 0]),
+    ("x", "pooled", "derivative of the sum of pooled"),
+    strict=True,
 ):
     axes.imshow(values, cmap="Blues", vmin=0, vmax=12)
     for (row, column), value in np.ndenumerate(values):
@@ -171,14 +174,24 @@ def build(weights):
     """The network; `weights` is the generator that its starting weights are drawn from."""
     layers, channels, side = [], 1, images.shape[2]
     for filters, kernel in zip(SIZES[size]["filters"], SIZES[size]["kernels"], strict=True):
-        layers += [md.nn.Conv2d(channels, filters, kernel, padding="same", generator=weights), md.nn.MaxPool2d(2), md.nn.ReLU()]
+        layers += [
+            md.nn.Conv2d(channels, filters, kernel, padding="same", generator=weights),
+            md.nn.MaxPool2d(2),
+            md.nn.ReLU(),
+        ]
         channels, side = filters, side // 2
     units = SIZES[size]["units"]
-    layers += [md.nn.Flatten(), md.nn.Dense(channels * side * side, units, generator=weights), md.nn.ReLU()]
+    layers += [
+        md.nn.Flatten(),
+        md.nn.Dense(channels * side * side, units, generator=weights),
+        md.nn.ReLU(),
+    ]
     return md.nn.Sequential(*layers, md.nn.Dense(units, 10, generator=weights))
 
 
-weights, order, masks = (md.Generator(0).spawn() for _ in range(3))  # three independent streams... or are they?
+weights, order, masks = (
+    md.Generator(0).spawn() for _ in range(3)
+)  # three independent streams... or are they?
 same = [stream.seed for stream in (weights, order, masks)]
 print("one seed, three times:", len(set(same)) == 1)
 
@@ -242,7 +255,10 @@ for step in range(steps):
 def right_answers(network, images, labels):
     """-> (N,) True where the network's answer is right; a hundred images at a time, to save memory."""
     with md.no_grad():
-        parts = [network(md.Tensor(images[i : i + 100])).data.argmax(axis=1) for i in range(0, len(images), 100)]
+        parts = [
+            network(md.Tensor(images[i : i + 100])).data.argmax(axis=1)
+            for i in range(0, len(images), 100)
+        ]
     return np.concatenate(parts) == labels
 
 
@@ -276,19 +292,33 @@ say(
 
 # %%
 protocol = replace(CAREFUL, learning_rate=rate, evaluate_every=steps // 3)
-result = train(Run(dataset=train_set.name, network=size, variant="cnn", seed=0, iterations=steps, protocol=protocol))
+result = train(
+    Run(
+        dataset=train_set.name,
+        network=size,
+        variant="cnn",
+        seed=0,
+        iterations=steps,
+        protocol=protocol,
+    )
+)
 for row in result.history.rows:
     print(f"step {row['iteration']:>5}   loss {row['loss']:.4f}   accuracy {row['accuracy']:.4f}")
 
 thirds = np.array(losses).reshape(3, -1).mean(axis=1)
 gap = max(abs(row["loss"] - third) for row, third in zip(result.history.rows, thirds, strict=True))
-apart = max(np.abs(a.data - b.data).max() for a, b in zip(model.parameters(), result.network.parameters(), strict=True))
+apart = max(
+    np.abs(a.data - b.data).max()
+    for a, b in zip(model.parameters(), result.network.parameters(), strict=True)
+)
 say(
     "Mean losses of the three thirds of our loop and of minidrop's rows: at most {gap:.0e} apart. Largest difference between two weights after {steps:,} steps: {apart:.0e}.",
     gap=gap,
     steps=steps,
     apart=apart,
-    holds=gap < 1e-3 and apart < 0.05 and abs(result.history.rows[-1]["accuracy"] - right.mean()) < 0.02,
+    holds=gap < 1e-3
+    and apart < 0.05
+    and abs(result.history.rows[-1]["accuracy"] - right.mean()) < 0.02,
 )
 
 # %% [markdown]
@@ -324,7 +354,11 @@ filters_before, filters_after = start[0][:count, 0], model.parameters()[0].data[
 limit = np.abs(filters_after).max()
 figure, panels = plt.subplots(3, count, figsize=(9, 3.5))
 for row, (name, filters) in enumerate(
-    (("before", filters_before), ("after", filters_after), ("change", filters_after - filters_before))
+    (
+        ("before", filters_before),
+        ("after", filters_after),
+        ("change", filters_after - filters_before),
+    )
 ):
     for axes, values in zip(panels[row], filters, strict=True):
         picture = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
@@ -340,7 +374,9 @@ def cosine(a, b):
     return (a * b).sum() / math.sqrt((a * a).sum() * (b * b).sum())
 
 
-layers = list(zip(start, (parameter.data for parameter in model.parameters()), strict=True))[::2]  # weights, without biases
+layers = list(zip(start, (parameter.data for parameter in model.parameters()), strict=True))[
+    ::2
+]  # weights, without biases
 cosines = [cosine(then, now) for then, now in layers]
 growth = np.linalg.norm(layers[0][1]) / np.linalg.norm(layers[0][0])
 say(
@@ -364,7 +400,9 @@ say(
 # ReLU's work. Pooling then makes each map half as wide.)
 
 # %% tags=["thumbnail"]
-chosen = int(np.flatnonzero(right_answers(model, test, test_labels))[3])  # a test image that it gets right
+chosen = int(
+    np.flatnonzero(right_answers(model, test, test_labels))[3]
+)  # a test image that it gets right
 stages, x = [], md.Tensor(test[chosen : chosen + 1])
 with md.no_grad():
     for layer in model.layers:
@@ -430,7 +468,9 @@ resampled = right[np.random.default_rng(0).integers(0, n, size=(10_000, n))].mea
 figure, axes = plt.subplots(figsize=(7, 3))
 step = max(1, round(error * n / 3)) / n  # a whole number of images: no comb in the histogram
 edges = np.arange(accuracy - 12 * step - 0.5 / n, accuracy + 12 * step, step)
-axes.hist(resampled, bins=edges, density=True, color=BLUE, alpha=0.5, label="10,000 resampled evaluations")
+axes.hist(
+    resampled, bins=edges, density=True, color=BLUE, alpha=0.5, label="10,000 resampled evaluations"
+)
 line = np.linspace(accuracy - 4 * error, accuracy + 4 * error, 300)
 axes.plot(
     line,
@@ -438,7 +478,9 @@ axes.plot(
     color=RED,
     label="normal curve, width from the formula",
 )
-axes.axvspan(accuracy - error, accuracy + error, color=ORANGE, alpha=0.2, label="± one standard error")
+axes.axvspan(
+    accuracy - error, accuracy + error, color=ORANGE, alpha=0.2, label="± one standard error"
+)
 axes.set(
     xlabel="accuracy",
     ylabel="density",
@@ -452,7 +494,8 @@ say(
     spread=resampled.std(),
     error=error,
     inside=np.mean(np.abs(resampled - accuracy) <= 2 * error),
-    holds=abs(resampled.std() / error - 1) < 0.03 and 0.93 < np.mean(np.abs(resampled - accuracy) <= 2 * error) < 0.98,
+    holds=abs(resampled.std() / error - 1) < 0.03
+    and 0.93 < np.mean(np.abs(resampled - accuracy) <= 2 * error) < 0.98,
 )
 
 # %% [markdown]

@@ -92,7 +92,9 @@ draws = 10_000
 x = random.normal(size=100)
 masks = draw_mask((draws, 100), rate, random)
 plain, scaled = x * masks, x * masks / (1 - rate)
-error = np.abs(x) * math.sqrt(rate / (1 - rate)) / math.sqrt(draws)  # standard error of a mean of 10,000 scaled draws
+error = (
+    np.abs(x) * math.sqrt(rate / (1 - rate)) / math.sqrt(draws)
+)  # standard error of a mean of 10,000 scaled draws
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
 line = np.array([-3, 3])
@@ -100,13 +102,22 @@ left.plot(line, line, color="#999999", linewidth=1)
 left.plot(line, (1 - rate) * line, color="#999999", linewidth=1, linestyle=":")
 left.plot(x, plain.mean(axis=0), ".", color=ORANGE, label="mean of x m")
 left.plot(x, scaled.mean(axis=0), ".", color=BLUE, label="mean of x m / (1 - p)")
-left.set(xlabel="x, one point per unit", ylabel="mean of 10,000 draws", title="lines: slope 1, and 1 - p")
+left.set(
+    xlabel="x, one point per unit", ylabel="mean of 10,000 draws", title="lines: slope 1, and 1 - p"
+)
 left.legend(loc="upper left", fontsize=9)
 unit = int(np.abs(x).argmax())
 count = np.arange(1, draws + 1)
 running = np.cumsum(scaled[:, unit]) / count
 funnel = 2 * error[unit] * math.sqrt(draws) / np.sqrt(count)
-right.fill_between(count, x[unit] - funnel, x[unit] + funnel, color=ORANGE, alpha=0.25, label="x ± 2 standard errors")
+right.fill_between(
+    count,
+    x[unit] - funnel,
+    x[unit] + funnel,
+    color=ORANGE,
+    alpha=0.25,
+    label="x ± 2 standard errors",
+)
 right.plot(count, running, color=BLUE, label="mean of the first n draws")
 right.axhline(x[unit], color="#999999", linewidth=1)
 right.set(
@@ -172,7 +183,9 @@ class OurDropout(md.Op):
         self.rate, self.random = rate, random
 
     def forward(self, x):
-        self.factor = draw_mask(x.shape, self.rate, self.random) / (1 - self.rate)  # kept for the way back
+        self.factor = draw_mask(x.shape, self.rate, self.random) / (
+            1 - self.rate
+        )  # kept for the way back
         return x * self.factor
 
     def backward(self, grad):
@@ -227,7 +240,9 @@ say(
 x32 = md.Tensor(random.normal(size=(4, 6)).astype("float32"))
 mask = draw_mask((4, 6), 0.3, random).astype("float32")
 theirs = md.functional.dropout(x32, 0.3, mask=mask)
-md.gradcheck(lambda t: md.functional.dropout(t, 0.3, mask=mask.astype("float64")), x32.data.astype("float64"))
+md.gradcheck(
+    lambda t: md.functional.dropout(t, 0.3, mask=mask.astype("float64")), x32.data.astype("float64")
+)
 say(
     "Our formula and `md.functional.dropout` with the same mask differ by at most {difference:.0e}, and its gradient passes `gradcheck`.",
     difference=np.abs(theirs.data - x32.data * mask / 0.7).max(),
@@ -251,7 +266,9 @@ say(
     "Of {units} units the first call kept {first}.",
     units=first.size,
     first=np.count_nonzero(first),
-    holds=not np.array_equal(first, second) and np.array_equal(first, repeated) and np.array_equal(at_rest, x32.data),
+    holds=not np.array_equal(first, second)
+    and np.array_equal(first, repeated)
+    and np.array_equal(at_rest, x32.data),
 )
 
 # %% [markdown]
@@ -307,7 +324,16 @@ say(
 # %%
 protocol = replace(CAREFUL, learning_rate=0.05, evaluate_every=100)
 trained = {
-    variant: train(Run(dataset="digits", network="lite", variant=variant, seed=0, iterations=1500, protocol=protocol))
+    variant: train(
+        Run(
+            dataset="digits",
+            network="lite",
+            variant=variant,
+            seed=0,
+            iterations=1500,
+            protocol=protocol,
+        )
+    )
     for variant in ("cnn", "dropout")
 }
 
@@ -315,17 +341,26 @@ figure, axes = plt.subplots(figsize=(7, 3.1))
 for variant, result in trained.items():
     rows = result.history.rows
     axes.plot(
-        [row["iteration"] for row in rows], [row["loss"] for row in rows], color=COLOURS[variant], label=variant, marker="."
+        [row["iteration"] for row in rows],
+        [row["loss"] for row in rows],
+        color=COLOURS[variant],
+        label=variant,
+        marker=".",
     )
 axes.axhline(math.log(10), color=RED, linestyle=":", linewidth=1)
 axes.text(1500, math.log(10), "ln 10", color=RED, ha="right", va="bottom")
-axes.set(xlabel="step", ylabel="training loss (nats),\nmean of 100 steps", yscale="log", ylim=(0.01, 4))
+axes.set(
+    xlabel="step", ylabel="training loss (nats),\nmean of 100 steps", yscale="log", ylim=(0.01, 4)
+)
 axes.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
 axes.legend(loc="center right")
 plt.show()
 
 # %%
-last = {variant: np.mean([row["loss"] for row in result.history.rows[-5:]]) for variant, result in trained.items()}
+last = {
+    variant: np.mean([row["loss"] for row in result.history.rows[-5:]])
+    for variant, result in trained.items()
+}
 say(
     "Mean training loss of the last 500 steps: {cnn:.3f} without dropout, {dropout:.3f} with it. "
     "Of course: with dropout it is the loss of a network with half of its units missing.",
@@ -345,10 +380,14 @@ learned_from, _ = split(protocol, train_set, test_set)
 images = normalise(test_set.images, pixel_mean(protocol, learned_from), test_set.maximum)
 answers = test_set.labels
 with md.no_grad():
-    _, hidden, logits = network.stages(md.Tensor(images))  # at rest: `hidden` is what dropout would act on
+    _, hidden, logits = network.stages(
+        md.Tensor(images)
+    )  # at rest: `hidden` is what dropout would act on
 W, b = network.logits.weight.data, network.logits.bias.data
 masks = draw_mask((400, hidden.shape[1]), 0.5, np.random.default_rng(2)).astype("float32")
-probabilities = np.stack([softmax((hidden.data * mask / 0.5) @ W + b) for mask in masks]).astype("float64")
+probabilities = np.stack([softmax((hidden.data * mask / 0.5) @ W + b) for mask in masks]).astype(
+    "float64"
+)
 at_rest = softmax(logits.data.astype("float64"))
 
 
@@ -363,9 +402,15 @@ def accuracy(probabilities):
 
 single = log_loss(probabilities)
 sizes = np.array([1, 2, 4, 8, 16, 32, 64, 128, 400])
-teams = [random.permuted(np.tile(np.arange(400), (20, 1)), axis=1)[:, :size] for size in sizes]  # 20 random teams of each size
-arithmetic = np.array([np.mean([log_loss(probabilities[team].mean(axis=0)) for team in some]) for some in teams])
-geometric = np.array([np.mean([log_loss(geometric_mean(probabilities[team])) for team in some]) for some in teams])
+teams = [
+    random.permuted(np.tile(np.arange(400), (20, 1)), axis=1)[:, :size] for size in sizes
+]  # 20 random teams of each size
+arithmetic = np.array(
+    [np.mean([log_loss(probabilities[team].mean(axis=0)) for team in some]) for some in teams]
+)
+geometric = np.array(
+    [np.mean([log_loss(geometric_mean(probabilities[team])) for team in some]) for some in teams]
+)
 
 # %% tags=["thumbnail"]
 figure, axes = plt.subplots(figsize=(8, 3.6))
@@ -373,9 +418,17 @@ axes.axhspan(np.quantile(single, 0.1), np.quantile(single, 0.9), color="#999999"
 axes.axhline(single.mean(), color="#777777", linewidth=1)
 axes.grid(axis="x", visible=False)
 axes.text(
-    400, single.mean(), "one masked network: mean, and the middle 80 %", ha="right", va="bottom", fontsize=9, color="#555555"
+    400,
+    single.mean(),
+    "one masked network: mean, and the middle 80 %",
+    ha="right",
+    va="bottom",
+    fontsize=9,
+    color="#555555",
 )
-axes.plot(sizes, geometric, color=BLUE, marker="o", label="geometric mean of so many masked networks")
+axes.plot(
+    sizes, geometric, color=BLUE, marker="o", label="geometric mean of so many masked networks"
+)
 axes.plot(sizes, arithmetic, color=GREEN, marker="o", label="arithmetic mean")
 axes.axhline(log_loss(at_rest), color=BLACK, linestyle="--", label="the one network at rest")
 axes.set(
@@ -396,7 +449,8 @@ say(
     rest=log_loss(at_rest),
     geometric=geometric[-1],
     arithmetic=arithmetic[-1],
-    holds=single.mean() > log_loss(at_rest) > arithmetic[-1] and abs(geometric[-1] - log_loss(at_rest)) < 0.01,
+    holds=single.mean() > log_loss(at_rest) > arithmetic[-1]
+    and abs(geometric[-1] - log_loss(at_rest)) < 0.01,
 )
 
 # %% [markdown]
@@ -416,10 +470,19 @@ small.set(xticks=[], yticks=[], title=f"labelled {answers[image]}")
 small.grid(visible=False)
 small.spines[:].set_visible(False)
 rows = np.vstack(
-    [probabilities[:8, image], geometric_mean(probabilities)[image], probabilities.mean(axis=0)[image], at_rest[image]]
+    [
+        probabilities[:8, image],
+        geometric_mean(probabilities)[image],
+        probabilities.mean(axis=0)[image],
+        at_rest[image],
+    ]
 )
 picture = axes.imshow(rows, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-names = [f"masked network {i + 1}" for i in range(8)] + ["geometric mean of 400", "arithmetic mean of 400", "network at rest"]
+names = [f"masked network {i + 1}" for i in range(8)] + [
+    "geometric mean of 400",
+    "arithmetic mean of 400",
+    "network at rest",
+]
 axes.set_yticks(range(11), names, fontsize=8)
 axes.set_xticks(range(10))
 axes.axhline(7.5, color=BLACK, linewidth=1)
@@ -429,7 +492,10 @@ figure.colorbar(picture, ax=axes, label="probability")
 plt.show()
 
 # %%
-sure = {"rest": at_rest.max(axis=1).mean(), "arithmetic": probabilities.mean(axis=0).max(axis=1).mean()}
+sure = {
+    "rest": at_rest.max(axis=1).mean(),
+    "arithmetic": probabilities.mean(axis=0).max(axis=1).mean(),
+}
 say(
     "Where they disagree, the arithmetic mean says so. Over all test images the network at rest gives its favourite class {rest:.3f} on average, the arithmetic mean {arithmetic:.3f}, "
     "and right they are in {right_rest:.3f} and {right_arithmetic:.3f} of the cases: the network at rest is too sure of itself, the ensemble less so.",
@@ -456,7 +522,8 @@ say(
     rest=a,
     cnn=trained["cnn"].test_accuracy,
     error=error,
-    holds=abs(a - trained["dropout"].test_accuracy) < 1e-3 and abs(accuracy(probabilities).mean() - a) < 2 * error,
+    holds=abs(a - trained["dropout"].test_accuracy) < 1e-3
+    and abs(accuracy(probabilities).mean() - a) < 2 * error,
 )
 
 # %% [markdown]
@@ -465,7 +532,10 @@ say(
 # %%
 made_with("mnist-lite-careful")
 runs = read_runs(results("mnist-lite-careful"))
-of = {variant: [run.result["test_accuracy"] for run in runs if run.run.variant == variant] for variant in ("cnn", "dropout")}
+of = {
+    variant: [run.result["test_accuracy"] for run in runs if run.run.variant == variant]
+    for variant in ("cnn", "dropout")
+}
 means = {variant: np.mean(values) for variant, values in of.items()}
 error = math.sqrt(means["cnn"] * (1 - means["cnn"]) / 10_000)
 say(

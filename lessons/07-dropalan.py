@@ -65,7 +65,8 @@ difference = max(
     abs(p_beta(z) - md.functional.drop_probability(z, md.Beta())).max(),
 )
 say(
-    "minidrop's `md.Alpha(slope=.8, limit=.8)` and `md.Beta(c=.2, p_max=.999)` give the same: over {count:,} values of z the largest difference is {difference:g}.",
+    "minidrop's `md.Alpha(slope=.8, limit=.8)` and `md.Beta(c=.2, p_max=.999)` give the same: over"
+    " {count:,} values of z the largest difference is {difference:g}.",
     count=len(z),
     difference=difference,
     holds=difference < 1e-12,
@@ -94,14 +95,35 @@ def paper_figure(p, symbol):
     output = toss(points, p)
     _figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
     left.plot(z, k, color=BLUE, label="formula, k(z)")
-    left.plot(points, (output != 0).mean(axis=1), "o", color=RED, markersize=4, markerfacecolor="none", label="10,000 draws")
+    left.plot(
+        points,
+        (output != 0).mean(axis=1),
+        "o",
+        color=RED,
+        markersize=4,
+        markerfacecolor="none",
+        label="10,000 draws",
+    )
     left.set(
-        xlabel="z, the input of the unit", ylabel="probability to be kept", ylim=(0, 1.08), title=f"{symbol}: keep probability"
+        xlabel="z, the input of the unit",
+        ylabel="probability to be kept",
+        ylim=(0, 1.08),
+        title=f"{symbol}: keep probability",
     )
     right.plot(z, np.maximum(z, 0), color="#888888", linestyle=":", label="ReLU")
     right.plot(z, z * k, color=BLUE, label="formula, z k(z)")
-    right.plot(points, output.mean(axis=1), "o", color=RED, markersize=4, markerfacecolor="none", label="10,000 draws")
-    right.set(xlabel="z, the input of the unit", ylabel="mean output", title=f"{symbol}: expectation")
+    right.plot(
+        points,
+        output.mean(axis=1),
+        "o",
+        color=RED,
+        markersize=4,
+        markerfacecolor="none",
+        label="10,000 draws",
+    )
+    right.set(
+        xlabel="z, the input of the unit", ylabel="mean output", title=f"{symbol}: expectation"
+    )
     left.legend(fontsize=9)
     right.legend(fontsize=9)
     plt.show()
@@ -126,8 +148,9 @@ dent = np.linspace(-1, 0, 100_001)
 lowest = dent[(dent * (1 - p_alpha(dent))).argmin()]
 at = abs(points + 3.9).argmin()  # z = -3.9
 say(
-    "$\\alpha$'s mean is lowest at z = {lowest:.3f}, where it is {depth:.4f}. By hand: $1 + 1.6 z = 0$. At z = {z:.1f}, $\\beta$ kept {kept:.1%} of the draws "
-    "(formula: {k:.1%}), and their mean is {mean:.2f}.",
+    "$\\alpha$'s mean is lowest at z = {lowest:.3f}, where it is {depth:.4f}. By hand: $1 + 1.6 z ="
+    " 0$. At z = {z:.1f}, $\\beta$ kept {kept:.1%} of the draws (formula: {k:.1%}), and their mean"
+    " is {mean:.2f}.",
     lowest=lowest,
     depth=lowest * (1 - p_alpha(lowest)),
     z=points[at],
@@ -200,8 +223,15 @@ for name, p, dp in (("alpha", p_alpha, dp_alpha), ("beta", p_beta, dp_beta)):
         way = "through" if through else "detach"
         y = md.functional.dropalan(tensor, name, scaled=scaled, scale_gradient=way, mask=mine.theta)
         (y * md.Tensor(upstream)).sum().backward()
-        worst = max(worst, abs(y.data - y_mine).max(), abs(tensor.grad - mine.backward(upstream)).max())
-say("Six layers, {count:,} inputs each: the largest difference is {worst:.0e}.", count=z.size, worst=worst, holds=worst < 1e-9)
+        worst = max(
+            worst, abs(y.data - y_mine).max(), abs(tensor.grad - mine.backward(upstream)).max()
+        )
+say(
+    "Six layers, {count:,} inputs each: the largest difference is {worst:.0e}.",
+    count=z.size,
+    worst=worst,
+    holds=worst < 1e-9,
+)
 
 # %% [markdown]
 # As a layer of a network it is `md.nn.DropAlan`, placed straight after a dense layer. Here is the smallest case that no straight line can separate: two classes in
@@ -218,7 +248,9 @@ labels = (quadrants[:, 0] * quadrants[:, 1] > 0).astype(int)
 def trained(seed):
     start, coins = md.Generator(seed), md.Generator(100 + seed)
     layer = md.nn.DropAlan("beta", generator=coins)
-    model = md.nn.Sequential(md.nn.Dense(2, 100, generator=start), layer, md.nn.Dense(100, 2, generator=start))
+    model = md.nn.Sequential(
+        md.nn.Dense(2, 100, generator=start), layer, md.nn.Dense(100, 2, generator=start)
+    )
     optimizer = md.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     for _step in range(300):
         loss = md.functional.softmax_cross_entropy(model(quadrants), labels)
@@ -232,7 +264,9 @@ def accuracy(model):
     return np.mean(model(quadrants).data.argmax(axis=1) == labels)
 
 
-grid = np.stack(np.meshgrid(np.linspace(-3, 3, 121), np.linspace(-3, 3, 121)), axis=-1).astype("float32")
+grid = np.stack(np.meshgrid(np.linspace(-3, 3, 121), np.linspace(-3, 3, 121)), axis=-1).astype(
+    "float32"
+)
 scores = {"identity": [], "expectation": []}
 _figure, panels = plt.subplots(1, 2, figsize=(9, 3.6))
 for seed in range(5):
@@ -243,19 +277,34 @@ for seed in range(5):
         if seed == 0:
             logits = model(grid.reshape(-1, 2)).data
             lead = (logits[:, 1] - logits[:, 0]).reshape(121, 121)
-            axes.contourf(grid[..., 0], grid[..., 1], lead > 0, levels=[-0.5, 0.5, 1.5], colors=[BLUE, ORANGE], alpha=0.25)
+            axes.contourf(
+                grid[..., 0],
+                grid[..., 1],
+                lead > 0,
+                levels=[-0.5, 0.5, 1.5],
+                colors=[BLUE, ORANGE],
+                alpha=0.25,
+            )
             for kind, colour in ((0, BLUE), (1, ORANGE)):
                 axes.plot(*quadrants[labels == kind].T, ".", color=colour, markersize=4)
-            axes.set(xlabel="$x_1$", ylabel="$x_2$", xlim=(-3, 3), ylim=(-3, 3), title=f'inference="{inference}"')
+            axes.set(
+                xlabel="$x_1$",
+                ylabel="$x_2$",
+                xlim=(-3, 3),
+                ylim=(-3, 3),
+                title=f'inference="{inference}"',
+            )
             axes.grid(False)
 plt.show()
 
 # %%
 identity, expectation = (np.mean(scores[inference]) for inference in ("identity", "expectation"))
 say(
-    "Mean of five seeds: accuracy {expectation:.2f} with the expectation, {identity:.2f} with the identity. The first network has learnt its task; the second is the same "
-    "network with its only bend taken out, and a linear network can do no better than a straight line. That is what the paper's code did after training "
-    "(its convolutions had ReLUs, so it did not become linear as a whole). Lesson 11 asks what it cost.",
+    "Mean of five seeds: accuracy {expectation:.2f} with the expectation, {identity:.2f} with the"
+    " identity. The first network has learnt its task; the second is the same network with its only"
+    " bend taken out, and a linear network can do no better than a straight line. That is what the"
+    " paper's code did after training (its convolutions had ReLUs, so it did not become linear as a"
+    " whole). Lesson 11 asks what it cost.",
     expectation=expectation,
     identity=identity,
     agree=0.1,
@@ -283,7 +332,9 @@ say(
 # the circles are the mean of the gradients that came back.
 
 # %%
-slope_points = np.array([-4.5, -4, -3.5, -3, -2.5, -2, -1.5, -1.2, -0.9, -0.75, -0.6, -0.45, -0.3, -0.15, 0.5, 1])
+slope_points = np.array(
+    [-4.5, -4, -3.5, -3, -2.5, -2, -1.5, -1.2, -0.9, -0.75, -0.6, -0.45, -0.3, -0.15, 0.5, 1]
+)
 
 
 def seen(name, **how):
@@ -311,15 +362,29 @@ for axes, name, symbol, k, dp in (
     axes.plot(slope_points, measured[name], "o", color=RED, markersize=4, markerfacecolor="none")
     axes.set(title=f"{symbol}, unscaled")
 panels[2].plot(line, np.ones_like(line), color=BLACK)
-panels[2].plot(line, 1 + line * dp_beta(line) / k_beta, color=ORANGE, label="seen, scaled, through $k$")
-panels[2].plot(slope_points, measured["through"], "o", color=ORANGE, markersize=4, markerfacecolor="none")
 panels[2].plot(
-    slope_points, measured["detach"], "s", color=GREEN, markersize=4, markerfacecolor="none", label="seen, scaled, detached"
+    line, 1 + line * dp_beta(line) / k_beta, color=ORANGE, label="seen, scaled, through $k$"
+)
+panels[2].plot(
+    slope_points, measured["through"], "o", color=ORANGE, markersize=4, markerfacecolor="none"
+)
+panels[2].plot(
+    slope_points,
+    measured["detach"],
+    "s",
+    color=GREEN,
+    markersize=4,
+    markerfacecolor="none",
+    label="seen, scaled, detached",
 )
 panels[2].set(title=r"$\beta$, scaled")
 for axes in panels:
     axes.set(xlabel="z", ylabel="slope", ylim=(-0.8, 2.4))
-handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+handles = {
+    label: handle
+    for axes in panels
+    for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+}
 figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize=9)
 plt.show()
 
@@ -330,9 +395,11 @@ def at_z(name, z):
 
 
 say(
-    "Three surprises. **Alpha**, z = -0.9: the mean output falls as z rises (true slope {true_alpha:.2f}), and the gradient says that it rises ({seen_alpha:.2f}): the wrong sign. "
-    "**Beta**, z = -3: the mean output is flat (true slope 0), and the gradient sees {seen_beta:.3f}, which is $k$. "
-    "**Scaled beta**, z = -3: the true slope is 1; through $k$ the gradient sees {through:.2f}, twice too much; detached, {detach:.2f}.",
+    "Three surprises. **Alpha**, z = -0.9: the mean output falls as z rises (true slope"
+    " {true_alpha:.2f}), and the gradient says that it rises ({seen_alpha:.2f}): the wrong sign."
+    " **Beta**, z = -3: the mean output is flat (true slope 0), and the gradient sees"
+    " {seen_beta:.3f}, which is $k$. **Scaled beta**, z = -3: the true slope is 1; through $k$ the"
+    " gradient sees {through:.2f}, twice too much; detached, {detach:.2f}.",
     true_alpha=1 + 1.6 * -0.9,
     seen_alpha=at_z("alpha", -0.9),
     seen_beta=at_z("beta", -3),
@@ -378,7 +445,13 @@ def balance(axes, z):
     axes.axhline(0, color=BLACK, linewidth=1)
     axes.bar([0, rare], [1 - k, k], width=3, color=[BLUE, RED])
     axes.plot(z, -0.07, "^", color=BLACK, markersize=7, clip_on=False)
-    axes.set(xlim=(-132, 8), ylim=(-0.13, 1.08), xlabel="output y", ylabel="probability", title=f"z = {z:g}: 0 or {rare:.3g}")
+    axes.set(
+        xlim=(-132, 8),
+        ylim=(-0.13, 1.08),
+        xlabel="output y",
+        ylabel="probability",
+        title=f"z = {z:g}: 0 or {rare:.3g}",
+    )
 
 
 slider(balance, z=[-0.5, -1.0, -1.5, -2.0, -2.5, -3.0, -3.5, -4.0, -4.5, -5.0])
@@ -399,17 +472,22 @@ right.legend()
 plt.show()
 
 # %%
-draws = md.functional.dropalan(np.full(400_000, -4.0), "beta", scaled=True, generator=md.Generator(1)).data
+draws = md.functional.dropalan(
+    np.full(400_000, -4.0), "beta", scaled=True, generator=md.Generator(1)
+).data
 kept = draws[draws != 0]
 say(
-    "400,000 draws of scaled beta at z = -4: kept {share:.1%} of the time; a kept unit puts out {kept:.1f}; the mean is {mean:.2f}, the standard deviation {spread:.1f}. "
-    "Formulas: 5 %, -80, -4 and $|z| \\sqrt{{(1 - k)/k}}$ = {formula:.1f}.",
+    "400,000 draws of scaled beta at z = -4: kept {share:.1%} of the time; a kept unit puts out"
+    " {kept:.1f}; the mean is {mean:.2f}, the standard deviation {spread:.1f}. Formulas: 5 %, -80,"
+    " -4 and $|z| \\sqrt{{(1 - k)/k}}$ = {formula:.1f}.",
     share=len(kept) / len(draws),
     kept=kept.mean(),
     mean=draws.mean(),
     spread=draws.std(),
     formula=4 * 19**0.5,
-    holds=np.allclose(kept, -80) and abs(draws.mean() + 4) < 0.15 and abs(draws.std() - 4 * 19**0.5) < 0.3,
+    holds=np.allclose(kept, -80)
+    and abs(draws.mean() + 4) < 0.15
+    and abs(draws.std() - 4 * 19**0.5) < 0.3,
 )
 
 # %% [markdown]

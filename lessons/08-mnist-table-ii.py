@@ -59,7 +59,9 @@ table = TABLES["mnist"]
 display(
     Markdown(
         "| network | accuracy, Table II | iteration, Table II |\n|---|---|---|\n"
-        + "\n".join(f"| {NAMES[name]} | {row.accuracy} | {row.iteration:,} |" for name, row in table.items())
+        + "\n".join(
+            f"| {NAMES[name]} | {row.accuracy} | {row.iteration:,} |" for name, row in table.items()
+        )
     )
 )
 
@@ -88,26 +90,40 @@ for column, value in rows[-1].items():
 # %%
 def our_row(variant):
     """-> peak and mean of the last 20 evaluations, both as means over seeds; the peak of the worst and the best seed."""
-    accuracies = [[row["accuracy"] for row in run.rows] for run in runs if run.run.variant == variant]
+    accuracies = [
+        [row["accuracy"] for row in run.rows] for run in runs if run.run.variant == variant
+    ]
     peaks = [max(seed) for seed in accuracies]
-    return np.mean(peaks), np.mean([np.mean(seed[-20:]) for seed in accuracies]), min(peaks), max(peaks)
+    return (
+        np.mean(peaks),
+        np.mean([np.mean(seed[-20:]) for seed in accuracies]),
+        min(peaks),
+        max(peaks),
+    )
 
 
 lines = [
-    "| network | paper: peak | ours: peak, mean over seeds | mean of the last 20 | worst seed | best seed |",
+    (
+        "| network | paper: peak | ours: peak, mean over seeds | mean of the last 20 | worst seed |"
+        " best seed |"
+    ),
     "|---|---|---|---|---|---|",
 ]
 for variant, published in table.items():
     peak, tail, worst, best = our_row(variant)
-    lines.append(f"| {NAMES[variant]} | {published.accuracy:.4f} | {peak:.4f} | {tail:.4f} | {worst:.4f} | {best:.4f} |")
+    lines.append(
+        f"| {NAMES[variant]} | {published.accuracy:.4f} | {peak:.4f} | {tail:.4f} | {worst:.4f} |"
+        f" {best:.4f} |"
+    )
 display(Markdown("MNIST, `lite` network, 20,000 iterations:\n\n" + "\n".join(lines)))
 
 # %%
 theirs = {row[0]: row for row in rows_of(config, runs)}
 difference = max(abs(float(theirs[NAMES[variant]][3]) - our_row(variant)[0]) for variant in table)
 say(
-    "minidrop makes this table itself (`table.md` of every experiment), from the same rows; its peaks differ from ours by at most {difference:.5f}, the rounding. "
-    "`summarise` of one run says the same as the two lines above: a peak of {peak:.4f}.",
+    "minidrop makes this table itself (`table.md` of every experiment), from the same rows; its"
+    " peaks differ from ours by at most {difference:.5f}, the rounding. `summarise` of one run says"
+    " the same as the two lines above: a peak of {peak:.4f}.",
     difference=difference,
     peak=summarise(rows)["peak"],
     holds=difference < 1e-4 and summarise(rows)["peak"] == max(row["accuracy"] for row in rows),
@@ -127,7 +143,9 @@ for axes, variant in zip(panels, table, strict=True):
     axes.plot(iterations / 1000, values.T, color=COLOURS[variant], linewidth=1)
     axes.axhline(table[variant].accuracy, color="#777777", linestyle=":", linewidth=1.2)
     axes.set(
-        title=NAMES[variant].replace("CNN with ", "").replace("DropAlan ", ""), xlabel="iteration (1,000s)", ylim=(0.25, 1.02)
+        title=NAMES[variant].replace("CNN with ", "").replace("DropAlan ", ""),
+        xlabel="iteration (1,000s)",
+        ylim=(0.25, 1.02),
     )
     axes.set_yticks(np.arange(0.3, 1.01, 0.1))
 panels[0].set_ylabel("accuracy")
@@ -143,13 +161,20 @@ plt.show()
 
 # %%
 middle = {
-    variant: float(np.median([summarise(run.rows)["mean_last"] for run in runs if run.run.variant == variant]))
+    variant: float(
+        np.median([summarise(run.rows)["mean_last"] for run in runs if run.run.variant == variant])
+    )
     for variant in table
 }
-ahead, behind = [middle[name] for name in ("cnn", "dropout", "beta-scaled")], [middle[name] for name in ("alpha", "beta")]
+ahead, behind = (
+    [middle[name] for name in ("cnn", "dropout", "beta-scaled")],
+    [middle[name] for name in ("alpha", "beta")],
+)
 say(
-    "Medians over seeds of the mean of the last 20: CNN {cnn:.4f}, dropout {dropout:.4f}, scaled beta {scaled:.4f}; then, {gap:.4f} below the lowest of these, alpha {alpha:.4f} and beta {beta:.4f}. "
-    "That is the grouping of the paper's table: three networks close together in front, unscaled alpha and beta behind.",
+    "Medians over seeds of the mean of the last 20: CNN {cnn:.4f}, dropout {dropout:.4f}, scaled"
+    " beta {scaled:.4f}; then, {gap:.4f} below the lowest of these, alpha {alpha:.4f} and beta"
+    " {beta:.4f}. That is the grouping of the paper's table: three networks close together in"
+    " front, unscaled alpha and beta behind.",
     cnn=middle["cnn"],
     dropout=middle["dropout"],
     scaled=middle["beta-scaled"],
@@ -194,7 +219,9 @@ start = np.random.default_rng(0).uniform(0.3, 1.5, 10)
 start[7] = -0.1  # the right class: just below 0
 figure, panels = plt.subplots(1, 3, figsize=(9, 2.9))
 ends = {}
-for axes, relu, name in zip(panels, (True, False), ("ReLU on the logits", "linear logits"), strict=False):
+for axes, relu, name in zip(
+    panels, (True, False), ("ReLU on the logits", "linear logits"), strict=False
+):
     path, losses = descend(start, 7, relu)
     axes.plot(path[:200], color="#aaaaaa", linewidth=0.9)
     axes.plot(path[:200, 7], color=RED, linewidth=2)
@@ -210,8 +237,9 @@ plt.show()
 
 # %%
 say(
-    "With the ReLU the nine wrong logits are pushed down until they are 0 as well, and there it ends: ten equal logits, a loss of {stuck:.6f}, which is ln 10, and no gradient "
-    "at all. With linear logits the same start ends at a loss of {linear:.3f}.",
+    "With the ReLU the nine wrong logits are pushed down until they are 0 as well, and there it"
+    " ends: ten equal logits, a loss of {stuck:.6f}, which is ln 10, and no gradient at all. With"
+    " linear logits the same start ends at a loss of {linear:.3f}.",
     stuck=ends["ReLU on the logits"],
     linear=ends["linear logits"],
     holds=abs(ends["ReLU on the logits"] - math.log(10)) < 1e-9 and ends["linear logits"] < 0.1,
@@ -239,7 +267,13 @@ def lost_by_loss(run):
 paper_size = read_runs(results("mnist-paper"))
 figure, axes = plt.subplots(figsize=(6.6, 3.8))
 counts = np.arange(0, 5)
-axes.plot(counts, 0.98 - counts / 10, color="#999999", linewidth=1, label="a tenth of the images per lost class")
+axes.plot(
+    counts,
+    0.98 - counts / 10,
+    color="#999999",
+    linewidth=1,
+    label="a tenth of the images per lost class",
+)
 for run in [*runs, *paper_size]:
     size = run.run.network
     axes.plot(
@@ -267,13 +301,17 @@ hidden = [run for run in runs if lost_by_loss(run) >= 1 and run.rows[-1]["accura
 open_ones = [run for run in [*runs, *paper_size] if lost_by_loss(run) >= 1 and run not in hidden]
 misfit = [abs(run.rows[-1]["accuracy"] - (0.98 - lost_by_loss(run) / 10)) for run in open_ones]
 say(
-    "{lost:.0f} runs have lost at least one class by this count. In {open_ones:.0f} of them the accuracy says so too. In {hidden:.0f} it does not: its loss has a whole "
-    "unit too much, and its accuracy is {accuracy:.3f}.",
+    "{lost:.0f} runs have lost at least one class by this count. In {open_ones:.0f} of them the"
+    " accuracy says so too. In {hidden:.0f} it does not: its loss has a whole unit too much, and"
+    " its accuracy is {accuracy:.3f}.",
     lost=len(hidden) + len(open_ones),
     open_ones=len(open_ones),
     hidden=len(hidden),
     accuracy=hidden[0].rows[-1]["accuracy"],
-    holds=len(hidden) == 1 and len(open_ones) >= 3 and hidden[0].run.variant == "beta" and min(misfit) < 0.03,
+    holds=len(hidden) == 1
+    and len(open_ones) >= 3
+    and hidden[0].run.variant == "beta"
+    and min(misfit) < 0.03,
 )
 
 # %% [markdown]
@@ -289,7 +327,16 @@ say(
 # %%
 steps = 4000 if full else 2500
 trained = {
-    variant: train(Run(dataset="digits", network="lite", variant=variant, seed=0, iterations=steps, protocol=PAPER))
+    variant: train(
+        Run(
+            dataset="digits",
+            network="lite",
+            variant=variant,
+            seed=0,
+            iterations=steps,
+            protocol=PAPER,
+        )
+    )
     for variant in ("cnn", "cnn-linear")
 }
 
@@ -319,7 +366,11 @@ for axes, (variant, result) in zip(panels, trained.items(), strict=True):
     axes.set(xlabel="answer", ylabel="digit", xticks=range(10), yticks=range(10))
     axes.set_title(
         f"{variant}: "
-        + ("lost " + ", ".join(map(str, lost_classes(logits, labels))) if variant == "cnn" else "every image sends a gradient")
+        + (
+            "lost " + ", ".join(map(str, lost_classes(logits, labels)))
+            if variant == "cnn"
+            else "every image sends a gradient"
+        )
     )
 plt.show()
 
@@ -328,7 +379,8 @@ relu_logits = logits_of(trained["cnn"].network)
 lost = lost_classes(relu_logits, labels)
 accuracy = {variant: summarise(result.history.rows)["peak"] for variant, result in trained.items()}
 say(
-    "With the ReLU, {lost:.0f} digits are lost after {steps:,} iterations, and the best evaluation was {relu:.2f}; with linear logits it was {linear:.2f}.",
+    "With the ReLU, {lost:.0f} digits are lost after {steps:,} iterations, and the best evaluation"
+    " was {relu:.2f}; with linear logits it was {linear:.2f}.",
     lost=len(lost),
     steps=steps,
     relu=accuracy["cnn"],
@@ -349,17 +401,23 @@ say(
 # %%
 made_with("digits")
 made_with("digits-linear")
-stored = {run.run.name: run for name in ("digits", "digits-linear") for run in read_runs(results(name))}
+stored = {
+    run.run.name: run for name in ("digits", "digits-linear") for run in read_runs(results(name))
+}
 
 
 def tails(variant):
-    return np.array([summarise(stored[f"{variant}_seed{seed}"].rows)["mean_last"] for seed in range(3)])
+    return np.array(
+        [summarise(stored[f"{variant}_seed{seed}"].rows)["mean_last"] for seed in range(3)]
+    )
 
 
 figure, axes = plt.subplots(figsize=(6.6, 3.2))
 for position, variant in enumerate(("cnn", "alpha", "beta")):
     for shift, name, colour in ((-0.12, variant, RED), (0.12, f"{variant}-linear", BLUE)):
-        axes.plot(np.full(3, position + shift), tails(name), "o", color=colour, alpha=0.7, markersize=8)
+        axes.plot(
+            np.full(3, position + shift), tails(name), "o", color=colour, alpha=0.7, markersize=8
+        )
 axes.plot([], [], "o", color=RED, label="ReLU on the logits")
 axes.plot([], [], "o", color=BLUE, label="linear logits")
 for position, variant in enumerate(("dropout", "beta-scaled"), start=3):
@@ -370,10 +428,14 @@ axes.legend(fontsize=9, loc="lower right")
 plt.show()
 
 # %%
-gains = {variant: (tails(f"{variant}-linear") - tails(variant)).mean() for variant in ("cnn", "alpha", "beta")}
+gains = {
+    variant: (tails(f"{variant}-linear") - tails(variant)).mean()
+    for variant in ("cnn", "alpha", "beta")
+}
 say(
-    "Taking the ReLU away lifts the CNN by {cnn:.2f}, alpha by {alpha:.2f} and beta by {beta:.2f}, in each of the nine pairs of runs. With linear logits the three are "
-    "within {spread:.3f} of each other: the large differences that they showed before were differences in lost classes.",
+    "Taking the ReLU away lifts the CNN by {cnn:.2f}, alpha by {alpha:.2f} and beta by {beta:.2f},"
+    " in each of the nine pairs of runs. With linear logits the three are within {spread:.3f} of"
+    " each other: the large differences that they showed before were differences in lost classes.",
     cnn=gains["cnn"],
     alpha=gains["alpha"],
     beta=gains["beta"],
@@ -388,24 +450,37 @@ say(
 # The same count for all stored runs under the paper's protocol: how many runs of each network end with at least one unit of ln 10 / 10 in their loss.
 
 # %%
-sources = {"digits, lite": "digits", "MNIST, lite": "mnist-lite", "MNIST, paper's network": "mnist-paper"}
+sources = {
+    "digits, lite": "digits",
+    "MNIST, lite": "mnist-lite",
+    "MNIST, paper's network": "mnist-paper",
+}
 counted = {
-    (name, variant): [lost_by_loss(run) >= 1 for run in read_runs(results(folder)) if run.run.variant == variant]
+    (name, variant): [
+        lost_by_loss(run) >= 1 for run in read_runs(results(folder)) if run.run.variant == variant
+    ]
     for name, folder in sources.items()
     for variant in table
 }
 lines = ["| network | " + " | ".join(sources) + " |", "|---|" + "---|" * len(sources)]
 for variant in table:
     cells = [counted[name, variant] for name in sources]
-    lines.append(f"| {NAMES[variant]} | " + " | ".join(f"{sum(cell)} of {len(cell)}" if cell else "" for cell in cells) + " |")
+    lines.append(
+        f"| {NAMES[variant]} | "
+        + " | ".join(f"{sum(cell)} of {len(cell)}" if cell else "" for cell in cells)
+        + " |"
+    )
 display(Markdown("Runs that end with a lost class:\n\n" + "\n".join(lines)))
 
 # %%
-by_variant = {variant: [value for name in sources for value in counted[name, variant]] for variant in table}
+by_variant = {
+    variant: [value for name in sources for value in counted[name, variant]] for variant in table
+}
 noisy = by_variant["dropout"] + by_variant["beta-scaled"]
 others = by_variant["cnn"] + by_variant["alpha"] + by_variant["beta"]
 say(
-    "CNN, alpha and beta together: {others:.0f} of {count:.0f} runs. Dropout and the scaled beta: {noisy:.0f} of {noisy_count:.0f}.",
+    "CNN, alpha and beta together: {others:.0f} of {count:.0f} runs. Dropout and the scaled beta:"
+    " {noisy:.0f} of {noisy_count:.0f}.",
     others=sum(others),
     count=len(others),
     noisy=sum(noisy),

@@ -93,24 +93,35 @@ def over_seeds(variant, key):
 
 
 lines = [
-    "| network | paper: peak | at iteration | ours: peak, mean over seeds | at iteration | mean of the last 20, worst to best seed |",
+    (
+        "| network | paper: peak | at iteration | ours: peak, mean over seeds | at iteration | mean"
+        " of the last 20, worst to best seed |"
+    ),
     "|---|---|---|---|---|---|",
 ]
 for variant, row in TABLES["cifar10"].items():
     tails = over_seeds(variant, "mean_last")
     lines.append(
-        f"| {NAMES[variant]} | {row.accuracy:.3f} | {row.iteration:,} | {over_seeds(variant, 'peak').mean():.3f} | "
-        f"{over_seeds(variant, 'peak_iteration').mean():,.0f} | {tails.min():.3f} to {tails.max():.3f} |"
+        f"| {NAMES[variant]} | {row.accuracy:.3f} | {row.iteration:,} |"
+        f" {over_seeds(variant, 'peak').mean():.3f} |"
+        f" {over_seeds(variant, 'peak_iteration').mean():,.0f} | {tails.min():.3f} to"
+        f" {tails.max():.3f} |"
     )
-display(Markdown(f"{WHERE}, 30,000 iterations; beside it the paper's network on the original data:\n\n" + "\n".join(lines)))
+display(
+    Markdown(
+        f"{WHERE}, 30,000 iterations; beside it the paper's network on the original data:\n\n"
+        + "\n".join(lines)
+    )
+)
 
 # %%
 tails = {variant: over_seeds(variant, "mean_last") for variant in TABLES["cifar10"]}
 means = {variant: values.mean() for variant, values in tails.items()}
 within = np.mean([np.ptp(values) for values in tails.values()])
 say(
-    "Our five networks end within {spread:.3f} of each other (means over seeds of the last 20). The seeds of one and the same network lie {within:.3f} apart, on average. "
-    "Whether the paper's differences are more than that is the question of lesson 12.",
+    "Our five networks end within {spread:.3f} of each other (means over seeds of the last 20). The"
+    " seeds of one and the same network lie {within:.3f} apart, on average. Whether the paper's"
+    " differences are more than that is the question of lesson 12.",
     spread=max(means.values()) - min(means.values()),
     within=within,
     holds=max(means.values()) - min(means.values()) < 0.04 and within > 0.005,
@@ -120,8 +131,9 @@ say(
 dead = max(run.rows[-1]["dead_logits"] for run in runs)
 healthy = np.mean([run.rows[-1]["loss"] for run in runs]) / (math.log(10) / 10)
 say(
-    "No logit is dead at the end of any of these runs ({dead:.0f} of ten). Lost classes cannot be counted from the loss as in lesson 08: an ordinary loss is {healthy:.1f} units of "
-    "ln 10 / 10 here, for photographs are harder than digits.",
+    "No logit is dead at the end of any of these runs ({dead:.0f} of ten). Lost classes cannot be"
+    " counted from the loss as in lesson 08: an ordinary loss is {healthy:.1f} units of ln 10 / 10"
+    " here, for photographs are harder than digits.",
     dead=10 * dead,
     healthy=healthy,
     holds=dead < 0.05 and healthy > 2,
@@ -136,7 +148,13 @@ for axes, variants in ((left, ("dropout", "beta-scaled")), (right, ("cnn", "alph
     for variant in variants:
         iterations, values = together(of(variant), "accuracy")
         axes.plot(iterations / 1000, values.T, color=COLOURS[variant], linewidth=0.7, alpha=0.35)
-        axes.plot(iterations / 1000, values.mean(axis=0), color=COLOURS[variant], linewidth=2, label=NAMES[variant])
+        axes.plot(
+            iterations / 1000,
+            values.mean(axis=0),
+            color=COLOURS[variant],
+            linewidth=2,
+            label=NAMES[variant],
+        )
     axes.set(xlabel="iteration (1,000s)", ylim=(0.2, 0.7))
     axes.legend(loc="lower right", fontsize=9)
 left.set(ylabel="accuracy, 1,600 test images", title="as in the paper's Figure 4")
@@ -151,9 +169,12 @@ def at(variant, column, iteration):
     return values[:, iterations <= iteration][:, -1]
 
 
-halfway = {variant: at(variant, "accuracy", 12_000).mean() for variant in ("dropout", "beta-scaled")}
+halfway = {
+    variant: at(variant, "accuracy", 12_000).mean() for variant in ("dropout", "beta-scaled")
+}
 say(
-    "After 12,000 iterations the scaled variant is at {scaled:.3f}, dropout at {dropout:.3f}: the paper's picture, in small.",
+    "After 12,000 iterations the scaled variant is at {scaled:.3f}, dropout at {dropout:.3f}: the"
+    " paper's picture, in small.",
     scaled=halfway["beta-scaled"],
     dropout=halfway["dropout"],
     holds=halfway["beta-scaled"] > halfway["dropout"],
@@ -177,21 +198,37 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3))
 left.plot(evaluations / 1000, wobbling[0], color=BLUE, linewidth=0.8)
 left.axhline(0.7, color=RED, linestyle=":", linewidth=1.4)
 left.set(xlabel="iteration (1,000s)", ylabel="accuracy", title="one of them", ylim=(0.3, 0.76))
-right.hist(peaks / 1000, bins=np.arange(0, 251, 10), color=BLUE, alpha=0.8, label="its best evaluation")
-right.hist(arrived / 1000, bins=np.arange(0, 251, 10), color=RED, alpha=0.8, label="first at or above the dotted line")
-right.set(xlabel="iteration (1,000s)", ylabel="networks, of 1,000", title="a thousand of them", yscale="log", ylim=(1, 9000))
+right.hist(
+    peaks / 1000, bins=np.arange(0, 251, 10), color=BLUE, alpha=0.8, label="its best evaluation"
+)
+right.hist(
+    arrived / 1000,
+    bins=np.arange(0, 251, 10),
+    color=RED,
+    alpha=0.8,
+    label="first at or above the dotted line",
+)
+right.set(
+    xlabel="iteration (1,000s)",
+    ylabel="networks, of 1,000",
+    title="a thousand of them",
+    yscale="log",
+    ylim=(1, 9000),
+)
 right.legend(fontsize=9)
 plt.show()
 
 # %%
 say(
-    "The thousand differ in nothing but luck. Their best evaluations lie anywhere: nine tenths of them between {low:,.0f} and {high:,.0f}. The first evaluation at or above .70 comes "
-    "between {first:,.0f} and {last:,.0f}.",
+    "The thousand differ in nothing but luck. Their best evaluations lie anywhere: nine tenths of"
+    " them between {low:,.0f} and {high:,.0f}. The first evaluation at or above .70 comes between"
+    " {first:,.0f} and {last:,.0f}.",
     low=np.quantile(peaks, 0.05),
     high=np.quantile(peaks, 0.95),
     first=np.quantile(arrived, 0.05),
     last=np.quantile(arrived, 0.95),
-    holds=np.quantile(peaks, 0.95) - np.quantile(peaks, 0.05) > 10 * (np.quantile(arrived, 0.95) - np.quantile(arrived, 0.05)),
+    holds=np.quantile(peaks, 0.95) - np.quantile(peaks, 0.05)
+    > 10 * (np.quantile(arrived, 0.95) - np.quantile(arrived, 0.05)),
 )
 
 # %% [markdown]
@@ -212,19 +249,35 @@ def first_at(run, level):
 
 
 figure, axes = plt.subplots(figsize=(7.4, 3.3))
-arrivals = {variant: np.array([first_at(run, 0.6) for run in of(variant)]) for variant in TABLES["cifar10"]}
+arrivals = {
+    variant: np.array([first_at(run, 0.6) for run in of(variant)]) for variant in TABLES["cifar10"]
+}
 for position, (variant, when) in enumerate(arrivals.items()):
-    axes.plot(when / 1000, np.full(len(when), -position), "o", color=COLOURS[variant], markersize=9, alpha=0.6)
-    axes.plot(when.mean() / 1000, -position, "|", color=COLOURS[variant], markersize=24, markeredgewidth=2)
+    axes.plot(
+        when / 1000,
+        np.full(len(when), -position),
+        "o",
+        color=COLOURS[variant],
+        markersize=9,
+        alpha=0.6,
+    )
+    axes.plot(
+        when.mean() / 1000, -position, "|", color=COLOURS[variant], markersize=24, markeredgewidth=2
+    )
 axes.set_yticks([0, -1, -2, -3, -4], [NAMES[variant] for variant in arrivals])
-axes.set(xlabel="first evaluation at or above .60 (1,000s of iterations)", title=f"{WHERE}; bar: mean", ylim=(-4.6, 0.6))
+axes.set(
+    xlabel="first evaluation at or above .60 (1,000s of iterations)",
+    title=f"{WHERE}; bar: mean",
+    ylim=(-4.6, 0.6),
+)
 plt.show()
 
 # %%
 saved = arrivals["dropout"] - arrivals["beta-scaled"]
 say(
-    "The scaled variant reaches .60 after {scaled:,.0f} iterations on average, dropout after {dropout:,.0f}, and the scaled one is first in {first:.0f} of {count:.0f} "
-    "pairs of the same seed. The plain CNN needs {cnn:,.0f}.",
+    "The scaled variant reaches .60 after {scaled:,.0f} iterations on average, dropout after"
+    " {dropout:,.0f}, and the scaled one is first in {first:.0f} of {count:.0f} pairs of the same"
+    " seed. The plain CNN needs {cnn:,.0f}.",
     scaled=arrivals["beta-scaled"].mean(),
     dropout=arrivals["dropout"].mean(),
     first=(saved > 0).sum(),
@@ -242,7 +295,10 @@ say(
 def slope(run):
     """Gain per 10,000 iterations: the straight line through the last 20 evaluations."""
     last = run.rows[-20:]
-    return 10_000 * np.polyfit([row["iteration"] for row in last], [row["accuracy"] for row in last], 1)[0]
+    return (
+        10_000
+        * np.polyfit([row["iteration"] for row in last], [row["accuracy"] for row in last], 1)[0]
+    )
 
 
 slopes = {variant: np.mean([slope(run) for run in of(variant)]) for variant in arrivals}
@@ -251,8 +307,10 @@ gaps = {
     for variant in ("cnn", "dropout", "beta-scaled")
 }
 say(
-    "In the second half of the runs dropout gains {dropout:.3f} per 10,000 iterations, the CNN {cnn:.3f}, the scaled variant {scaled:.3f}. The mean training loss of the last stretch is {cnn_loss:.2f} for the "
-    "CNN and {dropout_loss:.2f} with dropout: dropout has most left to learn.",
+    "In the second half of the runs dropout gains {dropout:.3f} per 10,000 iterations, the CNN"
+    " {cnn:.3f}, the scaled variant {scaled:.3f}. The mean training loss of the last stretch is"
+    " {cnn_loss:.2f} for the CNN and {dropout_loss:.2f} with dropout: dropout has most left to"
+    " learn.",
     dropout=slopes["dropout"],
     cnn=slopes["cnn"],
     scaled=slopes["beta-scaled"],
@@ -270,28 +328,35 @@ say(
 
 # %%
 live = {
-    variant: train(
-        Run(
-            dataset="cifar10" if full else "digits",
-            network="lite",
-            variant=variant,
-            seed=0,
-            iterations=30_000 if full else 2000,
-            protocol=dataclasses.replace(PAPER, evaluate_every=1000 if full else 50),
-        )
-    ).history.rows
+    variant: (
+        train(
+            Run(
+                dataset="cifar10" if full else "digits",
+                network="lite",
+                variant=variant,
+                seed=0,
+                iterations=30_000 if full else 2000,
+                protocol=dataclasses.replace(PAPER, evaluate_every=1000 if full else 50),
+            )
+        ).history.rows
+    )
     for variant in ("dropout", "beta-scaled")
 }
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
 for variant, rows in live.items():
     for axes, column in ((left, "loss"), (right, "accuracy")):
         axes.plot(
-            [row["iteration"] for row in rows], [row[column] for row in rows], color=COLOURS[variant], label=NAMES[variant]
+            [row["iteration"] for row in rows],
+            [row[column] for row in rows],
+            color=COLOURS[variant],
+            label=NAMES[variant],
         )
 left.axhline(math.log(10), color="#777777", linestyle=":", linewidth=1.2)
 left.set(xlabel="iteration", ylabel="training loss (nats)", title="dotted: ln 10, a blind guess")
 right.set(
-    xlabel="iteration", ylabel="accuracy", title="360 test images of digits" if not full else "1,600 test images of CIFAR-10"
+    xlabel="iteration",
+    ylabel="accuracy",
+    title="360 test images of digits" if not full else "1,600 test images of CIFAR-10",
 )
 right.legend(loc="lower right", fontsize=9)
 plt.show()
@@ -299,7 +364,9 @@ plt.show()
 # %%
 last = {variant: np.mean([row["loss"] for row in rows[-5:]]) for variant, rows in live.items()}
 say(
-    "Over the last stretch the training loss is {scaled:.2f} for the scaled variant and {dropout:.2f} with dropout. Both start with a long wait at ln 10; the scaled variant leaves it first.",
+    "Over the last stretch the training loss is {scaled:.2f} for the scaled variant and"
+    " {dropout:.2f} with dropout. Both start with a long wait at ln 10; the scaled variant leaves"
+    " it first.",
     scaled=last["beta-scaled"],
     dropout=last["dropout"],
     holds=last["beta-scaled"] < last["dropout"],
@@ -335,8 +402,9 @@ plt.show()
 # %%
 ln10 = float(np.float32(math.log(10)))
 say(
-    "None of our {count:.0f} scaled runs crashed in 30,000 iterations. The number in the published log is {ln10:.16f}: the natural logarithm of 10, rounded to float32, on every digit that "
-    "a float32 has.",
+    "None of our {count:.0f} scaled runs crashed in 30,000 iterations. The number in the published"
+    " log is {ln10:.16f}: the natural logarithm of 10, rounded to float32, on every digit that a"
+    " float32 has.",
     count=len(scaled),
     ln10=ln10,
     holds=not any(run.divergence for run in scaled) and ln10 == 2.3025851249694824,
@@ -360,15 +428,23 @@ figure, axes = plt.subplots(figsize=(7, 3.2))
 for variant in TABLES["cifar10"]:
     iterations, values = together(of(variant), "largest_z")
     axes.plot(iterations / 1000, values.mean(axis=0), color=COLOURS[variant], label=NAMES[variant])
-axes.set(xlabel="iteration (1,000s)", ylabel="largest |z| of 1,600 images", title=f"input of the hidden stage: {WHERE}")
+axes.set(
+    xlabel="iteration (1,000s)",
+    ylabel="largest |z| of 1,600 images",
+    title=f"input of the hidden stage: {WHERE}",
+)
 axes.legend(fontsize=8, loc="upper left")
 plt.show()
 
 # %%
-early, end = ({variant: at(variant, "largest_z", when).mean() for variant in TABLES["cifar10"]} for when in (6000, 30_000))
+early, end = (
+    {variant: at(variant, "largest_z", when).mean() for variant in TABLES["cifar10"]}
+    for when in (6000, 30_000)
+)
 say(
-    "From iteration 6,000 to 30,000 the largest |z| of the CNN goes from {cnn_early:.1f} to {cnn:.1f}. In the scaled network it hardly moves: {scaled_early:.1f}, then {scaled:.1f}, the "
-    "smallest of all five.",
+    "From iteration 6,000 to 30,000 the largest |z| of the CNN goes from {cnn_early:.1f} to"
+    " {cnn:.1f}. In the scaled network it hardly moves: {scaled_early:.1f}, then {scaled:.1f}, the"
+    " smallest of all five.",
     cnn_early=early["cnn"],
     cnn=end["cnn"],
     scaled_early=early["beta-scaled"],

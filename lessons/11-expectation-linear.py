@@ -69,16 +69,26 @@ def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
-activations = {"none (DropAlan)": (identity, RED), "ReLU": (relu, BLUE), "sigmoid": (sigmoid, GREEN)}
+activations = {
+    "none (DropAlan)": (identity, RED),
+    "ReLU": (relu, BLUE),
+    "sigmoid": (sigmoid, GREEN),
+}
 z = np.linspace(-5, 5, 1001)
 k = keep(z)
-own_gap = {name: abs(k * f(z) + (1 - k) * f(0.0) - f(k * z)).max() for name, (f, _colour) in activations.items()}
+own_gap = {
+    name: abs(k * f(z) + (1 - k) * f(0.0) - f(k * z)).max()
+    for name, (f, _colour) in activations.items()
+}
 say(
-    "The largest gap between z = -5 and 5, coins from $\\beta$: no activation function {none:g}, ReLU {relu:g}, sigmoid {sigmoid:.3f}.",
+    "The largest gap between z = -5 and 5, coins from $\\beta$: no activation function {none:g},"
+    " ReLU {relu:g}, sigmoid {sigmoid:.3f}.",
     none=own_gap["none (DropAlan)"],
     relu=own_gap["ReLU"],
     sigmoid=own_gap["sigmoid"],
-    holds=own_gap["none (DropAlan)"] < 1e-12 and own_gap["ReLU"] < 1e-12 and own_gap["sigmoid"] > 0.01,
+    holds=own_gap["none (DropAlan)"] < 1e-12
+    and own_gap["ReLU"] < 1e-12
+    and own_gap["sigmoid"] > 0.01,
 )
 
 # %% [markdown]
@@ -89,7 +99,9 @@ say(
 # $\sigma(\sum_i w_i x_i \theta_i)$. With ten inputs there are $2^{10} = 1024$ outcomes. Take all of them, each weighed with its probability.
 
 # %%
-masks = np.array(list(itertools.product((0.0, 1.0), repeat=10)))  # (1024, 10): every way that ten coins can fall
+masks = np.array(
+    list(itertools.product((0.0, 1.0), repeat=10))
+)  # (1024, 10): every way that ten coins can fall
 
 
 def probability(k):
@@ -113,16 +125,23 @@ for axes, (name, (f, colour)) in zip(panels, activations.items(), strict=True):
     next_gap[name] = relative(exact - one_pass, exact)
     axes.axline((0, 0), slope=1, color="#bbbbbb", linewidth=1)
     axes.plot(one_pass, exact, ".", color=colour, markersize=4)
-    axes.set(xlabel="one pass with the mean coin", ylabel="exact mean", title=f"{name}: gap {next_gap[name]:.1%}")
+    axes.set(
+        xlabel="one pass with the mean coin",
+        ylabel="exact mean",
+        title=f"{name}: gap {next_gap[name]:.1%}",
+    )
 plt.show()
 
 # %%
 say(
-    "Coins on the inputs, kept half the time: relative gap {relu:.0%} for ReLU, {sigmoid:.1%} for the sigmoid, {none:.0g} without an activation function.",
+    "Coins on the inputs, kept half the time: relative gap {relu:.0%} for ReLU, {sigmoid:.1%} for"
+    " the sigmoid, {none:.0g} without an activation function.",
     relu=next_gap["ReLU"],
     sigmoid=next_gap["sigmoid"],
     none=next_gap["none (DropAlan)"],
-    holds=next_gap["ReLU"] > 0.1 and next_gap["ReLU"] > next_gap["sigmoid"] > 1e-4 and next_gap["none (DropAlan)"] < 1e-12,
+    holds=next_gap["ReLU"] > 0.1
+    and next_gap["ReLU"] > next_gap["sigmoid"] > 1e-4
+    and next_gap["none (DropAlan)"] < 1e-12,
 )
 
 # %% [markdown]
@@ -165,7 +184,11 @@ kinds = {
     "beta, scaled": Kind(keep, True, RED),
 }
 random = np.random.default_rng(0)
-inputs, first, second = random.normal(size=(40, 6)), random.normal(size=(6, 10)), random.normal(size=(10, 8)) / 2
+inputs, first, second = (
+    random.normal(size=(40, 6)),
+    random.normal(size=(6, 10)),
+    random.normal(size=(10, 8)) / 2,
+)
 
 
 def exact_mean(kind, x):
@@ -190,8 +213,10 @@ plt.show()
 
 # %%
 say(
-    "Relative gap of two layers: ReLU with dropout {dropout:.0%}, alpha {alpha:.1%}, beta {beta:.1%}, scaled beta {scaled:.0g}. The claim is **false** for alpha and beta as the paper "
-    "defines them, though their gap is smaller than dropout's. It is **true** for the scaled variant.",
+    "Relative gap of two layers: ReLU with dropout {dropout:.0%}, alpha {alpha:.1%}, beta"
+    " {beta:.1%}, scaled beta {scaled:.0g}. The claim is **false** for alpha and beta as the paper"
+    " defines them, though their gap is smaller than dropout's. It is **true** for the scaled"
+    " variant.",
     dropout=two_layers["ReLU, dropout"],
     alpha=two_layers["alpha"],
     beta=two_layers["beta"],
@@ -208,8 +233,10 @@ say(
 
 # %%
 say(
-    "Scaled beta: the exact mean of the two layers differs from the matrix product by {scaled:.0g} (relative). Unscaled, and used with the identity at inference, as published, "
-    "the network *is* that product, and the mean of what was trained is {beta:.0%} (beta) and {alpha:.0%} (alpha) away from it.",
+    "Scaled beta: the exact mean of the two layers differs from the matrix product by {scaled:.0g}"
+    " (relative). Unscaled, and used with the identity at inference, as published, the network *is*"
+    " that product, and the mean of what was trained is {beta:.0%} (beta) and {alpha:.0%} (alpha)"
+    " away from it.",
     scaled=relative(exact["beta, scaled"] - linear, exact["beta, scaled"]),
     beta=relative(exact["beta"] - linear, exact["beta"]),
     alpha=relative(exact["alpha"] - linear, exact["alpha"]),
@@ -227,7 +254,9 @@ say(
 name = "beta"
 kind = kinds[name]
 one_pass = kind.mean(kind.mean(inputs @ first) @ second)
-image, unit = np.unravel_index((exact[name] - one_pass).argmax(), one_pass.shape)  # where the gap is largest
+image, unit = np.unravel_index(
+    (exact[name] - one_pass).argmax(), one_pass.shape
+)  # where the gap is largest
 z1 = inputs[image] @ first
 chance = probability(kind.keep(z1))
 z2 = (kind.kept(z1) * masks) @ second[:, unit]
@@ -249,7 +278,9 @@ def by_depth(kind, depth=5, units=60, passes=1000):
         chance = (outputs.var(axis=1) / passes).mean()
         size = (outputs.mean(axis=1) ** 2).mean() - chance
         gap = ((outputs.mean(axis=1) - means) ** 2).mean() - chance
-        rows.append((np.sqrt(max(gap, 0) / size), np.sqrt(values.var(axis=1).mean() / (means**2).mean())))
+        rows.append(
+            (np.sqrt(max(gap, 0) / size), np.sqrt(values.var(axis=1).mean() / (means**2).mean()))
+        )
     return np.array(rows).T
 
 
@@ -259,7 +290,12 @@ line = np.linspace(centre - 3, centre + 6, 400)
 left.plot(line, kind.mean(line), color=GREEN)
 left.plot(centre, kind.mean(centre), "o", color=BLACK, label="g at the mean")
 left.plot(centre, chance @ kind.mean(z2), "^", color=RED, label="mean of g")
-left.set(xlabel="$z_2$", ylabel="g(z) = z k(z)", title="beta: one unit of layer 2", xlim=(line[0], line[-1]))
+left.set(
+    xlabel="$z_2$",
+    ylabel="g(z) = z k(z)",
+    title="beta: one unit of layer 2",
+    xlim=(line[0], line[-1]),
+)
 left.legend(fontsize=9, loc="upper left")
 often = left.twinx()
 often.hist(z2, weights=chance, bins=np.linspace(line[0], line[-1], 37), color="#999999", alpha=0.5)
@@ -270,15 +306,24 @@ for name, (gap, scatter) in depths.items():
         middle.plot(range(1, 6), gap, "o-", color=kinds[name].colour, markersize=4)
     right.semilogy(range(1, 6), scatter, "o-", color=kinds[name].colour, markersize=4, label=name)
 middle.axhline(0, color=RED)
-middle.set(xlabel="layers", ylabel="relative gap", title="train mean against one pass", xticks=range(1, 6))
-right.set(xlabel="layers", ylabel="scatter of a pass / size of the mean", title="how noisy one pass is", xticks=range(1, 6))
+middle.set(
+    xlabel="layers", ylabel="relative gap", title="train mean against one pass", xticks=range(1, 6)
+)
+right.set(
+    xlabel="layers",
+    ylabel="scatter of a pass / size of the mean",
+    title="how noisy one pass is",
+    xticks=range(1, 6),
+)
 right.legend(fontsize=8)
 plt.show()
 
 # %%
 say(
-    "At five layers the gap is {dropout:.0%} for ReLU with dropout, {alpha:.0%} for alpha and {beta:.0%} for beta: it grows with depth. In scaled beta one pass scatters some $10^{{{power:.0f}}}$ times as far as the "
-    "mean is large after five layers; its mean is exact, and useless.",
+    "At five layers the gap is {dropout:.0%} for ReLU with dropout, {alpha:.0%} for alpha and"
+    " {beta:.0%} for beta: it grows with depth. In scaled beta one pass scatters some"
+    " $10^{{{power:.0f}}}$ times as far as the mean is large after five layers; its mean is exact,"
+    " and useless.",
     dropout=depths["ReLU, dropout"][0][-1],
     alpha=depths["alpha"][0][-1],
     beta=depths["beta"][0][-1],
@@ -311,7 +356,8 @@ def train_and_inference(variant, seed, passes=100):
     """Train one network; its logits with coins, with the identity and with the expectation, compared."""
     iterations = 5000 if full else 800
     network = train(
-        Run(variant=f"{variant}-linear-learning_rate=.05", seed=seed, iterations=iterations), (train_data, test_data)
+        Run(variant=f"{variant}-linear-learning_rate=.05", seed=seed, iterations=iterations),
+        (train_data, test_data),
     ).network
     weight, bias = network.logits.weight.data, network.logits.bias.data
     rows = {}
@@ -321,10 +367,16 @@ def train_and_inference(variant, seed, passes=100):
         coins = [network.hidden(z).data @ weight + bias for _ in range(passes)]
         mean = np.mean(coins, axis=0)
         bent = relu(z.data) if variant == "dropout" else z.data
-        k = 1 if variant == "dropout" else network.keep_probability(z.data)  # dropout has its 1/k in training already
+        k = (
+            1 if variant == "dropout" else network.keep_probability(z.data)
+        )  # dropout has its 1/k in training already
         rows = {"identity": bent @ weight + bias, "expectation": (bent * k) @ weight + bias}
     report = {
-        name: (relative(logits - mean, mean), losses(logits).mean(), (logits.argmax(axis=1) == labels).mean())
+        name: (
+            relative(logits - mean, mean),
+            losses(logits).mean(),
+            (logits.argmax(axis=1) == labels).mean(),
+        )
         for name, logits in rows.items()
     }
     chance = np.sqrt(np.var(coins, axis=0).mean() / passes / (mean**2).mean())
@@ -337,10 +389,14 @@ def train_and_inference(variant, seed, passes=100):
 
 
 trained = {
-    variant: [train_and_inference(variant, seed) for seed in (0, 1)] for variant in ("dropout", "alpha", "beta", "beta-scaled")
+    variant: [train_and_inference(variant, seed) for seed in (0, 1)]
+    for variant in ("dropout", "alpha", "beta", "beta-scaled")
 }
 mean_report = {
-    variant: {way: np.mean([report[way] for report, _z in runs], axis=0) for way in ("coins", "identity", "expectation")}
+    variant: {
+        way: np.mean([report[way] for report, _z in runs], axis=0)
+        for way in ("coins", "identity", "expectation")
+    }
     for variant, runs in trained.items()
 }
 
@@ -353,18 +409,32 @@ for column, (axes, title) in enumerate(zip(panels, titles, strict=True)):
         # for dropout and scaled beta the mean output is the identity: "expectation" would divide twice
         shown = [v for v in mean_report if way != "expectation" or v in ("alpha", "beta")]
         where = [list(mean_report).index(v) + 0.27 * (offset - 1) for v in shown]
-        axes.bar(where, [mean_report[v][way][column] for v in shown], width=0.25, color=colour, label=way if column else None)
+        axes.bar(
+            where,
+            [mean_report[v][way][column] for v in shown],
+            width=0.25,
+            color=colour,
+            label=way if column else None,
+        )
     axes.set_xticks(range(4), ["dropout", "alpha", "beta", "beta,\nscaled"], fontsize=9)
     axes.set_title(title)
 panels[2].set_ylim(0.7, 1)
-figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+figure.legend(
+    *panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9
+)
 plt.show()
 
 # %%
-alpha_report, beta_report, scaled_report = (mean_report[name] for name in ("alpha", "beta", "beta-scaled"))
+alpha_report, beta_report, scaled_report = (
+    mean_report[name] for name in ("alpha", "beta", "beta-scaled")
+)
 say(
-    "Distance of the identity from the mean logits: alpha {alpha:.0%}, beta {beta:.0%}, scaled beta {scaled:.1%}; of the expectation: alpha {alpha_mean:.1%}, beta {beta_mean:.1%}, which is no more than 100 passes "
-    "leave to chance. It can be felt: alpha's test loss is {loss_identity:.2f} with the identity, and {loss_mean:.2f} with the expectation. Accuracy, which asks only which logit is the largest, hardly tells: {right_identity:.2f} and {right_mean:.2f}.",
+    "Distance of the identity from the mean logits: alpha {alpha:.0%}, beta {beta:.0%}, scaled beta"
+    " {scaled:.1%}; of the expectation: alpha {alpha_mean:.1%}, beta {beta_mean:.1%}, which is no"
+    " more than 100 passes leave to chance. It can be felt: alpha's test loss is"
+    " {loss_identity:.2f} with the identity, and {loss_mean:.2f} with the expectation. Accuracy,"
+    " which asks only which logit is the largest, hardly tells: {right_identity:.2f} and"
+    " {right_mean:.2f}.",
     alpha=alpha_report["identity"][0],
     beta=beta_report["identity"][0],
     scaled=scaled_report["identity"][0],
@@ -375,8 +445,13 @@ say(
     right_identity=alpha_report["identity"][2],
     right_mean=alpha_report["expectation"][2],
     holds=min(alpha_report["identity"][0], beta_report["identity"][0]) > 0.1
-    and all(report["expectation"][0] < 2 * report["coins"][0] for report in (alpha_report, beta_report))
-    and max(scaled_report["identity"][0], alpha_report["expectation"][0], beta_report["expectation"][0]) < 0.03
+    and all(
+        report["expectation"][0] < 2 * report["coins"][0] for report in (alpha_report, beta_report)
+    )
+    and max(
+        scaled_report["identity"][0], alpha_report["expectation"][0], beta_report["expectation"][0]
+    )
+    < 0.03
     and alpha_report["identity"][1] > 1.1 * alpha_report["expectation"][1]
     and abs(alpha_report["identity"][2] - alpha_report["expectation"][2]) < 0.06,
 )
@@ -389,7 +464,9 @@ say(
 beyond = max(abs(z).max() for runs in trained.values() for _report, z in runs)
 below = np.mean([np.mean(z < -1) for _report, z in trained["beta-scaled"]])
 say(
-    "And a fact to remember for what follows: in these networks z is small. In scaled beta {below:.1%} of the z lie below -1, and over all eight networks the largest |z| is {beyond:.1f}.",
+    "And a fact to remember for what follows: in these networks z is small. In scaled beta"
+    " {below:.1%} of the z lie below -1, and over all eight networks the largest |z| is"
+    " {beyond:.1f}.",
     below=below,
     beyond=beyond,
     agree=None,
@@ -422,17 +499,26 @@ def loss(variant):
 
 
 say(
-    "The pairing is exact: over {rows:,} rows of training loss, identity and expectation differ by {difference:g}. Only what happens at inference differs.",
+    "The pairing is exact: over {rows:,} rows of training loss, identity and expectation differ by"
+    " {difference:g}. Only what happens at inference differs.",
     rows=2 * loss("alpha-linear").size,
-    difference=max(abs(loss(f"{base}-linear") - loss(f"{base}-expectation-linear")).max() for base in ("alpha", "beta")),
-    holds=all(np.array_equal(loss(f"{base}-linear"), loss(f"{base}-expectation-linear")) for base in ("alpha", "beta")),
+    difference=max(
+        abs(loss(f"{base}-linear") - loss(f"{base}-expectation-linear")).max()
+        for base in ("alpha", "beta")
+    ),
+    holds=all(
+        np.array_equal(loss(f"{base}-linear"), loss(f"{base}-expectation-linear"))
+        for base in ("alpha", "beta")
+    ),
 )
 
 
 # %%
 def parts(base, ending):
     """Two arrays (5,): what the other inference gains, and what the other training gains, by seed."""
-    unscaled, expectation, scaled = (late(base + way + ending) for way in ("", "-expectation", "-scaled"))
+    unscaled, expectation, scaled = (
+        late(base + way + ending) for way in ("", "-expectation", "-scaled")
+    )
     return expectation - unscaled, scaled - expectation
 
 
@@ -441,10 +527,16 @@ def draw_parts(axes, ending, title):
     for base in ("alpha", "beta"):
         for gain, colour in zip(parts(base, ending), (BLUE, RED), strict=True):
             axes.bar(position, 100 * gain.mean(), color=colour, alpha=0.35, width=0.7)
-            axes.plot(position + np.linspace(-0.2, 0.2, 5), 100 * gain, "o", color=colour, markersize=4)
+            axes.plot(
+                position + np.linspace(-0.2, 0.2, 5), 100 * gain, "o", color=colour, markersize=4
+            )
             position += 1
     axes.axhline(0, color=BLACK, linewidth=1)
-    axes.set_xticks(range(4), ["alpha:\ninference", "alpha:\ntraining", "beta:\ninference", "beta:\ntraining"], fontsize=9)
+    axes.set_xticks(
+        range(4),
+        ["alpha:\ninference", "alpha:\ntraining", "beta:\ninference", "beta:\ntraining"],
+        fontsize=9,
+    )
     axes.set(ylabel="gain in accuracy (points)", title=title)
 
 
@@ -458,14 +550,19 @@ inference_alpha, training_alpha = parts("alpha", "-linear")
 inference_beta, training_beta = parts("beta", "-linear")
 share = 100 * inference_beta.mean() / (inference_beta + training_beta).mean()
 say(
-    "**Linear logits.** Scaled beta is {whole:.1f} points better than unscaled beta, in five seeds of five. The suspect, the disagreement of training and inference, explains {share:.0f} % of that. The rest "
-    "is in the training. For alpha it is {inference:.1f} points by inference and {training:.1f} by training.",
+    "**Linear logits.** Scaled beta is {whole:.1f} points better than unscaled beta, in five seeds"
+    " of five. The suspect, the disagreement of training and inference, explains {share:.0f} % of"
+    " that. The rest is in the training. For alpha it is {inference:.1f} points by inference and"
+    " {training:.1f} by training.",
     whole=100 * (inference_beta + training_beta).mean(),
     share=share,
     inference=100 * inference_alpha.mean(),
     training=100 * training_alpha.mean(),
     holds=bool(
-        ((inference_beta + training_beta) > 0).all() and share < 50 and (training_beta > 0).all() and training_alpha.mean() > 0
+        ((inference_beta + training_beta) > 0).all()
+        and share < 50
+        and (training_beta > 0).all()
+        and training_alpha.mean() > 0
     ),
 )
 
@@ -484,13 +581,20 @@ CURVES = {
 
 
 def curve(variant):
-    rows = np.array([[(row["iteration"], row["accuracy"]) for row in stored[variant, seed]] for seed in seeds])
+    rows = np.array(
+        [[(row["iteration"], row["accuracy"]) for row in stored[variant, seed]] for seed in seeds]
+    )
     return rows[0, :, 0], rows[..., 1].mean(axis=0)
 
 
 def reaches(variant, accuracy=0.8):
     """(5,): the first evaluation at or above `accuracy`, by seed."""
-    return np.array([next(row["iteration"] for row in stored[variant, seed] if row["accuracy"] >= accuracy) for seed in seeds])
+    return np.array(
+        [
+            next(row["iteration"] for row in stored[variant, seed] if row["accuracy"] >= accuracy)
+            for seed in seeds
+        ]
+    )
 
 
 def last(variant):
@@ -498,9 +602,15 @@ def last(variant):
 
 
 _figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True)
-for axes, ending, title in ((left, "-linear", "linear logits"), (right, "", "ReLU on the logits, as published")):
+for axes, ending, title in (
+    (left, "-linear", "linear logits"),
+    (right, "", "ReLU on the logits, as published"),
+):
     for base, (label, colour, style) in CURVES.items():
-        if (base + ending, 0) in stored:  # no CNN with a ReLU on the logits among them: lesson 08 has it
+        if (
+            base + ending,
+            0,
+        ) in stored:  # no CNN with a ReLU on the logits among them: lesson 08 has it
             axes.plot(*curve(base + ending), color=colour, linestyle=style, label=label)
     axes.set(xlabel="iteration", title=title, ylim=(0, 1))
 left.set(ylabel="accuracy, mean of five seeds")
@@ -509,12 +619,16 @@ plt.show()
 
 # %%
 unscaled_late, cnn_late, scaled_late, none_late = (
-    late(f"{base}-linear").mean() for base in ("beta-expectation", "cnn", "beta-scaled", "beta-p_max=0")
+    late(f"{base}-linear").mean()
+    for base in ("beta-expectation", "cnn", "beta-scaled", "beta-p_max=0")
 )
 say(
-    "Two pairs of curves. Beta: {beta:.3f}, the CNN with its ReLU: {cnn:.3f}. Scaled beta: {scaled:.3f}, no dropping and no ReLU: {none:.3f}. Most of it is speed: accuracy .8 comes after {slow:,.0f} iterations "
-    "(beta, expectation), {cnn_slow:,.0f} (CNN), {fast:,.0f} (scaled beta) and {none_fast:,.0f} (no dropping), on average, and at the last evaluation beta has {beta_end:.3f} and scaled beta {scaled_end:.3f}. Whether the gradient goes through $k$ or not makes no difference here: detached, "
-    "scaled beta reaches {detach:.3f}.",
+    "Two pairs of curves. Beta: {beta:.3f}, the CNN with its ReLU: {cnn:.3f}. Scaled beta:"
+    " {scaled:.3f}, no dropping and no ReLU: {none:.3f}. Most of it is speed: accuracy .8 comes"
+    " after {slow:,.0f} iterations (beta, expectation), {cnn_slow:,.0f} (CNN), {fast:,.0f} (scaled"
+    " beta) and {none_fast:,.0f} (no dropping), on average, and at the last evaluation beta has"
+    " {beta_end:.3f} and scaled beta {scaled_end:.3f}. Whether the gradient goes through $k$ or not"
+    " makes no difference here: detached, scaled beta reaches {detach:.3f}.",
     beta=unscaled_late,
     cnn=cnn_late,
     scaled=scaled_late,
@@ -528,10 +642,13 @@ say(
     detach=late("beta-scaled-detach-linear").mean(),
     holds=max(unscaled_late, cnn_late) < min(scaled_late, none_late) - 0.01
     and max(
-        abs(unscaled_late - cnn_late), abs(scaled_late - none_late), abs(late("beta-scaled-detach-linear").mean() - scaled_late)
+        abs(unscaled_late - cnn_late),
+        abs(scaled_late - none_late),
+        abs(late("beta-scaled-detach-linear").mean() - scaled_late),
     )
     < 0.005
-    and abs(last("beta-scaled-linear") - last("beta-expectation-linear")) < 0.5 * (scaled_late - unscaled_late)
+    and abs(last("beta-scaled-linear") - last("beta-expectation-linear"))
+    < 0.5 * (scaled_late - unscaled_late)
     and max(reaches("beta-scaled-linear").mean(), reaches("beta-p_max=0-linear").mean())
     < reaches("beta-expectation-linear").mean(),
 )
@@ -548,8 +665,10 @@ say(
 inference_beta, training_beta = parts("beta", "")
 inference_alpha, training_alpha = parts("alpha", "")
 say(
-    "**ReLU on the logits.** Scaling beta gains {whole:.0f} points, of which the inference explains {inference:.1f}. Scaling alpha gains {whole_alpha:.0f}, of which {inference_alpha:.1f}. And the control that never drops, with the same "
-    "mean gradient as scaled beta (detached), reaches only {none:.2f}, where scaled beta reaches {scaled:.2f}.",
+    "**ReLU on the logits.** Scaling beta gains {whole:.0f} points, of which the inference explains"
+    " {inference:.1f}. Scaling alpha gains {whole_alpha:.0f}, of which {inference_alpha:.1f}. And"
+    " the control that never drops, with the same mean gradient as scaled beta (detached), reaches"
+    " only {none:.2f}, where scaled beta reaches {scaled:.2f}.",
     whole=100 * (inference_beta + training_beta).mean(),
     inference=100 * inference_beta.mean(),
     whole_alpha=100 * (inference_alpha + training_alpha).mean(),
@@ -566,26 +685,44 @@ say(
 # it. What scaled beta has and the control has not is **noise**. How much noise reaches the logits can be read off the 100 passes above: the scatter of the logits from pass to pass, over their size.
 
 # %%
-noise = {variant: np.sqrt(100) * mean_report[variant]["coins"][0] for variant in mean_report} | {"beta-p_max=0": 0.0}
+noise = {variant: np.sqrt(100) * mean_report[variant]["coins"][0] for variant in mean_report} | {
+    "beta-p_max=0": 0.0
+}
 with_relu = {variant: late(variant) for variant in ("alpha", "beta", "beta-scaled", "beta-p_max=0")}
-published = {(run.run.variant, run.run.seed): run.rows for run in read_runs(results("digits"))}  # three seeds, same settings
-with_relu["dropout"] = np.array([summarise(published["dropout", seed])["mean_last"] for seed in range(3)])
+published = {
+    (run.run.variant, run.run.seed): run.rows for run in read_runs(results("digits"))
+}  # three seeds, same settings
+with_relu["dropout"] = np.array(
+    [summarise(published["dropout", seed])["mean_last"] for seed in range(3)]
+)
 _figure, axes = plt.subplots(figsize=(6.4, 3.6))
 for variant, values in with_relu.items():
     colour = COLOURS.get(variant, PINK)
     axes.plot([noise[variant]] * len(values), values, "o", color=colour, markersize=4, alpha=0.6)
     axes.plot(noise[variant], values.mean(), "_", color=colour, markersize=18)
     label = {"beta-p_max=0": "no dropping", "beta-scaled": "beta, scaled"}.get(variant, variant)
-    axes.annotate(label, (noise[variant], values.min()), textcoords="offset points", xytext=(0, -12), ha="center", fontsize=9)
-axes.set(xlabel="scatter of the logits over their size (trained, linear logits)", ylabel="accuracy with ReLU on the logits")
+    axes.annotate(
+        label,
+        (noise[variant], values.min()),
+        textcoords="offset points",
+        xytext=(0, -12),
+        ha="center",
+        fontsize=9,
+    )
+axes.set(
+    xlabel="scatter of the logits over their size (trained, linear logits)",
+    ylabel="accuracy with ReLU on the logits",
+)
 axes.set(xlim=(-0.06, 0.1 + max(noise.values())), ylim=(0.4, 0.95))
 plt.show()
 
 # %%
 order = sorted(noise, key=noise.get)
 say(
-    "Noise at the logits: no dropping {none:.2f}, beta {beta:.2f}, alpha {alpha:.2f}, scaled beta {scaled:.2f}, dropout {dropout:.2f}. The two noisiest (dropout and scaled beta) are the two best where classes can die: "
-    "{dropout_late:.2f} and {scaled_late:.2f}; the two quietest are the two worst, {beta_late:.2f} and {none_late:.2f}.",
+    "Noise at the logits: no dropping {none:.2f}, beta {beta:.2f}, alpha {alpha:.2f}, scaled beta"
+    " {scaled:.2f}, dropout {dropout:.2f}. The two noisiest (dropout and scaled beta) are the two"
+    " best where classes can die: {dropout_late:.2f} and {scaled_late:.2f}; the two quietest are"
+    " the two worst, {beta_late:.2f} and {none_late:.2f}.",
     none=noise["beta-p_max=0"],
     beta=noise["beta"],
     alpha=noise["alpha"],

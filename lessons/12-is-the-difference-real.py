@@ -66,7 +66,8 @@ a, n = 0.72, 1600
 measured = random.binomial(n, a, 10_000) / n
 formula = math.sqrt(a * (1 - a) / n)
 say(
-    "An accuracy of .72, measured on 1,600 images: standard deviation {seen:.4f} in the draws, {formula:.4f} by the formula. One evaluation is good to about a point, up or down.",
+    "An accuracy of .72, measured on 1,600 images: standard deviation {seen:.4f} in the draws,"
+    " {formula:.4f} by the formula. One evaluation is good to about a point, up or down.",
     seen=measured.std(),
     formula=formula,
     holds=abs(measured.std() / formula - 1) < 0.05,
@@ -87,7 +88,13 @@ healthy = np.array([run.rows[-1]["accuracy"] > 0.95 for run in mnist])
 figure, axes = plt.subplots(figsize=(6, 3.8))
 for run, shown in zip(mnist, healthy, strict=True):
     if shown:
-        axes.plot(run.rows[-1]["accuracy"], run.result["test_accuracy"], "o", color=COLOURS[run.run.variant], alpha=0.75)
+        axes.plot(
+            run.rows[-1]["accuracy"],
+            run.result["test_accuracy"],
+            "o",
+            color=COLOURS[run.run.variant],
+            alpha=0.75,
+        )
 axes.plot([0.962, 0.99], [0.962, 0.99], color="#777777", linewidth=1, linestyle=":")
 for variant in TABLES["mnist"]:
     axes.plot([], [], "o", color=COLOURS[variant], label=NAMES[variant])
@@ -101,8 +108,10 @@ plt.show()
 
 # %%
 say(
-    "All {count:.0f} of these runs lie above the diagonal: the first 1,600 images are *harder* than the rest, and cost every network about {gap:.4f}, some {times:.1f} times the standard error. "
-    "If so, they cost the networks of Table II something too. For the comparison of networks it matters little, because all of them have the same handicap.",
+    "All {count:.0f} of these runs lie above the diagonal: the first 1,600 images are *harder* than"
+    " the rest, and cost every network about {gap:.4f}, some {times:.1f} times the standard error."
+    " If so, they cost the networks of Table II something too. For the comparison of networks it"
+    " matters little, because all of them have the same handicap.",
     count=healthy.sum(),
     gap=gap[healthy].mean(),
     times=gap[healthy].mean() / math.sqrt(0.98 * 0.02 / 1600),
@@ -122,10 +131,22 @@ best = fixed.max(axis=1)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
 left.plot(np.arange(1, evaluations + 1), fixed[0], "o", color=BLUE, markersize=3)
-left.plot(fixed[0].argmax() + 1, fixed[0].max(), "o", color=RED, markersize=8, markerfacecolor="none", markeredgewidth=2)
+left.plot(
+    fixed[0].argmax() + 1,
+    fixed[0].max(),
+    "o",
+    color=RED,
+    markersize=8,
+    markerfacecolor="none",
+    markeredgewidth=2,
+)
 left.axhline(a, color="black", linewidth=1)
-left.set(xlabel="evaluation", ylabel="accuracy", title="one network of accuracy .72, measured 150 times")
-right.hist(fixed[:, 0], bins=np.arange(0.67, 0.78, 0.0025), color=BLUE, alpha=0.8, label="one evaluation")
+left.set(
+    xlabel="evaluation", ylabel="accuracy", title="one network of accuracy .72, measured 150 times"
+)
+right.hist(
+    fixed[:, 0], bins=np.arange(0.67, 0.78, 0.0025), color=BLUE, alpha=0.8, label="one evaluation"
+)
 right.hist(best, bins=np.arange(0.67, 0.78, 0.0025), color=RED, alpha=0.8, label="the best of 150")
 right.axvline(a, color="black", linewidth=1)
 right.set(xlabel="accuracy", ylabel="networks, of 4,000", title="4,000 such networks")
@@ -133,10 +154,14 @@ right.legend(fontsize=9, loc="upper left")
 plt.show()
 
 # %%
-lift = {count: (random.standard_normal((4000, count)).max(axis=1)).mean() for count in (20, 54, 125, 150, 250)}
+lift = {
+    count: (random.standard_normal((4000, count)).max(axis=1)).mean()
+    for count in (20, 54, 125, 150, 250)
+}
 say(
-    "The best of 150 is .72 plus {bias:.3f} on average: {errors:.2f} standard errors, for nothing. For 20 evaluations it would be {twenty:.2f} standard errors, for 54 {short:.2f}, for 125 {middle:.2f}, for 250 {long:.2f}. "
-    "Who is measured more often gets the better peak.",
+    "The best of 150 is .72 plus {bias:.3f} on average: {errors:.2f} standard errors, for nothing."
+    " For 20 evaluations it would be {twenty:.2f} standard errors, for 54 {short:.2f}, for 125"
+    " {middle:.2f}, for 250 {long:.2f}. Who is measured more often gets the better peak.",
     bias=best.mean() - a,
     errors=(best.mean() - a) / formula,
     twenty=lift[20],
@@ -164,14 +189,20 @@ made_with("cifar10-lite")
 cifar = [run for run in read_runs(results("cifar10-lite")) if run.done]
 tails = {
     "MNIST, lite network": [
-        np.array([row["accuracy"] for row in run.rows[-20:]]) for run in mnist if run.rows[-1]["accuracy"] > 0.95
+        np.array([row["accuracy"] for row in run.rows[-20:]])
+        for run in mnist
+        if run.rows[-1]["accuracy"] > 0.95
     ],
-    "CIFAR-10 (JPEG copy), lite network": [np.array([row["accuracy"] for row in run.rows[-20:]]) for run in cifar],
+    "CIFAR-10 (JPEG copy), lite network": [
+        np.array([row["accuracy"] for row in run.rows[-20:]]) for run in cifar
+    ],
 }
 figure, axes = plt.subplots(figsize=(6.4, 3.8))
 for (name, histories), colour, marker in zip(tails.items(), (BLUE, ORANGE), "os", strict=True):
     lifts = [tail.max() - tail.mean() for tail in histories]
-    axes.plot([wobble(tail) for tail in histories], lifts, marker, color=colour, alpha=0.7, label=name)
+    axes.plot(
+        [wobble(tail) for tail in histories], lifts, marker, color=colour, alpha=0.7, label=name
+    )
 axes.plot(
     [0, 0.015],
     [0, 0.015 * lift[20]],
@@ -197,8 +228,11 @@ for short, histories in zip(("mnist", "cifar"), tails.values(), strict=True):
         [wobble(tail) / math.sqrt(tail.mean() * (1 - tail.mean()) / 1600) for tail in histories]
     )
 say(
-    "Our MNIST points scatter around the dotted line: there the best of 20 is about as lucky as the theory says. Our runs wobble by {mnist_wobble:.4f} (MNIST) and {cifar_wobble:.4f} (CIFAR-10) from evaluation to evaluation, {mnist_ratio:.2f} and {cifar_ratio:.2f} standard errors, and the best of the last 20 lies {mnist_lift:.4f} and "
-    "{cifar_lift:.4f} above their mean. On CIFAR-10 part of that is trend, for these runs still climb: the squares lie above the line.",
+    "Our MNIST points scatter around the dotted line: there the best of 20 is about as lucky as the"
+    " theory says. Our runs wobble by {mnist_wobble:.4f} (MNIST) and {cifar_wobble:.4f} (CIFAR-10)"
+    " from evaluation to evaluation, {mnist_ratio:.2f} and {cifar_ratio:.2f} standard errors, and"
+    " the best of the last 20 lies {mnist_lift:.4f} and {cifar_lift:.4f} above their mean. On"
+    " CIFAR-10 part of that is trend, for these runs still climb: the squares lie above the line.",
     holds=numbers["mnist_lift"] > numbers["mnist_wobble"]
     and numbers["cifar_lift"] > numbers["cifar_wobble"]
     and numbers["cifar_ratio"] < 1.1,
@@ -209,8 +243,10 @@ say(
 # %%
 peaks = {"CNN": (0.724375, 0.7171), "dropout": (0.736875, 0.7278)}
 say(
-    "In the published logs, which are long and end flat, the peak lies {cnn:.4f} (CNN) and {dropout:.4f} (dropout) above the mean of the last 20: real, but at most a third of the {naive:.3f} that new images each time would give. "
-    "Those late networks wobble less, probably because they hardly change any more.",
+    "In the published logs, which are long and end flat, the peak lies {cnn:.4f} (CNN) and"
+    " {dropout:.4f} (dropout) above the mean of the last 20: real, but at most a third of the"
+    " {naive:.3f} that new images each time would give. Those late networks wobble less, probably"
+    " because they hardly change any more.",
     cnn=np.subtract(*peaks["CNN"]),
     dropout=np.subtract(*peaks["dropout"]),
     naive=best.mean() - a,
@@ -234,9 +270,25 @@ spread = repeats.std(ddof=1)
 figure, axes = plt.subplots(figsize=(7.4, 3.4))
 for position, (variant, row) in enumerate(TABLES["cifar10"].items()):
     axes.plot(row.accuracy, -position, "o", color=COLOURS[variant], markersize=9)
-    axes.plot([row.accuracy - spread, row.accuracy + spread], [-position] * 2, color=COLOURS[variant], linewidth=2, alpha=0.5)
-axes.plot(repeats, [-5] * 3, "o", color=COLOURS["beta"], markersize=9, markerfacecolor="none", markeredgewidth=2)
-axes.set_yticks(range(0, -6, -1), [*(NAMES[variant] for variant in TABLES["cifar10"]), "three runs of beta"])
+    axes.plot(
+        [row.accuracy - spread, row.accuracy + spread],
+        [-position] * 2,
+        color=COLOURS[variant],
+        linewidth=2,
+        alpha=0.5,
+    )
+axes.plot(
+    repeats,
+    [-5] * 3,
+    "o",
+    color=COLOURS["beta"],
+    markersize=9,
+    markerfacecolor="none",
+    markeredgewidth=2,
+)
+axes.set_yticks(
+    range(0, -6, -1), [*(NAMES[variant] for variant in TABLES["cifar10"]), "three runs of beta"]
+)
 axes.set(
     xlabel="peak accuracy, CIFAR-10 (published)",
     title="Table I; the bars are one standard deviation of the three repeats",
@@ -252,8 +304,10 @@ pairs = {
 }
 beyond = [pair for pair, difference in pairs.items() if abs(difference) > 2 * difference_spread]
 say(
-    "The three repeats have a standard deviation of {spread:.4f}. The difference of two *single* runs then has one of {both:.4f} ($\\sqrt{{2}}$ times as much). The largest difference in Table I, dropout against alpha, is "
-    "{largest:.3f}: {units:.1f} of these. Of the ten pairs of rows, {beyond:.0f} differ by more than two.",
+    "The three repeats have a standard deviation of {spread:.4f}. The difference of two *single*"
+    " runs then has one of {both:.4f} ($\\sqrt{{2}}$ times as much). The largest difference in"
+    " Table I, dropout against alpha, is {largest:.3f}: {units:.1f} of these. Of the ten pairs of"
+    " rows, {beyond:.0f} differ by more than two.",
     spread=spread,
     both=difference_spread,
     largest=max(abs(value) for value in pairs.values()),
@@ -268,12 +322,15 @@ say(
 # %%
 steady = np.array([0.6620, 0.6639, 0.6544])
 say(
-    "The means of the last 20 of the three repeats have a standard deviation of {tail:.4f}, a third of that of their peaks. Measured so, dropout and alpha are .0586 apart: {units:.0f} standard deviations of a difference. "
-    "Dropout and the CNN are .0107 apart: {few:.1f}. A third of the standard deviation is worth nine times the seeds.",
+    "The means of the last 20 of the three repeats have a standard deviation of {tail:.4f}, a third"
+    " of that of their peaks. Measured so, dropout and alpha are .0586 apart: {units:.0f} standard"
+    " deviations of a difference. Dropout and the CNN are .0107 apart: {few:.1f}. A third of the"
+    " standard deviation is worth nine times the seeds.",
     tail=steady.std(ddof=1),
     units=(0.7278 - 0.6692) / (steady.std(ddof=1) * math.sqrt(2)),
     few=(0.7278 - 0.7171) / (steady.std(ddof=1) * math.sqrt(2)),
-    holds=steady.std(ddof=1) < spread / 2 and (0.7278 - 0.6692) / (steady.std(ddof=1) * math.sqrt(2)) > 5,
+    holds=steady.std(ddof=1) < spread / 2
+    and (0.7278 - 0.6692) / (steady.std(ddof=1) * math.sqrt(2)) > 5,
 )
 
 # %% [markdown]
@@ -283,7 +340,8 @@ say(
 # %%
 guesses = random.standard_normal((20_000, 3)).std(axis=1, ddof=1)
 say(
-    "Three draws from a distribution with standard deviation 1 say anything between {low:.2f} and {high:.2f} (nine times in ten).",
+    "Three draws from a distribution with standard deviation 1 say anything between {low:.2f} and"
+    " {high:.2f} (nine times in ten).",
     low=np.quantile(guesses, 0.05),
     high=np.quantile(guesses, 0.95),
     holds=np.quantile(guesses, 0.05) < 0.3 and np.quantile(guesses, 0.95) > 1.6,
@@ -303,7 +361,9 @@ say(
 # %%
 def last_20(runs, variant):
     """-> {seed: mean of the last 20 evaluations}."""
-    return {run.run.seed: summarise(run.rows)["mean_last"] for run in runs if run.run.variant == variant}
+    return {
+        run.run.seed: summarise(run.rows)["mean_last"] for run in runs if run.run.variant == variant
+    }
 
 
 def differences(runs, first, second):
@@ -324,7 +384,10 @@ for position, pair in enumerate(chosen):
 axes.axvline(0, color="black", linewidth=1)
 axes.set_xscale("symlog", linthresh=0.01)
 axes.set_xticks([-0.005, 0, 0.005, 0.01, 0.1, 0.5], ["-.005", "0", ".005", ".01", ".1", ".5"])
-axes.set_yticks(range(0, -4, -1), [f"dropout minus {NAMES[other].replace('DropAlan ', '')}" for _, other in chosen])
+axes.set_yticks(
+    range(0, -4, -1),
+    [f"dropout minus {NAMES[other].replace('DropAlan ', '')}" for _, other in chosen],
+)
 axes.set(
     xlabel="difference of the means of the last 20, a point per seed (beyond .01: logarithmic)",
     title="MNIST, lite network",
@@ -334,17 +397,24 @@ axes.set(
 plt.show()
 
 # %%
-scaled, beta, plain = (differences(mnist, "dropout", other) for other in ("beta-scaled", "beta", "cnn"))
+scaled, beta, plain = (
+    differences(mnist, "dropout", other) for other in ("beta-scaled", "beta", "cnn")
+)
 say(
-    "Dropout minus beta: {beta:.4f} on average, t = {t_beta:.1f}. Dropout minus scaled beta: {scaled:.4f}, t = {t_scaled:.1f}. Dropout minus CNN: {plain:.3f}, by far the largest mean of the three, and yet t = {t_plain:.1f}: one seed lost "
-    "classes (lesson 08) and makes both the mean and its error.",
+    "Dropout minus beta: {beta:.4f} on average, t = {t_beta:.1f}. Dropout minus scaled beta:"
+    " {scaled:.4f}, t = {t_scaled:.1f}. Dropout minus CNN: {plain:.3f}, by far the largest mean of"
+    " the three, and yet t = {t_plain:.1f}: one seed lost classes (lesson 08) and makes both the"
+    " mean and its error.",
     beta=beta.mean(),
     t_beta=t_statistic(beta),
     scaled=scaled.mean(),
     t_scaled=t_statistic(scaled),
     plain=plain.mean(),
     t_plain=t_statistic(plain),
-    holds=(beta > 0).all() and t_statistic(beta) > 3 and t_statistic(plain) < 1.5 and plain.mean() > beta.mean(),
+    holds=(beta > 0).all()
+    and t_statistic(beta) > 3
+    and t_statistic(plain) < 1.5
+    and plain.mean() > beta.mean(),
 )
 
 # %% [markdown]
@@ -356,19 +426,34 @@ luck = random.standard_normal((200_000, count))
 luck = luck.mean(axis=1) / (luck.std(axis=1, ddof=1) / math.sqrt(count))
 critical = np.quantile(np.abs(luck), 0.95)
 figure, axes = plt.subplots(figsize=(7.4, 3))
-axes.hist(luck, bins=np.arange(-8, 8.01, 0.1), density=True, color="#999999", alpha=0.7, label=f"luck alone, {count} seeds")
+axes.hist(
+    luck,
+    bins=np.arange(-8, 8.01, 0.1),
+    density=True,
+    color="#999999",
+    alpha=0.7,
+    label=f"luck alone, {count} seeds",
+)
 axes.axvspan(-critical, critical, color="#dddddd", alpha=0.4, linewidth=0, label="19 of 20 times")
-for name, d, colour in (("scaled beta", scaled, RED), ("beta", beta, GREEN), ("CNN", plain, "black")):
+for name, d, colour in (
+    ("scaled beta", scaled, RED),
+    ("beta", beta, GREEN),
+    ("CNN", plain, "black"),
+):
     axes.axvline(t_statistic(d), color=colour, linewidth=2, label=f"dropout minus {name}")
 axes.set(xlabel="t", ylabel="density", xlim=(-8, 8))
 axes.legend(fontsize=8, loc="upper left")
 plt.show()
 
 # %%
-p_value = {name: float(np.mean(np.abs(luck) >= abs(t_statistic(d)))) for name, d in (("scaled", scaled), ("beta", beta))}
+p_value = {
+    name: float(np.mean(np.abs(luck) >= abs(t_statistic(d))))
+    for name, d in (("scaled", scaled), ("beta", beta))
+}
 say(
-    "With {count:.0f} seeds, luck stays within {critical:.2f} in 19 of 20 cases. (With many seeds it would be 1.96.) A t as large as that of dropout minus beta comes by luck with probability {p_beta:.4f}; as that of dropout minus scaled "
-    "beta, {p_scaled:.2f}.",
+    "With {count:.0f} seeds, luck stays within {critical:.2f} in 19 of 20 cases. (With many seeds"
+    " it would be 1.96.) A t as large as that of dropout minus beta comes by luck with probability"
+    " {p_beta:.4f}; as that of dropout minus scaled beta, {p_scaled:.2f}.",
     count=count,
     critical=critical,
     p_beta=p_value["beta"],
@@ -395,8 +480,11 @@ p_beta, means = sign_flip(beta)
 p_scaled, _ = sign_flip(scaled)
 smallest = 2 / 2**count
 say(
-    "Dropout minus beta: p = {p_beta:.4f}. Dropout minus scaled beta: p = {p_scaled:.4f}. Both are the **smallest p that this test can give** with {count:.0f} seeds: all signs agree, only the two patterns with all signs alike are as extreme, "
-    "and 2 of {patterns:.0f} is {smallest:.4f}. Yet the first difference is {times:.1f} times the second, which is a matter of {images:.1f} images of 1,600.",
+    "Dropout minus beta: p = {p_beta:.4f}. Dropout minus scaled beta: p = {p_scaled:.4f}. Both are"
+    " the **smallest p that this test can give** with {count:.0f} seeds: all signs agree, only the"
+    " two patterns with all signs alike are as extreme, and 2 of {patterns:.0f} is {smallest:.4f}."
+    " Yet the first difference is {times:.1f} times the second, which is a matter of {images:.1f}"
+    " images of 1,600.",
     p_beta=p_beta,
     p_scaled=p_scaled,
     count=count,
@@ -422,13 +510,18 @@ ratios = []
 for runs, keep in ((mnist, 0.95), (cifar, 0.0)):
     for one, other in itertools.combinations(TABLES["mnist"], 2):
         first, second = last_20(runs, one), last_20(runs, other)
-        seeds = [seed for seed in sorted(first.keys() & second.keys()) if min(first[seed], second[seed]) > keep]
+        seeds = [
+            seed
+            for seed in sorted(first.keys() & second.keys())
+            if min(first[seed], second[seed]) > keep
+        ]
         if len(seeds) > 2:
             x, y = (np.array([side[seed] for seed in seeds]) for side in (first, second))
             ratios.append((x - y).std(ddof=1) / math.hypot(x.std(ddof=1), y.std(ddof=1)))
 say(
-    "Over {count:.0f} pairs of networks (seeds that lost a class left out), the standard deviation of the paired differences is {ratio:.2f} times that of unpaired ones (median). Squared, that is the share of seeds that pairing "
-    "leaves necessary.",
+    "Over {count:.0f} pairs of networks (seeds that lost a class left out), the standard deviation"
+    " of the paired differences is {ratio:.2f} times that of unpaired ones (median). Squared, that"
+    " is the share of seeds that pairing leaves necessary.",
     count=len(ratios),
     ratio=np.median(ratios),
     holds=len(ratios) >= 10 and np.median(ratios) < 1,
@@ -459,8 +552,12 @@ def power(n, delta, s, repeats=20_000):
 found = np.array([power(n, true_difference, scatter) for n in numbers_of_seeds])
 larger = np.array([power(n, 0.035, scatter) for n in numbers_of_seeds])
 figure, axes = plt.subplots(figsize=(7, 3.2))
-axes.plot(numbers_of_seeds, found, "o-", color=BLUE, label="1.3 points: dropout against scaled beta")
-axes.plot(numbers_of_seeds, larger, "s-", color=ORANGE, label="3.5 points: dropout against alpha or beta")
+axes.plot(
+    numbers_of_seeds, found, "o-", color=BLUE, label="1.3 points: dropout against scaled beta"
+)
+axes.plot(
+    numbers_of_seeds, larger, "s-", color=ORANGE, label="3.5 points: dropout against alpha or beta"
+)
 axes.axhline(0.8, color="#777777", linestyle=":", linewidth=1.2)
 axes.set(
     xlabel="seeds of each network",
@@ -473,12 +570,14 @@ plt.show()
 
 # %%
 say(
-    "With five seeds an experiment finds a true difference as large as Table I's between dropout and scaled beta in {five:.0%} of cases; for four out of five one needs about {enough:.0f} seeds. The larger one, to alpha or beta, "
-    "five seeds find in {five_larger:.0%}.",
+    "With five seeds an experiment finds a true difference as large as Table I's between dropout"
+    " and scaled beta in {five:.0%} of cases; for four out of five one needs about {enough:.0f}"
+    " seeds. The larger one, to alpha or beta, five seeds find in {five_larger:.0%}.",
     five=found[numbers_of_seeds == 5][0],
     enough=float(np.interp(0.8, found, numbers_of_seeds)),
     five_larger=larger[numbers_of_seeds == 5][0],
-    holds=found[numbers_of_seeds == 5][0] < 0.4 and 15 < np.interp(0.8, found, numbers_of_seeds) < 40,
+    holds=found[numbers_of_seeds == 5][0] < 0.4
+    and 15 < np.interp(0.8, found, numbers_of_seeds) < 40,
 )
 
 # %% [markdown] tags=["quotes"]

@@ -77,13 +77,23 @@ except RuntimeError as error:  # minidrop's DeviceError
 
 # %%
 package = pathlib.Path(md.__file__).parent
-sources = {path.relative_to(package).as_posix(): path.read_text(encoding="utf-8") for path in sorted(package.rglob("*.py"))}
-importing = [name for name, text in sources.items() if 'import_module("cupy")' in text or "import cupy" in text]
-asking = [name for name, text in sources.items() if "array_module(" in text and name != "backend.py"]
+sources = {
+    path.relative_to(package).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted(package.rglob("*.py"))
+}
+importing = [
+    name
+    for name, text in sources.items()
+    if 'import_module("cupy")' in text or "import cupy" in text
+]
+asking = [
+    name for name, text in sources.items() if "array_module(" in text and name != "backend.py"
+]
 print("imports CuPy:", *importing)
 print("asks the array for its library:", *asking)
 say(
-    "Of {files} source files {importing} imports CuPy, `backend.py`, and {asking} ask an array for its library.",
+    "Of {files} source files {importing} imports CuPy, `backend.py`, and {asking} ask an array for"
+    " its library.",
     files=len(sources),
     importing=len(importing),
     asking=len(asking),
@@ -116,7 +126,11 @@ class Counted(np.ndarray):
             settings["out"] = tuple(plain(one) for one in out)
         result = getattr(function, method)(*inputs, **settings)
         arrays = [one for one in (*inputs, result) if isinstance(one, np.ndarray)]
-        operations = 2 * result.size * inputs[0].shape[-1] if function is np.matmul else max(one.size for one in arrays)
+        operations = (
+            2 * result.size * inputs[0].shape[-1]
+            if function is np.matmul
+            else max(one.size for one in arrays)
+        )
         name = function.__name__ + ("" if method == "__call__" else f".{method}")
         noted.append((name, operations, sum(one.nbytes for one in arrays)))
         return out[0] if out else result.view(Counted)
@@ -133,7 +147,9 @@ def step(x, one_hot, weights, lr):
     p = exponentials / exponentials.sum(axis=1, keepdims=True)
     grad = (p - one_hot) / len(x)
     grad_z = grad @ W2.T * (z > 0)
-    for weight, gradient in zip(weights, (x.T @ grad_z, grad_z.sum(axis=0), hidden.T @ grad, grad.sum(axis=0)), strict=True):
+    for weight, gradient in zip(
+        weights, (x.T @ grad_z, grad_z.sum(axis=0), hidden.T @ grad, grad.sum(axis=0)), strict=True
+    ):
         weight -= lr * gradient
     return p
 
@@ -167,18 +183,25 @@ for name, operations, size in calls:
 
 # %%
 x, one_hot, weights, lr = problem(16, "float64")
-network = md.nn.Sequential(md.nn.Dense(64, UNITS, dtype="float64"), md.nn.ReLU(), md.nn.Dense(UNITS, 10, dtype="float64"))
+network = md.nn.Sequential(
+    md.nn.Dense(64, UNITS, dtype="float64"), md.nn.ReLU(), md.nn.Dense(UNITS, 10, dtype="float64")
+)
 for parameter, weight in zip(network.parameters(), weights, strict=True):
     parameter.data = weight.copy()
 optimizer = md.optim.SGD(network.parameters(), lr=lr)
 md.functional.softmax_cross_entropy(network(x), one_hot.argmax(axis=1)).backward()
 optimizer.step()
 step(x, one_hot, weights, lr)
-gap = max(np.abs(parameter.data - weight).max() for parameter, weight in zip(network.parameters(), weights, strict=True))
+gap = max(
+    np.abs(parameter.data - weight).max()
+    for parameter, weight in zip(network.parameters(), weights, strict=True)
+)
 
 large = count(4096)
 say(
-    "One step makes {calls} calls, at batch 16 as at batch 4,096; what grows is the work in each of them, here {growth:.0f} times in operations. The step is right: against minidrop's the weights differ by {gap:.0e}.",
+    "One step makes {calls} calls, at batch 16 as at batch 4,096; what grows is the work in each of"
+    " them, here {growth:.0f} times in operations. The step is right: against minidrop's the"
+    " weights differ by {gap:.0e}.",
     calls=len(calls),
     growth=sum(one[1] for one in large) / sum(one[1] for one in calls),
     gap=gap,
@@ -211,7 +234,11 @@ lengths = [10**k for k in range(7)] + [4 * 10**6]
 arrays = {n: np.zeros(n, dtype="float32") for n in lengths}
 outs = {n: np.empty(n, dtype="float32") for n in lengths}
 adding = seconds(
-    {n: (lambda n=n: np.add(arrays[n], np.float32(1), out=outs[n]), max(1, min(300, 10**6 // n))) for n in lengths}, turns=25
+    {
+        n: (lambda n=n: np.add(arrays[n], np.float32(1), out=outs[n]), max(1, min(300, 10**6 // n)))
+        for n in lengths
+    },
+    turns=25,
 )
 side = 512
 square = np.random.default_rng(0).normal(size=(side, side)).astype("float32")
@@ -219,24 +246,36 @@ product = seconds({"product": (lambda: square @ square, 1)}, turns=25)["product"
 
 CPU = {
     "call": adding[1],  # seconds
-    "bandwidth": 2
-    * 4
-    * lengths[-1]
-    / adding[lengths[-1]],  # bytes per second, read and written, when they do not fit the cache
+    "bandwidth": (
+        2 * 4 * lengths[-1] / adding[lengths[-1]]
+    ),  # bytes per second, read and written, when they do not fit the cache
     "rate": 2 * side**3 / product,  # operations per second, in a large matrix product
 }
 figure, axes = plt.subplots(figsize=(7, 3.3))
 axes.plot(lengths, [1e6 * adding[n] for n in lengths], "o-", color=BLUE, label="x + 1, measured")
 axes.axhline(1e6 * CPU["call"], color=BLACK, linestyle=":", label="the price of a call")
 line = np.array([1e3, 4e6])
-axes.plot(line, 1e6 * 8 * line / CPU["bandwidth"], color=RED, linestyle="--", label="8 bytes per number, at the bandwidth")
-axes.set(xscale="log", yscale="log", xlabel="numbers in x (float32)", ylabel="microseconds", ylim=(0.05, None))
+axes.plot(
+    line,
+    1e6 * 8 * line / CPU["bandwidth"],
+    color=RED,
+    linestyle="--",
+    label="8 bytes per number, at the bandwidth",
+)
+axes.set(
+    xscale="log",
+    yscale="log",
+    xlabel="numbers in x (float32)",
+    ylabel="microseconds",
+    ylim=(0.05, None),
+)
 axes.legend(fontsize=9, loc="upper left")
 plt.show()
 
 say(
-    "Adding 1 to a thousand numbers took {ratio:.1f} times as long as adding 1 to a single one. In this run, on one core: {call:.2f} microseconds per call, {bandwidth:.0f} GB per second, and {rate:.0f} billion operations per second in a large matrix "
-    "product.",
+    "Adding 1 to a thousand numbers took {ratio:.1f} times as long as adding 1 to a single one. In"
+    " this run, on one core: {call:.2f} microseconds per call, {bandwidth:.0f} GB per second, and"
+    " {rate:.0f} billion operations per second in a large matrix product.",
     ratio=adding[1000] / adding[1],
     call=1e6 * CPU["call"],
     bandwidth=CPU["bandwidth"] / 1e9,
@@ -265,9 +304,13 @@ def work(call, machine):
     return max(size / machine["bandwidth"], operations / machine["rate"])
 
 
-by_model = {batch: sum(CPU["call"] + work(call, CPU) for call in counts[batch]) for batch in batches}
+by_model = {
+    batch: sum(CPU["call"] + work(call, CPU) for call in counts[batch]) for batch in batches
+}
 problems = {batch: problem(batch) for batch in batches}
-steps = {batch: (lambda batch=batch: step(*problems[batch]), max(1, 32 // batch)) for batch in batches}
+steps = {
+    batch: (lambda batch=batch: step(*problems[batch]), max(1, 32 // batch)) for batch in batches
+}
 measured = {}
 for some, turns in (
     (batches[:6], 31),
@@ -277,16 +320,31 @@ for some, turns in (
 
 figure, axes = plt.subplots(figsize=(7, 3.3))
 axes.plot(batches, [1e6 * measured[batch] for batch in batches], "o-", color=BLUE, label="measured")
-axes.plot(batches, [1e6 * by_model[batch] for batch in batches], color=RED, linestyle="--", label="by the model")
-axes.axhline(1e6 * len(calls) * CPU["call"], color=BLACK, linestyle=":", label=f"{len(calls)} calls, without their work")
+axes.plot(
+    batches,
+    [1e6 * by_model[batch] for batch in batches],
+    color=RED,
+    linestyle="--",
+    label="by the model",
+)
+axes.axhline(
+    1e6 * len(calls) * CPU["call"],
+    color=BLACK,
+    linestyle=":",
+    label=f"{len(calls)} calls, without their work",
+)
 axes.set(xscale="log", yscale="log", xlabel="batch", ylabel="microseconds per step")
 axes.legend(fontsize=9, loc="upper left")
 plt.show()
 
-off = max(max(measured[batch] / by_model[batch], by_model[batch] / measured[batch]) for batch in batches)
+off = max(
+    max(measured[batch] / by_model[batch], by_model[batch] / measured[batch]) for batch in batches
+)
 per_image = {batch: 1e6 * measured[batch] / batch for batch in batches}
 say(
-    "Three numbers are within a factor of {off:.1f} of the clock over almost five decades. Per image a step took {one:.1f} microseconds at batch 1, {many:.2f} at batch 1,024: {ratio:.0f} times less, because the calls are shared.",
+    "Three numbers are within a factor of {off:.1f} of the clock over almost five decades. Per"
+    " image a step took {one:.1f} microseconds at batch 1, {many:.2f} at batch 1,024: {ratio:.0f}"
+    " times less, because the calls are shared.",
     off=off,
     one=per_image[1],
     many=per_image[1024],
@@ -305,7 +363,13 @@ say(
 
 # %%
 numbers = np.random.default_rng(0)
-GROUPS = {"conv": "convolution", "fourier": "convolution", "matmul": "dense layers", "pool": "pooling", "activation": "ReLU"}
+GROUPS = {
+    "conv": "convolution",
+    "fourier": "convolution",
+    "matmul": "dense layers",
+    "pool": "pooling",
+    "activation": "ReLU",
+}
 
 
 def training(network, x):
@@ -355,7 +419,11 @@ def paper_network():
 
 def dense_network():
     weights = md.Generator(0)
-    return md.nn.Sequential(md.nn.Dense(64, UNITS, generator=weights), md.nn.ReLU(), md.nn.Dense(UNITS, 10, generator=weights))
+    return md.nn.Sequential(
+        md.nn.Dense(64, UNITS, generator=weights),
+        md.nn.ReLU(),
+        md.nn.Dense(UNITS, 10, generator=weights),
+    )
 
 
 images = numbers.random((16, 1, 28, 28), dtype="float32")
@@ -385,13 +453,16 @@ def share(name, *groups):
 
 
 say(
-    "In the paper's network {heavy:.0%} of the step went into convolutions and dense layers, {tape:.0%} into what is no op: the tape, Python, memory taken and given back. In the small one that took {small:.0%}.",
+    "In the paper's network {heavy:.0%} of the step went into convolutions and dense layers,"
+    " {tape:.0%} into what is no op: the tape, Python, memory taken and given back. In the small"
+    " one that took {small:.0%}.",
     heavy=share("the paper's network", "convolution", "dense layers"),
     tape=share("the paper's network", "tape, Python, memory"),
     small=share("64 - 64 - 10", "tape, Python, memory"),
     agree=None,
     holds=share("the paper's network", "convolution", "dense layers") > 0.5
-    and share("64 - 64 - 10", "tape, Python, memory") > 2 * share("the paper's network", "tape, Python, memory"),
+    and share("64 - 64 - 10", "tape, Python, memory")
+    > 2 * share("the paper's network", "tape, Python, memory"),
 )
 
 # %% [markdown]
@@ -430,11 +501,21 @@ figure, panels = plt.subplots(2, 1, figsize=(9, 3.6))
 for axes, batch in zip(panels, (16, 65536), strict=True):
     rows = 1e6 * timeline(counts[batch], LAUNCH["cheap"], ASSUMED)
     launch = 1e6 * LAUNCH["cheap"]
-    axes.broken_barh([(row[0] - launch, launch) for row in rows], (1, 0.7), color=BLUE, edgecolor="white", linewidth=0.8)
+    axes.broken_barh(
+        [(row[0] - launch, launch) for row in rows],
+        (1, 0.7),
+        color=BLUE,
+        edgecolor="white",
+        linewidth=0.8,
+    )
     axes.broken_barh([(row[1], max(row[2] - row[1], 0.3)) for row in rows], (0, 0.7), color=GREEN)
     axes.set_yticks([0.35, 1.35], labels=["GPU works", "Python launches"])
     axes.set(
-        title=f"batch {batch:,}: {len(rows)} launches of {launch:g} microseconds (assumed speeds, not measured)", xlim=(0, None)
+        title=(
+            f"batch {batch:,}: {len(rows)} launches of {launch:g} microseconds (assumed speeds, not"
+            " measured)"
+        ),
+        xlim=(0, None),
     )
     axes.grid(axis="y", visible=False)
 panels[1].set_xlabel("microseconds")
@@ -445,7 +526,8 @@ for batch in (16, 65536):
     rows = timeline(counts[batch], LAUNCH["cheap"], ASSUMED)
     idle[batch] = 1 - (rows[:, 2] - rows[:, 1]).sum() / rows[-1, 2]
 say(
-    "By these assumptions the GPU would be idle for {small:.1%} of the step at batch 16, and for {large:.0%} at batch 65,536.",
+    "By these assumptions the GPU would be idle for {small:.1%} of the step at batch 16, and for"
+    " {large:.0%} at batch 65,536.",
     small=idle[16],
     large=idle[65536],
     holds=idle[16] > 0.9 and idle[65536] < idle[16] - 0.1,
@@ -459,20 +541,38 @@ say(
 # The blue points below are this CPU, measured. The green band is **assumed**.
 
 # %%
-cheap, dear = ([1e6 * assumed(batch, LAUNCH[price]) for batch in batches] for price in ("cheap", "dear"))
+cheap, dear = (
+    [1e6 * assumed(batch, LAUNCH[price]) for batch in batches] for price in ("cheap", "dear")
+)
 figure, axes = plt.subplots(figsize=(7, 3.6))
-axes.fill_between(batches, cheap, dear, color=GREEN, alpha=0.3, label="a GPU: assumed, not measured")
-axes.plot(batches, [1e6 * measured[batch] for batch in batches], "o-", color=BLUE, label="this CPU, one core: measured")
+axes.fill_between(
+    batches, cheap, dear, color=GREEN, alpha=0.3, label="a GPU: assumed, not measured"
+)
+axes.plot(
+    batches,
+    [1e6 * measured[batch] for batch in batches],
+    "o-",
+    color=BLUE,
+    label="this CPU, one core: measured",
+)
 axes.set(
-    xscale="log", yscale="log", xlabel="batch", ylabel="microseconds per step", title="64 - 64 - 10, the step of this page"
+    xscale="log",
+    yscale="log",
+    xlabel="batch",
+    ylabel="microseconds per step",
+    title="64 - 64 - 10, the step of this page",
 )
 axes.legend(fontsize=9, loc="upper left")
 plt.show()
 
-wins = {price: [batch for batch in batches if assumed(batch, LAUNCH[price]) < measured[batch]] for price in LAUNCH}
+wins = {
+    price: [batch for batch in batches if assumed(batch, LAUNCH[price]) < measured[batch]]
+    for price in LAUNCH
+}
 say(
-    "With cheap launches the assumed GPU would be ahead of this run's CPU from batch {cheap} on (of those tried), with dear ones from batch {dear:,}. At batch 16 its {calls} launches alone would take {least:.0f} to {most:.0f} microseconds; "
-    "the CPU took {cpu:.0f}.",
+    "With cheap launches the assumed GPU would be ahead of this run's CPU from batch {cheap} on (of"
+    " those tried), with dear ones from batch {dear:,}. At batch 16 its {calls} launches alone"
+    " would take {least:.0f} to {most:.0f} microseconds; the CPU took {cpu:.0f}.",
     cheap=wins["cheap"][0],
     dear=wins["dear"][0],
     calls=len(calls),
@@ -480,7 +580,8 @@ say(
     most=1e6 * len(calls) * LAUNCH["dear"],
     cpu=1e6 * measured[16],
     agree=None,
-    holds=measured[65536] > 2 * assumed(65536, LAUNCH["dear"]) and wins["cheap"][0] <= wins["dear"][0],
+    holds=measured[65536] > 2 * assumed(65536, LAUNCH["dear"])
+    and wins["cheap"][0] <= wins["dear"][0],
 )
 
 # %% [markdown]
@@ -493,8 +594,17 @@ balance = ASSUMED["rate"] / ASSUMED["bandwidth"], CPU["rate"] / CPU["bandwidth"]
 figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), sharex=True, sharey=True)
 for axes, batch in zip(panels, (16, 65536), strict=True):
     for kind, colour, marker in (("matrix product", RED, "s"), ("all others", BLUE, "o")):
-        some = [call for call in counts[batch] if (call[0] == "matmul") == (kind == "matrix product")]
-        axes.plot([call[2] for call in some], [call[1] / call[2] for call in some], marker, color=colour, label=kind, alpha=0.7)
+        some = [
+            call for call in counts[batch] if (call[0] == "matmul") == (kind == "matrix product")
+        ]
+        axes.plot(
+            [call[2] for call in some],
+            [call[1] / call[2] for call in some],
+            marker,
+            color=colour,
+            label=kind,
+            alpha=0.7,
+        )
     axes.axhline(balance[0], color=GREEN, linestyle="--", label="balance of the assumed GPU")
     axes.axhline(balance[1], color=BLACK, linestyle=":", label="balance of this CPU core, measured")
     axes.set(xscale="log", yscale="log", xlabel="bytes read and written", title=f"batch {batch:,}")
@@ -503,9 +613,14 @@ panels[0].set_ylim(0.03, 1000)
 panels[0].legend(fontsize=8, loc="upper left", ncols=1)
 plt.show()
 
-intensity = {name: max(call[1] / call[2] for call in counts[65536] if (call[0] == "matmul") == name) for name in (True, False)}
+intensity = {
+    name: max(call[1] / call[2] for call in counts[65536] if (call[0] == "matmul") == name)
+    for name in (True, False)
+}
 say(
-    "Only matrix products do more than {other:.2f} operations per byte; the best of them, at batch 65,536, reaches {product:.0f}. The assumed GPU breaks even at {gpu:.0f}: there, all other calls would wait for bytes.",
+    "Only matrix products do more than {other:.2f} operations per byte; the best of them, at batch"
+    " 65,536, reaches {product:.0f}. The assumed GPU breaks even at {gpu:.0f}: there, all other"
+    " calls would wait for bytes.",
     other=intensity[False],
     product=intensity[True],
     gpu=balance[0],
@@ -529,7 +644,9 @@ def paper_operations(batch):
     for side, channels, kernel in ((28, 1, 11), (14, 64, 7), (7, 64, 5)):
         pad = (kernel // 2, kernel // 2)
         needs = (channels > 1, True)  # the image itself needs no gradient
-        shape = conv_choice.Shape(batch, channels, 64, (side, side), (kernel, kernel), (1, 1), (pad, pad), needs)
+        shape = conv_choice.Shape(
+            batch, channels, 64, (side, side), (kernel, kernel), (1, 1), (pad, pad), needs
+        )
         done = conv_choice.work(conv_choice.fastest(shape), shape)
         total += 2 * (done.large + done.small)
     return total + 2 * 3 * batch * (3 * 3 * 64 * 1000 + 1000 * 10)
@@ -538,7 +655,10 @@ def paper_operations(batch):
 launches = profiles["the paper's network"][1] + 1  # and SGD
 arithmetic = {batch: paper_operations(batch) / ASSUMED["rate"] for batch in (16, 256)}
 say(
-    "At batch 16: {operations:.1f} billion operations, {times:,.0f} times as many as in the small network. The assumed GPU would do them in {work:.0f} microseconds. Its launches, {launches} at least, would take {least:.0f} to {most:.0f}. At batch 256 the arithmetic alone would take {more:.0f}.",
+    "At batch 16: {operations:.1f} billion operations, {times:,.0f} times as many as in the small"
+    " network. The assumed GPU would do them in {work:.0f} microseconds. Its launches, {launches}"
+    " at least, would take {least:.0f} to {most:.0f}. At batch 256 the arithmetic alone would take"
+    " {more:.0f}.",
     operations=paper_operations(16) / 1e9,
     times=paper_operations(16) / sum(call[1] for call in calls),
     work=1e6 * arithmetic[16],
@@ -586,7 +706,10 @@ for path in stored:
     times = result["milliseconds"]
     figure, axes = plt.subplots(figsize=(7, 0.4 * len(times) + 1))
     axes.barh(list(times)[::-1], list(times.values())[::-1], color=BLUE)
-    axes.set(xlabel="milliseconds per step", title=f"paper CNN, CIFAR-10 shapes, batch 16: {result['provenance']['gpu']}")
+    axes.set(
+        xlabel="milliseconds per step",
+        title=f"paper CNN, CIFAR-10 shapes, batch 16: {result['provenance']['gpu']}",
+    )
     axes.grid(axis="y", visible=False)
     plt.show()
     print(", ".join(f"{name} {value:.2f}" for name, value in result["ratios"].items()))

@@ -29,7 +29,20 @@ import numpy as np
 
 import minidrop as md
 from checks import check
-from lesson import BLACK, BLUE, COLOURS, GREEN, ORANGE, PINK, RED, SKY, full, made_with, results, say
+from lesson import (
+    BLACK,
+    BLUE,
+    COLOURS,
+    GREEN,
+    ORANGE,
+    PINK,
+    RED,
+    SKY,
+    full,
+    made_with,
+    results,
+    say,
+)
 from minidrop.reproduce.grid import read_runs
 
 SEEDS = 10 if full else 4  # runs of each variant
@@ -63,7 +76,9 @@ class ExpectedELU:
     """k(z) = (e^z - 1) / z for z < 0, else 1: on average the output is an ELU."""
 
     def drop_probability(self, z):
-        below = np.where(z < 0, z, -1)  # -1: any number that can be divided by; those places are not used
+        below = np.where(
+            z < 0, z, -1
+        )  # -1: any number that can be divided by; those places are not used
         return np.where(z < 0, 1 - np.expm1(below) / below, 0)
 
     def derivative(self, z):  # p' = -k', by the quotient rule
@@ -97,15 +112,21 @@ for name, distribution in distributions.items():
     left.plot(z, p, color=colours[name])
     right.plot(z, z * (1 - p), color=colours[name], label=name)
 places = np.linspace(-3.5, 2, 12)
-draws = md.functional.dropalan(md.Tensor(np.tile(places, (10_000, 1))), ExpectedELU(), generator=md.Generator(0)).data
-right.plot(places, draws.mean(axis=0), "o", color=colours["ELU"], markersize=4, label="10,000 draws")
+draws = md.functional.dropalan(
+    md.Tensor(np.tile(places, (10_000, 1))), ExpectedELU(), generator=md.Generator(0)
+).data
+right.plot(
+    places, draws.mean(axis=0), "o", color=colours["ELU"], markersize=4, label="10,000 draws"
+)
 left.set(xlabel="z", ylabel="probability to drop, p(z)")
 right.set(xlabel="z", ylabel="expected output, z k(z)")
 right.legend(fontsize=9)
 plt.show()
 
 # %%
-expectation = md.functional.dropalan(md.Tensor(z), ExpectedELU(), training=False, inference="expectation").data
+expectation = md.functional.dropalan(
+    md.Tensor(z), ExpectedELU(), training=False, inference="expectation"
+).data
 elu = md.nn.ELU()(md.Tensor(z)).data
 say(
     'minidrop\'s `inference="expectation"` with our class, and its `md.nn.ELU`, agree at {count:,} points to within {difference:.0e}; '
@@ -152,7 +173,11 @@ try:
 except Exception as error:
     caught = True
     print(error)
-say("{count} gradients are right, and the one with the wrong sign is caught.", count=sum(passed), holds=all(passed) and caught)
+say(
+    "{count} gradients are right, and the one with the wrong sign is caught.",
+    count=sum(passed),
+    holds=all(passed) and caught,
+)
 
 # %% [markdown]
 # A check is as good as the points it is given. Why the strange `below` in our class? Leave it out, write the formula down as it stands in the table, and gradcheck at
@@ -174,7 +199,9 @@ content = md.gradcheck(lambda z: scaled_output(z, Unguarded()), points)
 at_zero = {}
 for name, distribution in (("unguarded", Unguarded()), ("guarded", ExpectedELU())):
     zero = md.Tensor(np.zeros(1), requires_grad=True)
-    md.functional.dropalan(zero, distribution, scaled=True, generator=md.Generator(0)).sum().backward()
+    md.functional.dropalan(
+        zero, distribution, scaled=True, generator=md.Generator(0)
+    ).sum().backward()
     at_zero[name] = zero.grad[0]
     print(f"{name:>9}: dy/dz at z = 0 is {zero.grad[0]}")
 say(
@@ -188,7 +215,9 @@ say(
 # %%
 near = -np.logspace(-9, -1, 200)
 exact = ExpectedELU().derivative(np.float64(near))
-exact = np.where(near > -1e-3, -(1 / 2 + near / 3 + near**2 / 8), exact)  # the first terms of its series, good here
+exact = np.where(
+    near > -1e-3, -(1 / 2 + near / 3 + near**2 / 8), exact
+)  # the first terms of its series, good here
 rough = ExpectedELU().derivative(near.astype("float32"))
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3))
 left.plot(-near, rough, color=RED, label="as programmed, float32")
@@ -219,7 +248,9 @@ train, test = md.datasets.digits("train"), md.datasets.digits("test")
 
 
 def as_rows(images):
-    return (images.reshape(len(images), 64).astype("float32") - np.float32(train.images.mean())) / np.float32(16)
+    return (
+        images.reshape(len(images), 64).astype("float32") - np.float32(train.images.mean())
+    ) / np.float32(16)
 
 
 x_train, odd_train = as_rows(train.images), train.labels % 2
@@ -232,7 +263,10 @@ def train_small(hidden, seed, batch_norm=False, steps=STEPS):
     weights, order, masks = seeds.spawn(), seeds.spawn(), seeds.spawn()
     norm = [md.nn.BatchNorm1d(64)] if batch_norm else []
     model = md.nn.Sequential(
-        md.nn.Dense(64, 64, generator=weights), *norm, hidden(masks), md.nn.Dense(64, 2, generator=weights)
+        md.nn.Dense(64, 64, generator=weights),
+        *norm,
+        hidden(masks),
+        md.nn.Dense(64, 2, generator=weights),
     )
     optimizer = md.optim.SGD(model.parameters(), lr=0.5)
     for _step in range(steps):
@@ -270,15 +304,29 @@ for name, distribution in distributions.items():
 
 # %%
 scores = {name: [accuracy(model) for model in trained] for name, trained in models.items()}
-identity = {name: [accuracy(model, "identity") for model in trained] for name, trained in models.items() if "DropAlan" in name}
+identity = {
+    name: [accuracy(model, "identity") for model in trained]
+    for name, trained in models.items()
+    if "DropAlan" in name
+}
 
 
 def dot_plot(axes, rows):
     """rows: [(label, accuracies of the seeds, colour, filled)], from top to bottom; a bar marks the mean."""
     for height, (_label, values, colour, filled) in enumerate(rows):
-        axes.scatter(values, [height] * len(values), s=34, facecolor=colour if filled else "none", edgecolor=colour)
+        axes.scatter(
+            values,
+            [height] * len(values),
+            s=34,
+            facecolor=colour if filled else "none",
+            edgecolor=colour,
+        )
         axes.plot([np.mean(values)] * 2, [height - 0.3, height + 0.3], color=colour, linewidth=2)
-    axes.set(yticks=range(len(rows)), yticklabels=[row[0] for row in rows], xlabel="share of the test images sorted rightly")
+    axes.set(
+        yticks=range(len(rows)),
+        yticklabels=[row[0] for row in rows],
+        xlabel="share of the test images sorted rightly",
+    )
     axes.invert_yaxis()
 
 
@@ -331,8 +379,12 @@ class NoiseOnly(md.nn.Module):
         expected = expected_output(z, self.distribution)
         if not self.training:
             return expected
-        drawn = md.functional.dropalan(md.Tensor(z.data), self.distribution, generator=self.generator)
-        return expected + md.Tensor(drawn.data - expected.data)  # the second part is a constant for the gradient
+        drawn = md.functional.dropalan(
+            md.Tensor(z.data), self.distribution, generator=self.generator
+        )
+        return expected + md.Tensor(
+            drawn.data - expected.data
+        )  # the second part is a constant for the gradient
 
 
 class BiasOnly(md.nn.Module):
@@ -340,7 +392,9 @@ class BiasOnly(md.nn.Module):
         self.distribution = distribution
 
     def forward(self, z):
-        return z * md.Tensor((1 - self.distribution.drop_probability(z.data)).astype(z.dtype))  # k as a constant
+        return z * md.Tensor(
+            (1 - self.distribution.drop_probability(z.data)).astype(z.dtype)
+        )  # k as a constant
 
 
 own = ExpectedELU()
@@ -370,7 +424,10 @@ say(
 # and variance 1 over the batch (and then lets it learn another scale and shift).
 
 # %%
-normed = {name: several(dropping(distributions[name]), batch_norm=True) for name in ("beta", "alpha", "ELU")}
+normed = {
+    name: several(dropping(distributions[name]), batch_norm=True)
+    for name in ("beta", "alpha", "ELU")
+}
 scores_normed = {name: [accuracy(model) for model in trained] for name, trained in normed.items()}
 
 
@@ -381,10 +438,15 @@ def hidden_inputs(model):
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), width_ratios=[1.1, 1])
 spread = {}
-for label, model, colour in (("without", models["DropAlan ELU"][0], SKY), ("with BatchNorm", normed["ELU"][0], PINK)):
+for label, model, colour in (
+    ("without", models["DropAlan ELU"][0], SKY),
+    ("with BatchNorm", normed["ELU"][0], PINK),
+):
     values = hidden_inputs(model)
     spread[label] = values.std()
-    left.hist(values, bins=np.linspace(-5, 5, 81), density=True, color=colour, alpha=0.6, label=label)
+    left.hist(
+        values, bins=np.linspace(-5, 5, 81), density=True, color=colour, alpha=0.6, label=label
+    )
 wide = np.linspace(-5, 5, 200)
 left.plot(wide, own.drop_probability(wide), color=BLACK, label="p(z)")
 left.set(xlabel="z, ELU by dropping, seed 0", ylabel="density; p(z)", xlim=(-5, 5))
@@ -421,11 +483,16 @@ say(
 
 
 def then(distribution, activation, **more):
-    return lambda masks: md.nn.Sequential(md.nn.DropAlan(distribution, generator=masks, **more), activation)
+    return lambda masks: md.nn.Sequential(
+        md.nn.DropAlan(distribution, generator=masks, **more), activation
+    )
 
 
 def same_bits(model, other):
-    return all(a.data.tobytes() == b.data.tobytes() for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    return all(
+        a.data.tobytes() == b.data.tobytes()
+        for a, b in zip(model.parameters(), other.parameters(), strict=True)
+    )
 
 
 plain = models["plain ReLU"][0]
@@ -458,7 +525,8 @@ from minidrop.training import Run
 from minidrop.training import train as train_run
 
 networks = [
-    train_run(Run(variant=variant, iterations=150, protocol=CAREFUL)).network for variant in ("cnn", "beta-scaled-relu")
+    train_run(Run(variant=variant, iterations=150, protocol=CAREFUL)).network
+    for variant in ("cnn", "beta-scaled-relu")
 ]
 say(
     "{count:,} parameters, 150 steps: equal, bit for bit. Nothing needs to be trained to know the result of this experiment.",
@@ -482,11 +550,15 @@ swept_p[0.999] = models["DropAlan beta"][:sweep_seeds]  # beta as it was above
 
 
 def accuracies(swept, inference):
-    return np.array([[accuracy(model, inference) for model in trained] for trained in swept.values()])
+    return np.array(
+        [[accuracy(model, inference) for model in trained] for trained in swept.values()]
+    )
 
 
 figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
-for axes, swept, label in zip(panels, (swept_c, swept_p), ("c, at p_max 1", "p_max, at c = 0.2"), strict=True):
+for axes, swept, label in zip(
+    panels, (swept_c, swept_p), ("c, at p_max 1", "p_max, at c = 0.2"), strict=True
+):
     for inference, colour in (("expectation", GREEN), ("identity", ORANGE)):
         shares = accuracies(swept, inference)
         axes.plot(range(len(swept)), shares.mean(axis=1), color=colour, label=inference)
@@ -530,29 +602,48 @@ say(
 made_with("beta-sweep")
 stored = {}
 for finished in read_runs(results("beta-sweep")):
-    stored.setdefault(finished.run.variant.removesuffix("-learning_rate=.05"), []).append(finished.result["test_accuracy"])
+    stored.setdefault(finished.run.variant.removesuffix("-learning_rate=.05"), []).append(
+        finished.result["test_accuracy"]
+    )
 
 
 def stored_row(prefix):
     """{value: accuracies of the seeds} of the variants whose name is `prefix` and a number."""
-    return {float(name[len(prefix) :]): values for name, values in stored.items() if name.startswith(prefix)}
+    return {
+        float(name[len(prefix) :]): values
+        for name, values in stored.items()
+        if name.startswith(prefix)
+    }
 
 
 groups = {"identity": stored_row("beta-c="), "expectation": stored_row("beta-expectation-c=")}
 clips = stored_row("beta-scaled-p_max=")
 plain_cnn = np.mean(stored["cnn"])
 figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
-for (name, group), colour, shift in zip(groups.items(), (ORANGE, GREEN), (-0.06, 0.06), strict=True):
+for (name, group), colour, shift in zip(
+    groups.items(), (ORANGE, GREEN), (-0.06, 0.06), strict=True
+):
     for c, values in group.items():
         x = list(groups["identity"]).index(c) + shift
-        panels[0].plot([x] * len(values), values, "o", color=colour, markersize=4, label=name if c == 0 else None)
+        panels[0].plot(
+            [x] * len(values),
+            values,
+            "o",
+            color=colour,
+            markersize=4,
+            label=name if c == 0 else None,
+        )
         panels[0].plot([x - 0.12, x + 0.12], [np.mean(values)] * 2, color=colour)
 for x, values in enumerate(clips.values()):
     panels[1].plot([x] * len(values), values, "o", color=COLOURS["beta-scaled"], markersize=4)
     panels[1].plot([x - 0.12, x + 0.12], [np.mean(values)] * 2, color=COLOURS["beta-scaled"])
 for axes in panels:
     axes.axhline(plain_cnn, color=BLACK, linestyle="--", linewidth=1, label="plain CNN, mean")
-panels[0].set(xticks=range(len(groups["identity"])), xticklabels=[f"{c:g}" for c in groups["identity"]], xlabel="c")
+panels[0].set(
+    xticks=range(len(groups["identity"])),
+    xticklabels=[f"{c:g}" for c in groups["identity"]],
+    xlabel="c",
+)
 panels[0].set(ylabel="share of the 360 test images", title="beta, two ways to use it")
 panels[1].set(
     xticks=range(len(clips)),
@@ -597,10 +688,16 @@ say(
 def histories(part):
     """What was measured on the way, all seeds: everything but the seconds."""
     runs = [one for one in read_runs(results("beta-sweep")) if part in one.run.variant]
-    return [{name: value for name, value in row.items() if name != "seconds"} for one in runs for row in one.rows]
+    return [
+        {name: value for name, value in row.items() if name != "seconds"}
+        for one in runs
+        for row in one.rows
+    ]
 
 
-pairs = np.array([np.subtract(groups["expectation"][c], groups["identity"][c]) for c in groups["expectation"]])
+pairs = np.array(
+    [np.subtract(groups["expectation"][c], groups["identity"][c]) for c in groups["expectation"]]
+)
 say(
     "By their expectation the {networks} networks that were used in both ways sort {gain:.3f} more of the images rightly, on average; {better} of them gain. It is little beside the {small:.3f} of the small networks.",
     networks=pairs.size,
@@ -608,7 +705,8 @@ say(
     better=(pairs > 0).sum(),
     small=mean["DropAlan beta"] - mean_identity["DropAlan beta"],
     holds=all(
-        [row["loss"] for row in histories(f"beta-c={c}-")] == [row["loss"] for row in histories(f"beta-expectation-c={c}-")]
+        [row["loss"] for row in histories(f"beta-c={c}-")]
+        == [row["loss"] for row in histories(f"beta-expectation-c={c}-")]
         for c in ("0", ".05", ".2", ".5")
     )
     and (pairs > 0).sum() >= 8

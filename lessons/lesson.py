@@ -17,10 +17,26 @@ import matplotlib.pyplot as plt
 from IPython.display import Markdown, display
 
 HERE = Path(__file__).resolve().parent
-full = os.environ.get("MINIDROP_LESSON_SCALE") == "full"  # the real sizes, instead of those that fit two minutes
+full = (
+    os.environ.get("MINIDROP_LESSON_SCALE") == "full"
+)  # the real sizes, instead of those that fit two minutes
 
-BLACK, BLUE, ORANGE, GREEN, RED, PINK, SKY = "#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-COLOURS = {"cnn": BLACK, "dropout": BLUE, "alpha": ORANGE, "beta": GREEN, "beta-scaled": RED}  # Okabe and Ito's palette
+BLACK, BLUE, ORANGE, GREEN, RED, PINK, SKY = (
+    "#000000",
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+)
+COLOURS = {
+    "cnn": BLACK,
+    "dropout": BLUE,
+    "alpha": ORANGE,
+    "beta": GREEN,
+    "beta-scaled": RED,
+}  # Okabe and Ito's palette
 
 plt.rcParams.update(
     {
@@ -54,7 +70,11 @@ def say(text: str, holds: bool, agree: float | None = 0.05, **numbers: float) ->
     sentence = text.format(**numbers)
     if not holds:
         raise Untrue(f'the lesson says "{sentence}", and this run does not bear it out')
-    record = {"text": text, "numbers": {name: float(value) for name, value in numbers.items()}, "agree": agree}
+    record = {
+        "text": text,
+        "numbers": {name: float(value) for name, value in numbers.items()},
+        "agree": agree,
+    }
     display(Markdown(sentence), metadata={"minidrop": record})
 
 
@@ -64,7 +84,9 @@ def slider(draw: Callable[..., Any], **choices: list[Any]) -> None:
     draw(axes, name=value) draws into axes that it is given. choices: one name, and a list of values for it.
     """
     ((name, values),) = choices.items()
-    shown = [values[round(i * (len(values) - 1) / 3)] for i in range(4)] if len(values) > 4 else values
+    shown = (
+        [values[round(i * (len(values) - 1) / 3)] for i in range(4)] if len(values) > 4 else values
+    )
     _figure, panels = plt.subplots(1, len(shown), figsize=(2.6 * len(shown), 2.6), squeeze=False)
     for axes, value in zip(panels[0], shown, strict=True):
         draw(axes, **{name: value})
@@ -79,7 +101,9 @@ def slider(draw: Callable[..., Any], **choices: list[Any]) -> None:
         draw(axes, **chosen)
         plt.show()
 
-    interact(one, **{name: SelectionSlider(options=values, value=shown[-1], continuous_update=False)})
+    interact(
+        one, **{name: SelectionSlider(options=values, value=shown[-1], continuous_update=False)}
+    )
 
 
 def results(name: str) -> Path:
@@ -98,7 +122,9 @@ def made_with(name: str) -> None:
     from minidrop.reproduce.table import title
 
     config = read_config(results(name))
-    display(Markdown(f"*Stored run `{name}`: {title(config)}. {describe(config['provenance'][-1])}.*"))
+    display(
+        Markdown(f"*Stored run `{name}`: {title(config)}. {describe(config['provenance'][-1])}.*")
+    )
 
 
 def read_result(path: str) -> Any:

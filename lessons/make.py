@@ -37,7 +37,12 @@ def read_source(path: Path) -> Any:
 def execute(notebook: Any, timeout: int = 1800) -> float:
     """Run all cells in a fresh kernel, in place, in the folder of the lessons; returns seconds. A cell that fails raises."""
     started = time.perf_counter()
-    NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}).execute()
+    NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(HERE)}},
+    ).execute()
     return time.perf_counter() - started
 
 
@@ -50,13 +55,19 @@ def clean(notebook: Any, seconds: float) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            cell.outputs = [
+                output for output in cell.outputs if WIDGET not in output.get("data", {})
+            ]
 
 
 def claims(notebook: Any) -> list[dict[str, Any]]:
     """What `say` said in a notebook: [{"text", "numbers", "agree"}]."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return [output["metadata"]["minidrop"] for output in outputs if "minidrop" in output.get("metadata", {})]
+    return [
+        output["metadata"]["minidrop"]
+        for output in outputs
+        if "minidrop" in output.get("metadata", {})
+    ]
 
 
 def images(notebook: Any, tag: str | None = None) -> list[bytes]:
@@ -76,7 +87,9 @@ def thumbnail(notebook: Any) -> bytes:
     """A small PNG of the figure in the cell tagged "thumbnail", else of the first figure."""
     from PIL import Image
 
-    picture = Image.open(io.BytesIO((images(notebook, "thumbnail") or images(notebook))[0])).convert("RGB")
+    picture = Image.open(
+        io.BytesIO((images(notebook, "thumbnail") or images(notebook))[0])
+    ).convert("RGB")
     picture.thumbnail((260, 150))
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
@@ -101,13 +114,18 @@ def title_and_gift(notebook: Any) -> tuple[str, str]:
 
 def table() -> str:
     """The table of README.md, from the notebooks that are there."""
-    lines = ["| | # | lesson | the reader ends with | seconds, two cores |", "|---|---|---|---|---|"]
+    lines = [
+        "| | # | lesson | the reader ends with | seconds, two cores |",
+        "|---|---|---|---|---|",
+    ]
     for path in SOURCES:
         notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
         title, gift = title_and_gift(notebook)
         number = path.name[:2]
         picture = f'<img src="thumbnails/{number}.png" width="180" alt="{title}">'
-        lines.append(f"| {picture} | {number} | [{title}]({path.stem}.ipynb) | {gift} | {notebook.metadata.minidrop.seconds} |")
+        lines.append(
+            f"| {picture} | {number} | [{title}]({path.stem}.ipynb) | {gift} | {notebook.metadata.minidrop.seconds} |"
+        )
     return "\n".join(lines) + "\n"
 
 

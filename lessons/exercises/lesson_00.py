@@ -14,7 +14,9 @@ def exercise_0(answer: Any) -> str:
     table = np.array([[1.0, 2.0, 6.0], [0.0, 0.0, 3.0], [4.0, 5.0, 6.0]])
     got = called(answer, table)
     if np.shape(got) == (3,) and np.allclose(got, table.mean(axis=0)):
-        raise Wrong("those are the means of the columns: `axis` says which axis goes away, and rows lie along axis 1")
+        raise Wrong(
+            "those are the means of the columns: `axis` says which axis goes away, and rows lie along axis 1"
+        )
     if np.shape(got) == (3,) and np.allclose(got, table.sum(axis=1)):
         raise Wrong("those are the sums: divide by the number of columns")
     compare(got, table.mean(axis=1), "the means")
@@ -30,7 +32,9 @@ def exercise_1(answer: Any) -> str:
     if np.shape(got) == images.shape:
         wrapped = images - np.uint8(exact.mean())
         if np.allclose(got, wrapped / 16) or np.allclose(got, wrapped // 16):
-            raise Wrong("the bytes wrapped around: 3 - 5 is 254 in uint8. Convert to floats before you subtract")
+            raise Wrong(
+                "the bytes wrapped around: 3 - 5 is 254 in uint8. Convert to floats before you subtract"
+            )
         if np.allclose(got, exact / 16):
             raise Wrong("divided, but the mean is still in it")
         if np.allclose(got, exact / 16 - exact.mean()):
@@ -41,7 +45,12 @@ def exercise_1(answer: Any) -> str:
             raise Wrong("you subtracted a mean per pixel: take one mean over all images and pixels")
         if np.allclose(got, (exact - exact.mean(axis=(1, 2, 3), keepdims=True)) / 16):
             raise Wrong("you subtracted a mean per image: take one mean over all images and pixels")
-    compare(got, expected, "the images", {16 / 255: "these pixels go up to 16, not 255", 1 / 16: "divided by 16 twice"})
+    compare(
+        got,
+        expected,
+        "the images",
+        {16 / 255: "these pixels go up to 16, not 255", 1 / 16: "divided by 16 twice"},
+    )
     return "The paper does the same to its images, with 255 in place of 16."
 
 
@@ -67,7 +76,10 @@ def exercise_2(answer: Any) -> str:
 def exercise_3(answer: Any) -> str:
     """nearest_image(train_images, labels, images)."""
     random = np.random.default_rng(0)
-    train, images = random.integers(0, 17, (60, 64)).astype(np.uint8), random.integers(0, 17, (25, 64)).astype(np.uint8)
+    train, images = (
+        random.integers(0, 17, (60, 64)).astype(np.uint8),
+        random.integers(0, 17, (25, 64)).astype(np.uint8),
+    )
     labels = random.integers(0, 10, 60)
     differences = images[:, None].astype("float64") - train[None]
     distances = (differences**2).sum(axis=2)

@@ -12,9 +12,13 @@ def exercise_1(answer: Any) -> str:
     """exp_pass_back(out_data, out_grad)."""
     got = called(answer, math.exp(0.7), -2.5)
     if got == math.exp(0.7):
-        raise Wrong("that is the local slope alone: multiply it by the derivative that arrives, `out_grad`")
+        raise Wrong(
+            "that is the local slope alone: multiply it by the derivative that arrives, `out_grad`"
+        )
     if got == -2.5:
-        raise Wrong("you hand `out_grad` on as it came: multiply it by the slope of the exponential")
+        raise Wrong(
+            "you hand `out_grad` on as it came: multiply it by the slope of the exponential"
+        )
     if math.isclose(got, -2.5 * math.exp(math.exp(0.7))):
         raise Wrong("`out_data` is e^a already: no need to call exp again")
     compare(got, -2.5 * math.exp(0.7), "the share of a")
@@ -40,8 +44,21 @@ def exercise_3(answer: Any) -> str:
     """order_of(parents, output)."""
     graphs = [
         {"a": [], "b": ["a"], "c": ["a", "b"], "L": ["b", "c"]},
-        {"x": [], "y": ["x", "x"], "z": ["y", "x"], "L": ["z", "y"]},  # a value used twice by one other
-        {"a": [], "b": [], "m": ["a", "b"], "n": ["m"], "o": ["m", "n"], "p": ["o", "a"], "L": ["p", "b"]},
+        {
+            "x": [],
+            "y": ["x", "x"],
+            "z": ["y", "x"],
+            "L": ["z", "y"],
+        },  # a value used twice by one other
+        {
+            "a": [],
+            "b": [],
+            "m": ["a", "b"],
+            "n": ["m"],
+            "o": ["m", "n"],
+            "p": ["o", "a"],
+            "L": ["p", "b"],
+        },
     ]
     for parents in graphs:
         order = called(answer, parents, "L")
@@ -51,10 +68,14 @@ def exercise_3(answer: Any) -> str:
         for child, names in parents.items():
             for name in names:
                 if place[name] < place[child]:
-                    raise Wrong(f"in {order}, {name!r} comes before {child!r}, which was made from it")
+                    raise Wrong(
+                        f"in {order}, {name!r} comes before {child!r}, which was made from it"
+                    )
     deep = {str(i): [str(i - 1)] if i else [] for i in range(5000)}
     try:
         called(answer, deep, "4999")
     except RecursionError:
-        raise Wrong("right, but recursive: a chain of 5,000 operations is too deep for Python") from None
+        raise Wrong(
+            "right, but recursive: a chain of 5,000 operations is too deep for Python"
+        ) from None
     return "And 5,000 operations in a row do not trouble it: that is why minidrop counts."

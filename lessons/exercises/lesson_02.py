@@ -31,12 +31,21 @@ def exercise_1(answer: Any) -> str:
         got = np.asarray(called(answer, grad, short))
         case = f"a gradient of shape {long}, for an input of shape {short}"
         if got.shape == long != short:
-            raise Wrong(f"{case}: your answer still has the shape {long}: sum over the axes that were stretched")
+            raise Wrong(
+                f"{case}: your answer still has the shape {long}: sum over the axes that were stretched"
+            )
         first = grad[(0,) * (len(long) - len(short))]
         first = first[tuple(slice(0, length) for length in short)]
         if count > 1 and got.shape == short and np.allclose(got, first):
-            raise Wrong(f"{case}: that is the share of one use; each element was used {count} times, and the shares add up")
-        compare(got, _folded(grad, short), case, {1 / count: "the shares add up: take the sum, not the mean"})
+            raise Wrong(
+                f"{case}: that is the share of one use; each element was used {count} times, and the shares add up"
+            )
+        compare(
+            got,
+            _folded(grad, short),
+            case,
+            {1 / count: "the shares add up: take the sum, not the mean"},
+        )
     return "What forward stretched, backward sums: six lines in `minidrop/broadcasting.py`."
 
 
@@ -55,17 +64,32 @@ def exercise_2(answer: Any) -> str:
     got = np.asarray(called(answer, y, grad))
     row = grad.sum(axis=1, keepdims=True)
     for wrong, message in (
-        (grad - p, "right only where the upstream gradient of a row sums to 1: multiply exp(y) by the sum of that row"),
+        (
+            grad - p,
+            "right only where the upstream gradient of a row sums to 1: multiply exp(y) by the sum of that row",
+        ),
         (grad - y * row, "`y` is the logarithm of the softmax: the probability itself is exp(y)"),
-        (grad - row, "the second part lacks its weights: x_i moves the logarithm by its share, the softmax of x_i"),
+        (
+            grad - row,
+            "the second part lacks its weights: x_i moves the logarithm by its share, the softmax of x_i",
+        ),
         (
             grad - p * grad.sum(axis=0),
             "you sum over axis 0: the examples of a batch do not touch each other, so sum along the row",
         ),
-        (grad - p * grad.sum(), "you sum over the whole array: the examples of a batch do not touch each other, so sum by row"),
-        (grad - p * grad.mean(axis=1, keepdims=True), "sum the row's upstream gradient, do not average it"),
+        (
+            grad - p * grad.sum(),
+            "you sum over the whole array: the examples of a batch do not touch each other, so sum by row",
+        ),
+        (
+            grad - p * grad.mean(axis=1, keepdims=True),
+            "sum the row's upstream gradient, do not average it",
+        ),
         (grad - p * grad, "sum over j is missing: x_i enters every y_j of its row, not only y_i"),
-        (p * (grad - (grad * p).sum(axis=1, keepdims=True)), "that is the gradient of the softmax, without the logarithm"),
+        (
+            p * (grad - (grad * p).sum(axis=1, keepdims=True)),
+            "that is the gradient of the softmax, without the logarithm",
+        ),
         (grad, "the logarithm of the sum is missing: it depends on x_i too"),
     ):
         if got.shape == wrong.shape and np.allclose(got, wrong):
@@ -86,12 +110,19 @@ def exercise_3(answer: Any) -> str:
     compare(called(op.forward, a, b), length, "forward")
     shares = called(op.backward, grad)
     if not isinstance(shares, tuple) or len(shares) != 2:
-        raise Wrong(f"backward returns a tuple with one gradient per input, `(for_a, for_b)`, got {type(shares).__name__}")
-    for name, share, slope, other in (("a", shares[0], a / length, b / length), ("b", shares[1], b / length, a / length)):
+        raise Wrong(
+            f"backward returns a tuple with one gradient per input, `(for_a, for_b)`, got {type(shares).__name__}"
+        )
+    for name, share, slope, other in (
+        ("a", shares[0], a / length, b / length),
+        ("b", shares[1], b / length, a / length),
+    ):
         got = np.asarray(share)
         if got.shape == slope.shape:
             if np.allclose(got, slope):
-                raise Wrong(f"for {name}: the slope alone: multiply it by `grad` (all ones would not have told)")
+                raise Wrong(
+                    f"for {name}: the slope alone: multiply it by `grad` (all ones would not have told)"
+                )
             if np.allclose(got, grad * other):
                 raise Wrong(f"for {name}: that is the gradient of the other input")
             if np.allclose(got, grad * slope * length):

@@ -24,15 +24,25 @@ def _loss(logits: Any, labels: Any, axis: int = 1) -> float:
 def exercise_1(answer: Any) -> str:
     """cross_entropy(logits, labels)."""
     numbers = np.random.default_rng(1)
-    batches = [(size * numbers.normal(size=(BATCH, 10)), numbers.integers(0, 10, BATCH)) for size in (0.5, 1.0, 2.0)]
-    got = [np.asarray(getattr(value, "data", value)) for value in (called(answer, *batch) for batch in batches)]
+    batches = [
+        (size * numbers.normal(size=(BATCH, 10)), numbers.integers(0, 10, BATCH))
+        for size in (0.5, 1.0, 2.0)
+    ]
+    got = [
+        np.asarray(getattr(value, "data", value))
+        for value in (called(answer, *batch) for batch in batches)
+    ]
     if got[0].shape == (BATCH,):
         raise Wrong("that is one loss per image: take their mean")
     if got[0].shape:
-        raise Wrong(f"expected one number, got shape {got[0].shape}: pick the logarithm at the label of each image")
+        raise Wrong(
+            f"expected one number, got shape {got[0].shape}: pick the logarithm at the label of each image"
+        )
     across = [_loss(logits, labels, axis=0) for logits, labels in batches]
     if np.allclose(got, across):
-        raise Wrong("your softmax runs down the batch (axis 0): the ten probabilities of one image sum to 1 (axis 1)")
+        raise Wrong(
+            "your softmax runs down the batch (axis 0): the ten probabilities of one image sum to 1 (axis 1)"
+        )
     probability = [softmax(logits)[np.arange(BATCH), labels].mean() for logits, labels in batches]
     if np.allclose(got, -np.array(probability)) or np.allclose(got, probability):
         raise Wrong("the logarithm is missing")
@@ -52,7 +62,9 @@ def exercise_1(answer: Any) -> str:
     with np.errstate(all="ignore"):
         loss = float(called(answer, large, np.array([3, 5])))
     if not np.isfinite(loss):
-        raise Wrong("right, until a logit is 1000: e^1000 is inf. Subtract the largest logit of each row first")
+        raise Wrong(
+            "right, until a logit is 1000: e^1000 is inf. Subtract the largest logit of each row first"
+        )
     compare(loss, np.log(9) / 2, "with logits of 1000 and -1000")
     with np.errstate(all="ignore"):
         loss = float(called(answer, large, np.array([5, 5])))
@@ -79,16 +91,29 @@ def exercise_2(answer: Any) -> str:
     for name, value, factor in (("weight", got[0], x), ("bias", got[1], np.ones((BATCH, 1)))):
         array = np.asarray(value, dtype="float64")
         for signal, message in (
-            (p / BATCH, "the label does not come in: subtract 1 from the probability of the right class"),
+            (
+                p / BATCH,
+                "the label does not come in: subtract 1 from the probability of the right class",
+            ),
             (-one_hot / BATCH, "the probabilities do not come in"),
-            ((softmax(x @ weight.T + bias, 0) - one_hot) / BATCH, "your softmax runs down the batch (axis 0)"),
+            (
+                (softmax(x @ weight.T + bias, 0) - one_hot) / BATCH,
+                "your softmax runs down the batch (axis 0)",
+            ),
         ):
             wrong = signal.T @ factor
             if array.size == wrong.size and np.allclose(array.ravel(), wrong.ravel()):
                 raise Wrong(f"the gradient of the {name}: {message}")
         if name == "bias" and array.shape == (BATCH, CLASSES):
-            raise Wrong("the gradient of the bias: sum over the batch: broadcasting stretched the bias over all images")
-        compare(value, grad.T @ x if name == "weight" else grad.sum(axis=0), f"the gradient of the {name}", meanings)
+            raise Wrong(
+                "the gradient of the bias: sum over the batch: broadcasting stretched the bias over all images"
+            )
+        compare(
+            value,
+            grad.T @ x if name == "weight" else grad.sum(axis=0),
+            f"the gradient of the {name}",
+            meanings,
+        )
     return "The same numbers as in the lesson, stored the other way round: frameworks differ here, and shapes tell."
 
 
@@ -96,27 +121,48 @@ def exercise_3(answer: Any) -> str:
     """first_layer_gradients(x, z, weight_2, for_logits)."""
     numbers = np.random.default_rng(3)
     x, z = numbers.normal(size=(BATCH, FEATURES)), numbers.normal(size=(BATCH, HIDDEN))
-    weight_2, for_logits = numbers.normal(size=(HIDDEN, CLASSES)), numbers.normal(size=(BATCH, CLASSES)) / BATCH
+    weight_2, for_logits = (
+        numbers.normal(size=(HIDDEN, CLASSES)),
+        numbers.normal(size=(BATCH, CLASSES)) / BATCH,
+    )
     got = called(answer, x, z, weight_2, for_logits)
     if not isinstance(got, (tuple, list)) or len(got) != 2:
-        raise Wrong(f"expected two gradients, `(for_weight_1, for_bias_1)`, got {type(got).__name__}")
+        raise Wrong(
+            f"expected two gradients, `(for_weight_1, for_bias_1)`, got {type(got).__name__}"
+        )
     for_h = for_logits @ weight_2.T
     for_z = for_h * (z > 0)
     meanings = {
         1 / BATCH: "`for_logits` is divided by the batch already",
         BATCH: "`for_logits` is divided by the batch already",
     }
-    for name, value, factor in (("first weight", got[0], x), ("first bias", got[1], np.ones((BATCH, 1)))):
+    for name, value, factor in (
+        ("first weight", got[0], x),
+        ("first bias", got[1], np.ones((BATCH, 1))),
+    ):
         array = np.asarray(value, dtype="float64")
         for signal, message in (
             (for_h, "the ReLU is missing: where z is below 0 nothing passes back"),
-            (for_h * np.maximum(z, 0), "multiply by the slope of the ReLU, 0 or 1, not by its value"),
-            (for_h * (z < 0), "the ReLU passes back where z is above 0, and you have it the other way round"),
+            (
+                for_h * np.maximum(z, 0),
+                "multiply by the slope of the ReLU, 0 or 1, not by its value",
+            ),
+            (
+                for_h * (z < 0),
+                "the ReLU passes back where z is above 0, and you have it the other way round",
+            ),
         ):
             wrong = factor.T @ signal
             if array.size == wrong.size and np.allclose(array.ravel(), wrong.ravel()):
                 raise Wrong(f"the gradient of the {name}: {message}")
         if name == "first bias" and array.shape == (BATCH, HIDDEN):
-            raise Wrong("the gradient of the first bias: sum over the batch: broadcasting stretched the bias over all images")
-        compare(value, x.T @ for_z if name == "first weight" else for_z.sum(axis=0), f"the gradient of the {name}", meanings)
+            raise Wrong(
+                "the gradient of the first bias: sum over the batch: broadcasting stretched the bias over all images"
+            )
+        compare(
+            value,
+            x.T @ for_z if name == "first weight" else for_z.sum(axis=0),
+            f"the gradient of the {name}",
+            meanings,
+        )
     return "Each layer only needed its own input and what came from above: the tape does this for any number of layers."

@@ -20,25 +20,39 @@ def exercise_1(answer: Any) -> str:
     winners = np.kron(_pool(x), np.ones((2, 2))) == x
     got = np.asarray(called(answer, x, grad), dtype=float)
     if got.shape == grad.shape:
-        raise Wrong(f"expected the shape of x, {x.shape}, got {got.shape}: put each number back at the place it came from")
+        raise Wrong(
+            f"expected the shape of x, {x.shape}, got {got.shape}: put each number back at the place it came from"
+        )
     if got.shape == x.shape:
         if np.allclose(got, spread):
-            raise Wrong("every place of a window gets its derivative: only the place of the maximum moved the result")
+            raise Wrong(
+                "every place of a window gets its derivative: only the place of the maximum moved the result"
+            )
         if np.allclose(got, spread / 4):
-            raise Wrong("you share the derivative out evenly, as average pooling would: the place of the maximum takes it all")
+            raise Wrong(
+                "you share the derivative out evenly, as average pooling would: the place of the maximum takes it all"
+            )
         if np.allclose(got, winners):
-            raise Wrong("the places are right: now put the derivative that arrives, `grad`, there instead of 1")
+            raise Wrong(
+                "the places are right: now put the derivative that arrives, `grad`, there instead of 1"
+            )
         if not got[x < 0].any():
-            raise Wrong("nothing passed back where the maximum is negative: that would be a ReLU; the largest is the largest")
+            raise Wrong(
+                "nothing passed back where the maximum is negative: that would be a ReLU; the largest is the largest"
+            )
     compare(got, spread * winners, "the derivative")
     ties = np.array([[2.0, 2.0, 0.0, 0.0], [2.0, 1.0, 0.0, 0.0]])
     expected = np.array([[3.0, 0.0, 5.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     got = np.asarray(called(answer, ties, np.array([[3.0, 5.0]])), dtype=float)
     equal = np.kron(_pool(ties), np.ones((2, 2))) == ties
     if np.allclose(got, np.kron([[3.0, 5.0]], np.ones((2, 2))) * equal):
-        raise Wrong("of equal maxima each takes all of the derivative, so there is more of it than arrived: only the first may")
+        raise Wrong(
+            "of equal maxima each takes all of the derivative, so there is more of it than arrived: only the first may"
+        )
     if np.isclose(got.sum(), 8) and np.count_nonzero(got) > 2:
-        raise Wrong("equal maxima share the derivative here: the exercise asks for the first, row by row, to take it all")
+        raise Wrong(
+            "equal maxima share the derivative here: the exercise asks for the first, row by row, to take it all"
+        )
     compare(got, expected, "with equal maxima")
     return "Ties are not rare: after a ReLU a whole window is often 0, and 0 = 0 = 0 = 0."
 
@@ -52,7 +66,10 @@ def exercise_2(answer: Any) -> str:
     if not callable(answer):
         raise Wrong(f"expected a function, got {answer!r}")
     generator = np.random.default_rng(0)
-    batches = [(generator.normal(size=(4, 3)).astype("float32"), generator.integers(0, 2, 4)) for _ in range(3)]
+    batches = [
+        (generator.normal(size=(4, 3)).astype("float32"), generator.integers(0, 2, 4))
+        for _ in range(3)
+    ]
     expected, losses = _walk(_right, batches)
     got, returned = _walk(answer, batches)
     if all(loss is None for loss in returned) and np.array_equal(got[-1], got[0]):
@@ -64,9 +81,13 @@ def exercise_2(answer: Any) -> str:
             "away? Or is `optimizer.step()` missing?"
         )
     if same(_walk(_piling_up, batches)[0]):
-        raise Wrong("from the second step on the gradients of all steps so far pile up: `optimizer.zero_grad()` is missing")
+        raise Wrong(
+            "from the second step on the gradients of all steps so far pile up: `optimizer.zero_grad()` is missing"
+        )
     if np.array_equal(got[1], got[0]):
-        raise Wrong("the first step moved nothing: `step()` comes before `backward()`, with the gradients of the batch before")
+        raise Wrong(
+            "the first step moved nothing: `step()` comes before `backward()`, with the gradients of the batch before"
+        )
     if same(_walk(_twice, batches)[0]):
         raise Wrong("two steps for one batch: call `optimizer.step()` once")
     for step, (mine, theirs) in enumerate(zip(got[1:], expected[1:], strict=True), 1):
@@ -74,9 +95,13 @@ def exercise_2(answer: Any) -> str:
     if any(loss is None for loss in returned):
         raise Wrong("the step is right; now return the loss as well")
     if any(isinstance(loss, md.Tensor) for loss in returned):
-        raise Wrong("you return a tensor, which keeps the graph of its batch alive: return a number, `loss.item()`")
+        raise Wrong(
+            "you return a tensor, which keeps the graph of its batch alive: return a number, `loss.item()`"
+        )
     if not np.allclose(returned, losses, 1e-4):
-        raise Wrong(f"the loss of the first batch, before the step, is {losses[0]:.4f}; you return {returned[0]!r}")
+        raise Wrong(
+            f"the loss of the first batch, before the step, is {losses[0]:.4f}; you return {returned[0]!r}"
+        )
     return "Zero, backward, step: in any other order it still runs, and learns something else."
 
 
@@ -124,8 +149,11 @@ def exercise_3(answer: Any) -> str:
             raise Wrong(f"expected a whole number, got {got!r}") from None
         case = f"for accuracy {accuracy} and error {error}"
         mistakes = {
-            accuracy * (1 - accuracy) / error: "square the error: the standard error has a root over n",
-            math.sqrt(accuracy * (1 - accuracy)) / error: "square it: the standard error has a root over everything",
+            accuracy
+            * (1 - accuracy)
+            / error: "square the error: the standard error has a root over n",
+            math.sqrt(accuracy * (1 - accuracy))
+            / error: "square it: the standard error has a root over everything",
             1 / error**2: "the variance of one image, a (1 - a), is missing",
             accuracy / error**2: "the variance of one image is a (1 - a), not a",
             math.sqrt(

@@ -17,12 +17,24 @@ def exercise_1(answer: Any) -> str:
     variance = z**2 * (1 - k) / k
     mistakes = [
         (variance, "that is the variance: take its square root"),
-        (np.abs(z) * np.sqrt(k * (1 - k)), "that is the unscaled unit: what is kept is divided by k as well"),
-        (np.sqrt((1 - k) / k), "that is the scatter of theta / k: it is still to be multiplied by |z|"),
+        (
+            np.abs(z) * np.sqrt(k * (1 - k)),
+            "that is the unscaled unit: what is kept is divided by k as well",
+        ),
+        (
+            np.sqrt((1 - k) / k),
+            "that is the scatter of theta / k: it is still to be multiplied by |z|",
+        ),
         (z * np.sqrt((1 - k) / k), "a standard deviation is never negative: take |z|"),
         (np.abs(z) / np.sqrt(k), "that is the root of E[y²]: subtract the squared mean, z², first"),
-        (np.abs(z) / k * np.sqrt(k), "that is the root of E[y²]: subtract the squared mean, z², first"),
-        (np.abs(z) * (1 - k) / k, "the variance of theta is k (1 - k), and the root of all of it is taken"),
+        (
+            np.abs(z) / k * np.sqrt(k),
+            "that is the root of E[y²]: subtract the squared mean, z², first",
+        ),
+        (
+            np.abs(z) * (1 - k) / k,
+            "the variance of theta is k (1 - k), and the root of all of it is taken",
+        ),
     ]
     _known_mistakes(got, np.sqrt(variance), mistakes)
     compare(got, np.sqrt(variance), "the standard deviation")
@@ -41,14 +53,28 @@ def exercise_2(answer: Any) -> str:
         raise Wrong(f"expected a gradient of shape {z.shape}, got {kept.shape}")
     if dropped.any():
         if np.allclose(kept, dropped):
-            raise Wrong("that does not use theta: a dropped unit shall get 0, and a kept one more to make up for it")
+            raise Wrong(
+                "that does not use theta: a dropped unit shall get 0, and a kept one more to make up for it"
+            )
         raise Wrong("a dropped unit (theta = 0) shall get exactly 0: multiply by theta")
     right = grad * (1 + z * dk_dz / k)
     mistakes = [
-        (grad, "that is the fixed mask's gradient, the biased one: its mean is k, and the term with k' is missing"),
-        (grad * (k + z * dk_dz), "the true slope, but only for kept units, so its mean is k times that: divide by k"),
-        (grad * (1 + z * dk_dz), "the term with k' is seen only by kept units, k of all: divide it by k"),
-        (grad * (1 - z * dk_dz / k), "the sign of the second term: you are given dk/dz, and k' = -p'"),
+        (
+            grad,
+            "that is the fixed mask's gradient, the biased one: its mean is k, and the term with k' is missing",
+        ),
+        (
+            grad * (k + z * dk_dz),
+            "the true slope, but only for kept units, so its mean is k times that: divide by k",
+        ),
+        (
+            grad * (1 + z * dk_dz),
+            "the term with k' is seen only by kept units, k of all: divide it by k",
+        ),
+        (
+            grad * (1 - z * dk_dz / k),
+            "the sign of the second term: you are given dk/dz, and k' = -p'",
+        ),
         (1 + z * dk_dz / k, "multiply by the upstream gradient, `grad`"),
         (grad / k, "that is the gradient of the scaled layer, detached"),
     ]
@@ -78,10 +104,14 @@ def exercise_3(answer: Any) -> str:
     if np.allclose(got[below], 1 - right[below], atol=1e-4):
         raise Wrong("below 0 that is k, the probability to keep: p = 1 - k")
     if np.allclose(got[below], 1 - np.exp(z[below]), atol=1e-4):
-        raise Wrong("below 0 your mean output is z e^z: the mean is z k, so divide the ELU by z to get k")
+        raise Wrong(
+            "below 0 your mean output is z e^z: the mean is z k, so divide the ELU by z to get k"
+        )
     if (got < -1e-9).any() or (got > 1 + 1e-9).any():
         place = int(np.argmax((got < -1e-9) | (got > 1 + 1e-9)))
-        raise Wrong(f"at z = {z[place]:g} your p is {got[place]:.3g}: a probability lies between 0 and 1")
+        raise Wrong(
+            f"at z = {z[place]:g} your p is {got[place]:.3g}: a probability lies between 0 and 1"
+        )
     if np.allclose(got[below], right[below], atol=1e-6) and np.any(got[~below]):
         raise Wrong("for z >= 0 the mean is to be z itself: nothing may be dropped there")
     means = z * (1 - got)

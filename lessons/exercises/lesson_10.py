@@ -12,7 +12,10 @@ from checks import Unanswered, Wrong, called, compare
 
 def exercise_1(answer: Any) -> str:
     """guarded_probability(z)."""
-    values = np.array([-3000.0, -7.0, -2.0, -1.0, -0.5, -1e-3, -1e-8, -1e-30, 0.0, 1e-30, 1e-8, 0.5, 4.0], dtype="float32")
+    values = np.array(
+        [-3000.0, -7.0, -2.0, -1.0, -0.5, -1e-3, -1e-8, -1e-30, 0.0, 1e-30, 1e-8, 0.5, 4.0],
+        dtype="float32",
+    )
     z = md.Tensor(values, requires_grad=True)
     p = answer(z)
     if p is None or p is ...:
@@ -26,15 +29,21 @@ def exercise_1(answer: Any) -> str:
         if not np.isclose(wanted, came, rtol=1e-4):
             raise Wrong(f"at z = {value:g} the probability is {wanted:.4g}, yours is {came:.4g}")
     if not p.requires_grad:
-        raise Wrong("no gradient flows from your result back to z: compute with the tensor, not with its numbers")
+        raise Wrong(
+            "no gradient flows from your result back to z: compute with the tensor, not with its numbers"
+        )
     p.backward(np.linspace(0.5, 1.5, len(values), dtype="float32"))
     if not np.isfinite(z.grad).all():
         places = ", ".join(f"{value:g}" for value in values[~np.isfinite(z.grad)])
-        raise Wrong(f"the gradient is not finite at z = {places}: keep what you divide by away from 0 before you divide")
-    slope = np.where((values < -1) & (expected < 0.999), -0.2 / np.minimum(values, -1) ** 2, 0) * np.linspace(
-        0.5, 1.5, len(values)
-    )
-    slope, got = (np.where(values == -1, 0, gradient) for gradient in (slope, z.grad))  # at the corner either side will do
+        raise Wrong(
+            f"the gradient is not finite at z = {places}: keep what you divide by away from 0 before you divide"
+        )
+    slope = np.where(
+        (values < -1) & (expected < 0.999), -0.2 / np.minimum(values, -1) ** 2, 0
+    ) * np.linspace(0.5, 1.5, len(values))
+    slope, got = (
+        np.where(values == -1, 0, gradient) for gradient in (slope, z.grad)
+    )  # at the corner either side will do
     compare(got, slope, "the gradient")
     return "min(z, -1) is plateau and guard at once: that is how minidrop writes it."
 
@@ -45,8 +54,12 @@ def exercise_2(answer: Any) -> str:
     probability = density * float(np.spacing(np.float32(added_last)))
     right = 1 / (probability * batch * units)
     got = called(answer, density, added_last, batch, units)
-    if np.isclose(got, 1 / (density * np.spacing(np.float64(added_last)) * batch * units), rtol=1e-3):
-        raise Wrong("that is the spacing of float64: training computes in float32, `np.spacing(np.float32(...))`")
+    if np.isclose(
+        got, 1 / (density * np.spacing(np.float64(added_last)) * batch * units), rtol=1e-3
+    ):
+        raise Wrong(
+            "that is the spacing of float64: training computes in float32, `np.spacing(np.float32(...))`"
+        )
     hints = {
         batch: "a step draws batch times units values",
         units: "a step draws batch times units values",

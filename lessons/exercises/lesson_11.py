@@ -17,20 +17,31 @@ def exercise_1(answer: Any) -> str:
     k = 0.1 + 0.8 * random.random(size=(5, 4))
     weight, bias = random.normal(size=(4, 3)), random.normal(size=3)
     plain, weighted = z @ weight + bias, (z * k) @ weight + bias
-    got = {scaled: np.asarray(called(answer, z, k, weight, bias, scaled), dtype="float64") for scaled in (False, True)}
+    got = {
+        scaled: np.asarray(called(answer, z, k, weight, bias, scaled), dtype="float64")
+        for scaled in (False, True)
+    }
     for scaled, right in ((False, weighted), (True, plain)):
         name = "scaled" if scaled else "unscaled"
         mine = got[scaled]
         if mine.shape == right.shape and not np.allclose(mine, right):
             if np.allclose(mine, plain):
-                raise Wrong("unscaled: that is the identity, as published; on average a unit puts out z k, not z")
+                raise Wrong(
+                    "unscaled: that is the identity, as published; on average a unit puts out z k, not z"
+                )
             if np.allclose(mine, weighted):
-                raise Wrong("scaled: what is kept was divided by k in training, so the mean is z already")
+                raise Wrong(
+                    "scaled: what is kept was divided by k in training, so the mean is z already"
+                )
             if np.allclose(mine, (z / k) @ weight + bias):
-                raise Wrong(f"{name}: z / k is what a unit puts out if it is kept; the mean counts the dropped ones too")
+                raise Wrong(
+                    f"{name}: z / k is what a unit puts out if it is kept; the mean counts the dropped ones too"
+                )
             if np.allclose(mine, right - bias):
                 raise Wrong(f"{name}: the bias is missing")
-            if np.allclose(mine, (z * k.mean()) @ weight + bias) or np.allclose(mine, k.mean() * plain):
+            if np.allclose(mine, (z * k.mean()) @ weight + bias) or np.allclose(
+                mine, k.mean() * plain
+            ):
                 raise Wrong(f"{name}: k belongs to each unit; its average over units is not enough")
         compare(mine, right, name)
     return "One random layer and a linear one after it: this mean is exact, whatever k is."
@@ -54,10 +65,22 @@ def exercise_2(answer: Any) -> str:
     mistakes = [
         (2 * right, "the Taylor series has a 1/2 in front of the second derivative"),
         (here * (own @ weights), "the variance of w h is w² times that of h: square the weights"),
-        (here * np.sqrt(own @ squared), "that is the standard deviation: the gap goes with the variance"),
-        (curvature(z1 @ weights) / 2 * (own @ squared), "the curvature is taken at the mean of z2: (z1 k1) @ weights"),
-        (here * ((k1 * (1 - k1)) @ squared), "k (1 - k) is the variance of the coin; z1 theta has z1² times that"),
-        (here * ((z1**2 * k1) @ squared), "that is E[h²]; the variance is E[h²] less the squared mean: z1² k (1 - k)"),
+        (
+            here * np.sqrt(own @ squared),
+            "that is the standard deviation: the gap goes with the variance",
+        ),
+        (
+            curvature(z1 @ weights) / 2 * (own @ squared),
+            "the curvature is taken at the mean of z2: (z1 k1) @ weights",
+        ),
+        (
+            here * ((k1 * (1 - k1)) @ squared),
+            "k (1 - k) is the variance of the coin; z1 theta has z1² times that",
+        ),
+        (
+            here * ((z1**2 * k1) @ squared),
+            "that is E[h²]; the variance is E[h²] less the squared mean: z1² k (1 - k)",
+        ),
         (here * ((z1**2 * (1 - k1) / k1) @ squared), "that is the variance of the scaled layer"),
         (own @ squared / 2, "multiply by the curvature"),
     ]
@@ -77,7 +100,9 @@ def exercise_3(answer: Any) -> str:
     z = np.linspace(-6, 6, 241)
     p = np.broadcast_to(np.asarray(called(answer, z), dtype="float64"), z.shape)
     if not np.isfinite(p).all() or (p < 0).any() or (p > 1).any():
-        raise Wrong("a probability lies between 0 and 1; yours does not for some z between -6 and 6")
+        raise Wrong(
+            "a probability lies between 0 and 1; yours does not for some z between -6 and 6"
+        )
     if not p.any():
         raise Wrong("that drops nothing: expectation-linear, but there are no coins any more")
     if (p == 1).all():

@@ -15,21 +15,31 @@ class Foreign:
 
     def __init__(self, numbers: Any) -> None:
         self.numbers = np.asarray(numbers)
-        self.shape, self.ndim, self.dtype = self.numbers.shape, self.numbers.ndim, self.numbers.dtype
+        self.shape, self.ndim, self.dtype = (
+            self.numbers.shape,
+            self.numbers.ndim,
+            self.numbers.dtype,
+        )
 
     def __array__(self, *_arguments: Any, **_settings: Any) -> Any:
-        raise Wrong("you called NumPy on an array that is not NumPy's: a GPU array would refuse too. Call the function of `xp`")
+        raise Wrong(
+            "you called NumPy on an array that is not NumPy's: a GPU array would refuse too. Call the function of `xp`"
+        )
 
     __array_ufunc__ = __array__
 
     def __getattr__(self, name: str) -> Any:
         if name not in ("max", "sum", "mean", "min", "reshape"):
             raise AttributeError(f"a foreign array has no {name!r}")
-        return lambda *arguments, **settings: Foreign(getattr(self.numbers, name)(*arguments, **settings))
+        return lambda *arguments, **settings: Foreign(
+            getattr(self.numbers, name)(*arguments, **settings)
+        )
 
     def _with(self, other: Any, function: Any) -> Foreign:
         if isinstance(other, np.ndarray):
-            raise Wrong("a foreign array meets a NumPy array in your code: nothing is moved silently. Stay in `xp`")
+            raise Wrong(
+                "a foreign array meets a NumPy array in your code: nothing is moved silently. Stay in `xp`"
+            )
         return Foreign(function(self.numbers, getattr(other, "numbers", other)))
 
     def __sub__(self, other: Any) -> Foreign:
@@ -48,7 +58,9 @@ class Foreign:
 def _foreign_function(name: str) -> Any:
     def function(x: Any, *arguments: Any, **settings: Any) -> Foreign:
         if not isinstance(x, Foreign):
-            raise Wrong(f"xp.{name} was given {type(x).__name__}, which is not an array of that library")
+            raise Wrong(
+                f"xp.{name} was given {type(x).__name__}, which is not an array of that library"
+            )
         plain = [getattr(argument, "numbers", argument) for argument in arguments]
         return Foreign(getattr(np, name)(x.numbers, *plain, **settings))
 
@@ -56,7 +68,10 @@ def _foreign_function(name: str) -> Any:
 
 
 LIBRARY = SimpleNamespace(
-    **{name: _foreign_function(name) for name in ("exp", "max", "amax", "sum", "log", "subtract", "divide", "maximum")}
+    **{
+        name: _foreign_function(name)
+        for name in ("exp", "max", "amax", "sum", "log", "subtract", "divide", "maximum")
+    }
 )
 
 
@@ -68,9 +83,13 @@ def exercise_1(answer: Any) -> str:
     down = np.exp(numbers) / np.exp(numbers).sum(axis=0, keepdims=True)
     if np.shape(got) == right.shape:
         if np.allclose(got, down):
-            raise Wrong("your sums run down the batch (axis 0): the probabilities of one row sum to 1 (the last axis)")
+            raise Wrong(
+                "your sums run down the batch (axis 0): the probabilities of one row sum to 1 (the last axis)"
+            )
         if np.allclose(got, np.exp(numbers) / np.exp(numbers).sum()):
-            raise Wrong("you divide by the sum of all rows: one sum per row, `axis=-1, keepdims=True`")
+            raise Wrong(
+                "you divide by the sum of all rows: one sum per row, `axis=-1, keepdims=True`"
+            )
     compare(got, right, "with NumPy, the softmax")
     with np.errstate(all="ignore"):
         large = called(answer, np, np.array([[1000.0, 999.0]]))
@@ -106,9 +125,7 @@ def exercise_2(answer: Any) -> str:
 
     right = [end(*case) for case in cases]
     if np.allclose(got, right):
-        return (
-            "While the work is small this is launches times their price; when it is large, one launch and the sum of all work."
-        )
+        return "While the work is small this is launches times their price; when it is large, one launch and the sum of all work."
 
     def too_early(work: list[float], launch: float) -> float:
         free = 0.0
@@ -132,8 +149,14 @@ def exercise_2(answer: Any) -> str:
             "per call the longer of launch and work is not it: a launch may hide behind the work of *earlier* calls",
             lambda w, t: sum(max(s, t) for s in w),
         ),
-        ("all is launched at once in your version: call k is there after k launches only", lambda w, t: t + sum(w)),
-        ("the launch itself takes time: the first call can start after one `launch`, not at 0", too_early),
+        (
+            "all is launched at once in your version: call k is there after k launches only",
+            lambda w, t: t + sum(w),
+        ),
+        (
+            "the launch itself takes time: the first call can start after one `launch`, not at 0",
+            too_early,
+        ),
     ):
         if np.allclose(got, [wrong(*case) for case in cases]):
             raise Wrong(message)
@@ -168,7 +191,9 @@ def exercise_3(answer: Any) -> str:
         if value == right:
             continue
         if right == "never":
-            raise Wrong(f'{where}: the GPU is behind at the start and wins nothing per image: `"never"`; got {value!r}')
+            raise Wrong(
+                f'{where}: the GPU is behind at the start and wins nothing per image: `"never"`; got {value!r}'
+            )
         if value == "never":
             raise Wrong(f"{where}: the GPU does get ahead, at batch {right}")
         behind, gain = gpu[0] - cpu[0], cpu[1] - gpu[1]
@@ -177,7 +202,9 @@ def exercise_3(answer: Any) -> str:
         if value < 1:
             raise Wrong(f"{where}: the smallest batch is 1; got {value:g}")
         if value * gain == behind:
-            raise Wrong(f"{where}: at batch {value:g} the two are equal; the GPU is *faster* from the next on")
+            raise Wrong(
+                f"{where}: at batch {value:g} the two are equal; the GPU is *faster* from the next on"
+            )
         if value < right:
             raise Wrong(f"{where}: at batch {value:g} the CPU is still ahead")
         raise Wrong(f"{where}: the GPU is ahead before batch {value:g}: expected {right}")

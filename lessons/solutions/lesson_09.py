@@ -5,7 +5,10 @@ import math
 
 def first_reaching(iterations, accuracies, level):
     """The first that qualifies; infinity where none does."""
-    return next((int(i) for i, accuracy in zip(iterations, accuracies, strict=True) if accuracy >= level), math.inf)
+    return next(
+        (int(i) for i, accuracy in zip(iterations, accuracies, strict=True) if accuracy >= level),
+        math.inf,
+    )
 
 
 def best_by(iterations, accuracies, limit):

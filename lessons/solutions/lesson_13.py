@@ -20,7 +20,9 @@ def finished(work, launch):
 def break_even(cpu, gpu):
     """a + b N < a' + b' N: what the GPU loses at the start it has to win back per image."""
     behind, gain = gpu[0] - cpu[0], cpu[1] - gpu[1]
-    if behind < 0 and gain <= 0:  # ahead at the start, and slower per image: only batch 1 has to be looked at
+    if (
+        behind < 0 and gain <= 0
+    ):  # ahead at the start, and slower per image: only batch 1 has to be looked at
         return 1 if behind < gain else "never"
     if gain <= 0:
         return "never"
