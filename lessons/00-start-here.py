@@ -140,7 +140,7 @@ print("this page was run at", "full size" if full else "the small, default size"
 # %% [markdown]
 # ## Where the numbers in the prose come from
 #
-# No measured number on these pages was typed. A sentence with a number is a template that the run fills in, and with it goes a claim that the run must bear out:
+# No number measured by these pages was typed; those of the paper were, and they are named as such. A sentence with a number is a template that the run fills in, and with it goes a claim that the run must bear out:
 
 # %%
 coins = np.random.default_rng(0).integers(0, 2, 10_000)
@@ -242,8 +242,9 @@ plt.show()
 # %%
 counts = np.bincount(train.labels, minlength=10)
 say(
-    "{train} images to train on and {test} to test, pixels from {low} to {high}; of each digit there are between {fewest} and {most} to train on. "
-    "Always guessing the same digit would be right in about one case of ten.",
+    "{train} images to train on and {test} to test, pixels from {low} to {high}; of each digit"
+    " there are between {fewest} and {most} to train on. Always guessing the same digit would be"
+    " right in about one case of ten.",
     train=len(train),
     test=len(test),
     low=train.images.min(),
@@ -305,7 +306,8 @@ for part in range(4):  # means of three quarters of the training images, tested 
     kept_means = means_of(rows_of(train)[~out], train.labels[~out])
     left_out.append(np.mean(nearest_mean(rows_of(train)[out], kept_means) == train.labels[out]))
 say(
-    "Right in {share:.3f} of the test images. The most frequent mistake: a {label} taken for a {guess}, {times} times.",
+    "Right in {share:.3f} of the test images. The most frequent mistake: a {label} taken for a"
+    " {guess}, {times} times.",
     share=share,
     label=label,
     guess=guess,
@@ -313,8 +315,9 @@ say(
     holds=0.8 < share < 0.9,
 )
 say(
-    "Of training images that were left out when the means were taken, {left_out:.3f} are sorted rightly. So these means have not learnt their images by heart; "
-    "the test images, the last of the file, are harder than the others.",
+    "Of training images that were left out when the means were taken, {left_out:.3f} are sorted"
+    " rightly. So these means have not learnt their images by heart; the test images, the last of"
+    " the file, are harder than the others.",
     left_out=np.mean(left_out),
     holds=np.mean(left_out) > share + 0.03,
 )

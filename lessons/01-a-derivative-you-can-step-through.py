@@ -179,7 +179,7 @@ say(
 # ## Watch it walk
 #
 # Here is a graph with a fork: $a$ is used twice, in $b = a \cdot 2$ and, together with it, in $c = a \cdot b$; then $L = b + c$. Values are circles, data flow
-# from left to right, and the derivative flows back from right to left. Below the four stages a slider moves through the walk one step at a time.
+# from left to right, and the derivative flows back from right to left. Below the four stages, when you run the page, a slider moves through the walk one step at a time.
 
 
 # %%
@@ -361,7 +361,7 @@ check("01.2", divide_pass_back)
 
 # %% [markdown]
 # **3.** Write `outputs_first` without recursion. Your function gets the names of all values and, for each name, the list of its parents; it returns a list of
-# names, the output first, in which nobody comes before anything that was made from them. (Hint: count for each value how many others were made from it.)
+# names, the output first, in which nobody comes before anything that was made from them. (Hint: count for each value how often it is listed as a parent; one that is used twice is listed twice.)
 
 
 # %%

@@ -289,7 +289,7 @@ say(
 # %% [markdown]
 # That settles how to check: both sides, float64, $h$ near $10^{-6}$. Two evaluations for each element of the input make it far too slow for training, and just right for a test.
 #
-# For an op with many outputs we need one number to differentiate. Take $L = \sum_j u_j y_j$ with an array $u$ of your choice: then `grad` is exactly $u$, and
+# For an op with many outputs we need one number to differentiate. Take $L = \sum_j u_j y_j$ with an array $u$ of your choice: then `grad` is exactly $u$, and the slopes of $L$ by differences are:
 
 
 # %%

@@ -49,7 +49,7 @@ print(train, x.shape, x.dtype)
 #
 # This is a **dense layer** (every output sees every input), and the scores are called **logits**. The class with the largest is the answer. But to learn
 # we need to know *how* wrong an answer is, and for that the scores are turned into probabilities: all positive, sum 1. That is the **softmax** of lesson 02,
-# $p_j = e^{x_j} / \sum_k e^{x_k}$.
+# $p_j = e^{s_j} / \sum_k e^{s_k}$, where $s$ are the logits.
 
 
 # %%
@@ -78,7 +78,7 @@ print("largest taken out first:", softmax(large))
 #
 # ## How surprised are you?
 #
-# If the classifier gave the right class a probability $p$, the loss of that image is $-\ln p$, its *surprise*: nothing at $p = 1$, and without limit as $p$ goes to 0. The mean of it over a batch
+# If the classifier gave the right class a probability $p$, the loss of that image is $-\ln p$, its *surprise* (with the natural logarithm its unit is called a nat): nothing at $p = 1$, and without limit as $p$ goes to 0. The mean of it over a batch
 # is the **cross-entropy**. Being unsure is cheap, being sure and wrong is expensive.
 
 # %%
@@ -200,12 +200,12 @@ say(
 #
 # ## The gradient
 #
-# For one image with the label $t$ the loss is $-x_t + \ln \sum_k e^{x_k}$. Differentiate: the first part gives $-1$ at the label, the second the softmax. With the mean over $N$ images,
+# For one image with the label $t$ with the logits $s$ the loss is $-s_t + \ln \sum_k e^{s_k}$. Differentiate: the first part gives $-1$ at the label, the second the softmax. With the mean over $N$ images,
 #
 # $$\frac{\partial L}{\partial\,\text{logits}} = \frac{p - \text{one-hot}(t)}{N}.$$
 #
 # No formula of this course is simpler, and it reads well: every class is pushed down by the probability that it wrongly got, and the right one is pushed up by what is missing to 1. From there lesson 02 leads on.
-# Through the product: $\partial L/\partial W = x^T \cdot \text{grad}$. The bias was stretched over the batch, so its gradient is summed over the batch.
+# Through the product, adding up the shares of all uses: $\partial L/\partial W = x^T \cdot \text{grad}$, and for its input, where there is a layer before, $\partial L/\partial x = \text{grad} \cdot W^T$. The bias was stretched over the batch, so its gradient is summed over the batch.
 
 
 # %%
@@ -244,6 +244,7 @@ say(
 # %%
 def batches(seed, passes=20, size=16):
     """The rows of each batch: all training images in a new random order in each pass (the last few, too few for a batch, sit out)."""
+    # minidrop's random numbers: the same seed, the same numbers
     generator = md.Generator(seed)
     for _pass in range(passes):
         order = generator.permutation(len(x))
@@ -563,7 +564,7 @@ say(
 #
 # ## What to keep
 #
-# * Dense layer: `x @ weight + bias`; its gradients are `x.T @ grad` and the sum of `grad` over the batch.
+# * Dense layer: `x @ weight + bias`; its gradients are `x.T @ grad`, `grad @ weight.T` for the input, and the sum of `grad` over the batch.
 # * Softmax with cross-entropy: the gradient of the logits is probability minus one-hot, **divided by the batch**.
 # * A blind guess among ten costs ln 10. Compare every loss with it: at the start, and whenever it comes back to it.
 # * A gradient that is too large by a factor has the right direction, so good results do not prove it right. Check it.

@@ -204,7 +204,7 @@ say(
 # %% [markdown]
 # The shaded pixels stand in all four columns. The arithmetic is that of the loops, product for product; only who does it has changed.
 #
-# Its backward pass needs nothing new. With the columns $X$, the kernels as the rows of $K$ and $y = K X$, lesson 02 gives $\partial L/\partial K = G X^T$ and $\partial L/\partial X = K^T G$, where $G$ is the upstream gradient. Each column
+# Its backward pass needs nothing new. With the columns $X$, the kernels as the rows of $K$ and $y = K X$, lesson 03 gives $\partial L/\partial K = G X^T$ and $\partial L/\partial X = K^T G$, where $G$ is the upstream gradient. Each column
 # of $\partial L/\partial X$ is then *added* to the pixels that it was copied from (exercise 2).
 #
 # ## Third way: frequencies
@@ -277,7 +277,7 @@ say(
 # %% [markdown]
 # ### The circle must be long enough
 #
-# Images do not close to a circle. On one of $L = H$ places, a window that looks beyond the right end sees the left end instead of the zeros that should be there. A few zeros between end and start mend that: with a padding of $p$, $L = H + p$. (Why not
+# Images do not close to a circle. Take a row of $H$ pixels. On a circle of only $L = H$ places, a window that looks beyond the right end sees the left end instead of the zeros that should be there. A few zeros between end and start mend that: with a padding of $p$, $L = H + p$. (Why not
 # $2p$? The zeros behind the end are also the zeros before the start.) On a circle the kernel starts at place $-p$, which turns $e(f r)$ into $e(f (r - p))$.
 
 
@@ -463,7 +463,7 @@ print(
 # %% [markdown]
 # ## What each has to do
 #
-# Count the multiplications. By the definition there are $N F H' W' C R S$, and im2col does them all. In frequencies a pair costs $4 N C F$ (a product of complex numbers is four of real ones), whatever the kernel's size; the transforms come on top.
+# Count the multiplications. By the definition there are $N F H' W' C R S$ (for answers of $H' \times W'$, a kernel of $R \times S$), and im2col does them all. In frequencies a pair costs $4 N C F$ (a product of complex numbers is four of real ones), whatever the kernel's size; the transforms come on top.
 # minidrop counts both for its cost model, `conv_choice`. A layer such as the second of the paper's network, somewhat narrower: 16 images of 16x16, 32 channels to 32, forward and backward.
 
 # %%
@@ -505,8 +505,7 @@ say(
 # %% [markdown]
 # ## Three speeds
 #
-# Now by the clock. First the three functions of this page, forward only, on one image of 16x16 with 8 channels in and out: little enough for the loops. Then minidrop's two fast ones on the layer above, forward and backward. All of them by turns, so that a
-# slow moment of the machine hits all alike, of each the median, and on one core.
+# Now by the clock. First the three functions of this page, forward only, on one image of 16x16 with 8 channels in and out: little enough for the loops. Then minidrop's two fast ones on the layer above, forward and backward. On one core; the loops once, the others by turns, so that a slow moment of the machine hits them alike, and of each the median.
 
 
 # %%
@@ -618,7 +617,7 @@ say(
 )
 
 # %% [markdown]
-# The axis on the left is logarithmic: the loops are in another league. In the middle, im2col bends upwards with the area of the kernel, and frequencies stay almost flat: what a kernel of 3x3 costs there, one of 11x11 costs too.
+# The axis on the left is logarithmic: the loops are in another league. In the middle, im2col bends upwards with the area of the kernel, and frequencies rise slowly: a kernel of 11x11 costs there less than twice what one of 3x3 costs (the circle gets longer with the padding).
 # The clock, on the right, counts more than multiplications: memory, calls, and whoever else is using the machine. But where the counts lie far apart, so do the times.
 # Mark the left panel too: with one image and 8 channels there are few products to save, and the transforms have little to pay them back.
 #

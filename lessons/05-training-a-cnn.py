@@ -76,7 +76,7 @@ plt.show()
 # Three sets of images, for three uses. The network learns from the first. On the second, every tenth training image, held out, we watch it while we
 # still decide things. The third, the test set, we look at once, at the end. (The paper's code had no second set: it watched the test images.)
 #
-# Bytes become numbers of moderate size: subtract one number, the mean over all pixels of all training images, and divide by the value of a white pixel.
+# Bytes become numbers of moderate size: subtract one number, the mean over all pixels of all training images, and divide by the largest value a pixel can have.
 
 # %%
 held_out = np.arange(len(train_set)) % 10 == 0
@@ -95,7 +95,8 @@ test, test_labels = prepare(test_set.images), test_set.labels
 learn_from, watch = split(CAREFUL, train_set, test_set)
 theirs = normalise(watch.images, pixel_mean(CAREFUL, learn_from), watch.maximum)
 say(
-    "{learn:,} images to learn from, {watch:,} to watch, {test:,} to test. minidrop's protocol `CAREFUL` makes the same split and the same numbers, up to {difference:.0e}.",
+    "{learn:,} images to learn from, {watch:,} to watch, {test:,} to test. minidrop's protocol"
+    " `CAREFUL` makes the same split and the same numbers, up to {difference:.0e}.",
     learn=len(images),
     watch=len(watched),
     test=len(test),
@@ -152,7 +153,8 @@ for axes, values, title in zip(
     blank(axes)
 plt.show()
 say(
-    "minidrop's `max_pool2d` gives the same four maxima, and its backward marks the same {winners} places.",
+    "minidrop's `max_pool2d` gives the same four maxima, and its backward marks the same {winners}"
+    " places.",
     winners=winners.sum(),
     holds=np.array_equal(output.data[0, 0], pooled) and np.array_equal(tensor.grad[0, 0], winners),
 )
@@ -217,7 +219,8 @@ again = md.Generator(0)
 library = Network(size, "cnn", images.shape[1:], 10, again.spawn(), masks)
 difference = np.abs(library(md.Tensor(watched[:40])).data - blind.data).max()
 say(
-    "Largest difference of the logits: {difference:.0e}. The untrained network's loss on these images is {loss:.2f}; a blind guess among ten pays ln 10 = {guess:.2f}.",
+    "Largest difference of the logits: {difference:.0e}. The untrained network's loss on these"
+    " images is {loss:.2f}; a blind guess among ten pays ln 10 = {guess:.2f}.",
     difference=difference,
     loss=md.functional.softmax_cross_entropy(blind, watched_labels[:40]).item(),
     guess=math.log(10),
@@ -273,7 +276,8 @@ plt.show()
 
 right = right_answers(model, watched, watched_labels)
 say(
-    "The loss starts at {first:.2f} (mean of the first 50 batches) and ends at {last:.3f}. Of the held-out images the network gets {accuracy:.3f} right.",
+    "The loss starts at {first:.2f} (mean of the first 50 batches) and ends at {last:.3f}. Of the"
+    " held-out images the network gets {accuracy:.3f} right.",
     first=smooth[0],
     last=smooth[-1],
     accuracy=right.mean(),
@@ -312,7 +316,8 @@ apart = max(
     for a, b in zip(model.parameters(), result.network.parameters(), strict=True)
 )
 say(
-    "Mean losses of the three thirds of our loop and of minidrop's rows: at most {gap:.0e} apart. Largest difference between two weights after {steps:,} steps: {apart:.0e}.",
+    "Mean losses of the three thirds of our loop and of minidrop's rows: at most {gap:.0e} apart."
+    " Largest difference between two weights after {steps:,} steps: {apart:.0e}.",
     gap=gap,
     steps=steps,
     apart=apart,
@@ -335,7 +340,8 @@ with tempfile.TemporaryDirectory() as folder:
     md.load(file, restored)
 after = right_answers(restored, watched, watched_labels)
 say(
-    "A file of {kilobytes:.0f} kB. The new network: {before:.2f} right before loading, {after:.3f} after, like the old one on every image.",
+    "A file of {kilobytes:.0f} kB. The new network: {before:.2f} right before loading, {after:.3f}"
+    " after, like the old one on every image.",
     kilobytes=kilobytes,
     before=before,
     after=after.mean(),
@@ -346,7 +352,7 @@ say(
 # %% [markdown]
 # ## What it has learned
 #
-# The filters of the first convolution look at pixels, so they can be drawn as small images: red where a bright pixel raises the output, blue where it lowers it.
+# The filters of the first convolution look at pixels, so they can be drawn as small images: red where ink (a large number) raises the output, blue where it lowers it.
 
 # %%
 count = 8
@@ -380,8 +386,9 @@ layers = list(zip(start, (parameter.data for parameter in model.parameters()), s
 cosines = [cosine(then, now) for then, now in layers]
 growth = np.linalg.norm(layers[0][1]) / np.linalg.norm(layers[0][0])
 say(
-    "The first layer's weights are {growth:.1f} times as large as at the start, yet they have not forgotten it: the cosine between then and now is {first:.2f}. "
-    "Over the other layers it is {second:.2f}, {third:.2f}, {dense:.2f} and {last:.2f}.",
+    "The first layer's weights are {growth:.1f} times as large as at the start, yet they have not"
+    " forgotten it: the cosine between then and now is {first:.2f}. Over the other layers it is"
+    " {second:.2f}, {third:.2f}, {dense:.2f} and {last:.2f}.",
     growth=growth,
     first=cosines[0],
     second=cosines[1],
@@ -393,7 +400,7 @@ say(
 )
 
 # %% [markdown]
-# Whoever expects clean edge detectors is surprised. Some filters do have a bright side and a dark side, but each is still mixed with the noise it started from: thousands
+# Whoever expects clean edge detectors is surprised. Some filters do have a red side and a blue side, but each is still mixed with the noise it started from: thousands
 # of directions are there from the start, and training strengthens those that help. Nothing in the loss asks for filters that are nice to look at.
 #
 # What do the filters see? Below, one test image on its way through: the first eight maps of each convolution, negative numbers cut off. (Cutting off is the
@@ -428,8 +435,10 @@ plt.show()
 # %%
 silent = [float((maps == 0).mean()) for maps in stages]
 say(
-    "Dark is 0, yellow the largest. Of the numbers in the three stages {first:.2f}, {second:.2f} and {third:.2f} are exactly 0: for this image the ReLU switches them off. "
-    "In the first stage one can still find the digit, its strokes or what is left between them; in the last there is little left but *how much of this pattern*.",
+    "Dark is 0, yellow the largest. Of the numbers in the three stages {first:.2f}, {second:.2f}"
+    " and {third:.2f} are exactly 0: for this image the ReLU switches them off. In the first stage"
+    " one can still find the digit, its strokes or what is left between them; in the last there is"
+    " little left but *how much of this pattern*.",
     first=silent[0],
     second=silent[1],
     third=silent[2],
@@ -457,7 +466,7 @@ say(
 # %% [markdown]
 # Where does the formula come from? Think of the test images as drawn at random from all the digits in the world, of which the network gets a share $a$ right. One image is then a coin that
 # shows "right" with probability $a$; its variance is $a(1-a)$. The mean of $n$ independent coins has a variance $n$ times smaller. The square root of that is the
-# **standard error** of the accuracy: the typical distance between this number and what another $n$ images would have given.
+# **standard error** of the accuracy: the typical distance between the number measured on $n$ images and the share $a$ among all of them.
 #
 # We cannot draw from all the digits in the world, but we can imitate it: draw $n$ images, *with replacement*, from those we have, again and again. The network stays as it
 # is, only the set of images it is judged by changes.
@@ -490,7 +499,8 @@ axes.set(
 axes.legend(fontsize=9, loc="upper left", ncols=2)
 plt.show()
 say(
-    "The resampled evaluations spread by {spread:.4f}; the formula said {error:.4f}. {inside:.0%} of them lie within two standard errors of our number.",
+    "The resampled evaluations spread by {spread:.4f}; the formula said {error:.4f}. {inside:.0%}"
+    " of them lie within two standard errors of our number.",
     spread=resampled.std(),
     error=error,
     inside=np.mean(np.abs(resampled - accuracy) <= 2 * error),
@@ -506,7 +516,8 @@ table_ii = {"cnn": 0.9888, "dropout": 0.9906}  # the paper's Table II
 errors = {name: math.sqrt(a * (1 - a) / 1600) for name, a in table_ii.items()}
 gap = table_ii["dropout"] - table_ii["cnn"]
 say(
-    "The paper's Table II has {cnn:.4f} for the CNN and {dropout:.4f} with dropout. Each has a standard error of {error:.4f}; they are {gap:.4f} apart, less than that.",
+    "The paper's Table II has {cnn:.4f} for the CNN and {dropout:.4f} with dropout. Each has a"
+    " standard error of at least {error:.4f}; they are {gap:.4f} apart, less than that.",
     cnn=table_ii["cnn"],
     dropout=table_ii["dropout"],
     error=min(errors.values()),
@@ -523,7 +534,8 @@ say(
 a, b = result.history.rows[-1]["accuracy"], accuracy
 apart = abs(a - b) / math.sqrt(a * (1 - a) / len(watched) + b * (1 - b) / n)
 say(
-    "Same network: {a:.3f} of the held-out images, {b:.3f} of the test images. That is {apart:.1f} standard errors of the difference; by chance alone, two would be rare.",
+    "Same network: {a:.3f} of the held-out images, {b:.3f} of the test images. That is {apart:.1f}"
+    " standard errors of the difference; by chance alone, two would be rare.",
     a=a,
     b=b,
     apart=apart,
@@ -532,7 +544,7 @@ say(
 )
 
 # %% [markdown]
-# The held-out images came out of the same pile as those it learned from, written by the same hands. The test digits were written by other people. No number of
+# The held-out images come from the same part of the file as those it learned from. The test images are its last part, and they are harder (lesson 00); perhaps other people wrote them, but who wrote which was not recorded. No number of
 # held-out images would have shown that.
 #
 # And it does not know that another seed gives another network. That is lesson 12.
@@ -569,8 +581,10 @@ validation = np.array([run.rows[-1]["accuracy"] for run in careful])
 tested = np.array([run.result["test_accuracy"] for run in careful])
 errors = np.sqrt(validation * (1 - validation) / 6000 + tested * (1 - tested) / 10000)
 say(
-    "Left: after 5,000 steps {v0:.4f} and {v1:.4f} of the held-out images, and {t0:.4f} and {t1:.4f} of the whole test set. Here too the two sets differ, by at least "
-    "{apart:.1f} standard errors, but the other way round: MNIST's test images are easier than its training images.",
+    "Left: after 5,000 steps {v0:.4f} and {v1:.4f} of the held-out images, and {t0:.4f} and"
+    " {t1:.4f} of the whole test set. So on MNIST the two sets differ as well, by at least"
+    " {apart:.1f} standard errors: for these networks the test images are easier than the held-out"
+    " ones.",
     v0=validation[0],
     v1=validation[1],
     t0=tested[0],
@@ -584,8 +598,9 @@ curve = np.array([row["accuracy"] for row in careful[1].rows])
 dent = int(np.diff(curve).argmin()) + 1
 error = math.sqrt(curve[dent] * (1 - curve[dent]) / 6000)
 say(
-    "The dent in the curve of seed 1, at step {step:,}, is {depth:.1f} standard errors deep. The images were the same before, in and after it, so they are not to blame: "
-    "the network itself had taken a bad step, and recovered.",
+    "The dent in the curve of seed 1, at step {step:,}, is {depth:.1f} standard errors deep. The"
+    " images were the same before, in and after it, so they are not to blame: the network itself"
+    " had taken a bad step, and recovered.",
     step=careful[1].rows[dent]["iteration"],
     depth=(curve[dent - 1] - curve[dent]) / error,
     holds=curve[dent - 1] - curve[dent] > 5 * error and curve[-1] > curve[dent - 1],
@@ -600,7 +615,8 @@ say(
 tail = np.array([row["accuracy"] for row in published[0].rows[-8:]])
 error = math.sqrt(tail.mean() * (1 - tail.mean()) / 1600)
 say(
-    "The last eight evaluations of that run (seed 0): mean {mean:.3f}, and they scatter by only {scatter:.4f}, while each has a standard error of {error:.4f}.",
+    "The last eight evaluations of that run (seed 0): mean {mean:.3f}, and they scatter by only"
+    " {scatter:.4f}, while each has a standard error of {error:.4f}.",
     mean=tail.mean(),
     scatter=tail.std(ddof=1),
     error=error,

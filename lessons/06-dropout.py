@@ -71,7 +71,8 @@ plt.show()
 
 # %%
 say(
-    "White is dropped. What is kept is {scale:g} times as bright as in $x$. In these eight draws {kept:.0f} of {all} units were kept.",
+    "White is dropped. What is kept is {scale:g} times as bright as in $x$. In these eight draws"
+    " {kept:.0f} of {all} units were kept.",
     scale=1 / (1 - rate),
     kept=masks.sum(),
     all=masks.size,
@@ -140,7 +141,8 @@ def slope(y):
 
 deviation = np.abs(scaled.mean(axis=0) - x) / error
 say(
-    "Slope of the orange points: {plain:.3f}; of the blue ones: {scaled:.3f}. Of the 100 blue means {inside} lie within two standard errors of $x$, the farthest at {worst:.1f}.",
+    "Slope of the orange points: {plain:.3f}; of the blue ones: {scaled:.3f}. Of the 100 blue means"
+    " {inside} lie within two standard errors of $x$, the farthest at {worst:.1f}.",
     plain=slope(plain.mean(axis=0)),
     scaled=slope(scaled.mean(axis=0)),
     inside=(deviation < 2).sum(),
@@ -225,7 +227,8 @@ axes.set(xlabel="x", ylabel="mean of dL/dx")
 axes.legend(loc="upper left", fontsize=9)
 plt.show()
 say(
-    "With a mask that is drawn again the gradient is {ratio:.2f} of what it should be. No error, no warning.",
+    "With a mask that is drawn again the gradient is {ratio:.2f} of what it should be. No error, no"
+    " warning.",
     ratio=ratio,
     holds=abs(ratio - 0.5) < 0.03,
 )
@@ -244,7 +247,8 @@ md.gradcheck(
     lambda t: md.functional.dropout(t, 0.3, mask=mask.astype("float64")), x32.data.astype("float64")
 )
 say(
-    "Our formula and `md.functional.dropout` with the same mask differ by at most {difference:.0e}, and its gradient passes `gradcheck`.",
+    "Our formula and `md.functional.dropout` with the same mask differ by at most {difference:.0e},"
+    " and its gradient passes `gradcheck`.",
     difference=np.abs(theirs.data - x32.data * mask / 0.7).max(),
     holds=np.abs(theirs.data - x32.data * mask / 0.7).max() < 1e-6,
 )
@@ -304,7 +308,8 @@ print("network at rest", at_rest.round(6))
 print("geometric mean ", geometric_mean(probabilities).round(6))
 print("arithmetic mean", probabilities.mean(axis=0).round(6))
 say(
-    "Over all {masks:,} masks the geometric mean differs from the network at rest by {geometric:.0e}, the arithmetic mean by {arithmetic:.2f}.",
+    "Over all {masks:,} masks the geometric mean differs from the network at rest by"
+    " {geometric:.0e}, the arithmetic mean by {arithmetic:.2f}.",
     masks=len(all_masks),
     geometric=np.abs(geometric_mean(probabilities) - at_rest).max(),
     arithmetic=np.abs(probabilities.mean(axis=0) - at_rest).max(),
@@ -443,8 +448,9 @@ plt.show()
 
 # %%
 say(
-    "A single masked network has a loss of {single:.3f} on average, the network at rest {rest:.3f}, the geometric mean of 400 masked ones {geometric:.3f}. "
-    "The arithmetic mean of the 400 has {arithmetic:.3f}.",
+    "A single masked network has a loss of {single:.3f} on average, the network at rest {rest:.3f},"
+    " the geometric mean of 400 masked ones {geometric:.3f}. The arithmetic mean of the 400 has"
+    " {arithmetic:.3f}.",
     single=single.mean(),
     rest=log_loss(at_rest),
     geometric=geometric[-1],
@@ -455,11 +461,9 @@ say(
 
 # %% [markdown]
 # Three things to see. The blue points come down to the dashed line and settle there: that is the exact result above, at work with a sample of masks. They leave the grey line behind:
-# the average is better than its members. And the green points end *lower still*: the ensemble that averages probabilities beats the one network at rest. Scaling is not the best average there is; it
-# is a very good one at the price of one network instead of 400.
+# the average is better than its members. And the green points end *lower still*: the ensemble that averages probabilities beats the one network at rest. The network at rest is not the best average there is; it is a very good one, at the price of one network instead of 400.
 #
-# Why is the arithmetic mean better here? A geometric mean has a veto in it: one network that gives a class next to nothing pulls the product down, so the classes that all
-# accept gain. In an arithmetic mean every vote counts, and doubt stays visible. Look at the test image on which the masked networks disagree most.
+# Why is the arithmetic mean better here? A geometric mean has a veto in it: one network that gives a class next to nothing pulls the product down, and the classes that no network rules out gain. In an arithmetic mean every vote counts, and doubt stays visible. Look at the test image on which the masked networks disagree most.
 
 # %%
 disagreement = probabilities.std(axis=0).sum(axis=1)
@@ -497,8 +501,10 @@ sure = {
     "arithmetic": probabilities.mean(axis=0).max(axis=1).mean(),
 }
 say(
-    "Where they disagree, the arithmetic mean says so. Over all test images the network at rest gives its favourite class {rest:.3f} on average, the arithmetic mean {arithmetic:.3f}, "
-    "and right they are in {right_rest:.3f} and {right_arithmetic:.3f} of the cases: the network at rest is too sure of itself, the ensemble less so.",
+    "Where they disagree, the arithmetic mean says so. Over all test images the network at rest"
+    " gives its favourite class {rest:.3f} on average, the arithmetic mean {arithmetic:.3f}, and"
+    " right they are in {right_rest:.3f} and {right_arithmetic:.3f} of the cases: the network at"
+    " rest is too sure of itself, the ensemble less so.",
     rest=sure["rest"],
     arithmetic=sure["arithmetic"],
     right_rest=accuracy(at_rest),
@@ -515,8 +521,9 @@ say(
 a = accuracy(at_rest)
 error = math.sqrt(a * (1 - a) / len(answers))
 say(
-    "Accuracy on the {n} test images: a masked network {single:.3f} on average, the network at rest {rest:.3f}, the CNN trained without dropout {cnn:.3f}; "
-    "the standard error of each is {error:.3f}.",
+    "Accuracy on the {n} test images: a masked network {single:.3f} on average, the network at rest"
+    " {rest:.3f}, the CNN trained without dropout {cnn:.3f}; the standard error of each is"
+    " {error:.3f}.",
     n=len(answers),
     single=accuracy(probabilities).mean(),
     rest=a,
@@ -539,8 +546,10 @@ of = {
 means = {variant: np.mean(values) for variant, values in of.items()}
 error = math.sqrt(means["cnn"] * (1 - means["cnn"]) / 10_000)
 say(
-    "Accuracy of the two seeds on the 10,000 test images: CNN {c0:.4f} and {c1:.4f}, with dropout {d0:.4f} and {d1:.4f}. Between the two variants lie {between:.4f}, "
-    "between the two seeds of one and the same up to {seeds:.4f}, and a standard error is {error:.4f}. No, or not yet: nothing can be said from this.",
+    "Accuracy of the two seeds on the 10,000 test images: CNN {c0:.4f} and {c1:.4f}, with dropout"
+    " {d0:.4f} and {d1:.4f}. Between the two variants lie {between:.4f}, between the two seeds of"
+    " one and the same up to {seeds:.4f}, and a standard error is {error:.4f}. No, or not yet:"
+    " nothing can be said from this.",
     c0=of["cnn"][0],
     c1=of["cnn"][1],
     d0=of["dropout"][0],

@@ -138,9 +138,8 @@ output_beta = paper_figure(p_beta, r"Figure 2, $\beta$")
 # %% [markdown]
 # Look at the right-hand panels.
 #
-# * $\alpha$ has a dent: on $-1 < z < 0$ the mean is $z (1 + .8 z)$, which goes down, turns, and comes up again. Then it follows $.2\,z$ for ever. So for large negative inputs
-#   $\alpha$ is no ReLU but a leaky one.
-# * $\beta$ was made to measure: below -1, $k = .2/|z|$, so that $z\,k(z) = -.2$ whatever $z$ is. On average that is a ReLU, lowered a little. On average only: at $z = -4$ the
+# * $\alpha$ has a dent: on $-1 < z < 0$ the mean is $z (1 + .8 z)$, which, read from 0 to the left, goes down, turns, and comes up again. Left of -1 it follows $.2\,z$ for ever. So for large negative inputs $\alpha$ is no ReLU but a leaky one: its slope there is .2 instead of 0.
+# * $\beta$ was made to measure: below -1, $k = .2/|z|$, so that $z\,k(z) = -.2$ whatever $z$ is (down to the clip, at -200). On average that is a ReLU, lowered a little. On average only: at $z = -4$ the
 #   unit does not put out -.2. It puts out 0, or now and then -4.
 
 # %%
@@ -251,6 +250,7 @@ def trained(seed):
     model = md.nn.Sequential(
         md.nn.Dense(2, 100, generator=start), layer, md.nn.Dense(100, 2, generator=start)
     )
+    # momentum: to each step, 0.9 of the step before is added
     optimizer = md.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     for _step in range(300):
         loss = md.functional.softmax_cross_entropy(model(quadrants), labels)

@@ -93,7 +93,7 @@ say(
 
 # %% [markdown]
 # The claim is true for one layer at a fixed input. But ReLU passes the same test, which the paper says it cannot. Look at the formula: $\theta$ multiplies the unit's own $z$, and is 0 or 1.
-# So $\mathrm{relu}(z\,\theta) = \theta\,\mathrm{relu}(z)$, and the mean goes straight through. The sigmoid fails only because $\sigma(0)$ is not 0.
+# For any factor $k \ge 0$, $\mathrm{relu}(k z) = k\,\mathrm{relu}(z)$, so both sides are $k\,\mathrm{relu}(z)$. The sigmoid has no such property.
 #
 # What the source of the definition (Ma et al., the paper's reference [6]) has in mind is the *next* layer: there the coins sit on the inputs of the sum,
 # $\sigma(\sum_i w_i x_i \theta_i)$. With ten inputs there are $2^{10} = 1024$ outcomes. Take all of them, each weighed with its probability.
@@ -235,7 +235,7 @@ say(
 say(
     "Scaled beta: the exact mean of the two layers differs from the matrix product by {scaled:.0g}"
     " (relative). Unscaled, and used with the identity at inference, as published, the network *is*"
-    " that product, and the mean of what was trained is {beta:.0%} (beta) and {alpha:.0%} (alpha)"
+    " that product, and the mean of its training output is {beta:.0%} (beta) and {alpha:.0%} (alpha)"
     " away from it.",
     scaled=relative(exact["beta, scaled"] - linear, exact["beta, scaled"]),
     beta=relative(exact["beta"] - linear, exact["beta"]),
@@ -667,7 +667,7 @@ inference_alpha, training_alpha = parts("alpha", "")
 say(
     "**ReLU on the logits.** Scaling beta gains {whole:.0f} points, of which the inference explains"
     " {inference:.1f}. Scaling alpha gains {whole_alpha:.0f}, of which {inference_alpha:.1f}. And"
-    " the control that never drops, with the same mean gradient as scaled beta (detached), reaches"
+    " the control that never drops, , reaches"
     " only {none:.2f}, where scaled beta reaches {scaled:.2f}.",
     whole=100 * (inference_beta + training_beta).mean(),
     inference=100 * inference_beta.mean(),
@@ -739,13 +739,13 @@ say(
 )
 
 # %% [markdown]
-# Five points in a row are a correlation and no proof; what the control proves is that the mean gradient alone does not do it, and the coins are needed. So the answer to the paper's question, as far as `digits` can give it:
+# Five points are a correlation and no proof; the control differs from scaled beta in its coins and in the gradient through $k$ (`beta-scaled-detach` behind a ReLU would part the two), so noise is the likely reason, not a proven one. So the answer to the paper's question, as far as `digits` can give it:
 #
 # 1. The disagreement of training and inference is real, and alpha pays for it. For beta, the variant that was scaled, it is a small part of the story in both settings.
 # 2. With linear logits the scaled layer trains like no layer at all, and that is faster here.
-# 3. With the published ReLU on the logits, the coins of the scaled layer are loud enough to bring classes back. That is an interaction with a quirk of the code, and not a virtue of an expectation.
+# 3. With the published ReLU on the logits, the coins of the scaled layer are probably loud enough to bring classes back; we did not count them. That is an interaction with a quirk of the code, and not a virtue of an expectation.
 #
-# What this cannot say: these are small networks, 4,000 iterations, small $z$. The paper trained up to 250,000 iterations, where $z$ grows and $k$ gets small. The same grid on MNIST is one command, some hours on two cores:
+# What this cannot say: these are small networks, 4,000 iterations, small $z$. The paper trained up to 250,000 iterations, where $z$ may grow and $k$ get small (in lesson 09's scaled runs it did not, up to 30,000). The same grid on MNIST is one command, some hours on two cores:
 #
 # ```sh
 # minidrop reproduce --dataset mnist --seeds 5 --variants "beta beta-expectation beta-scaled beta-p_max=0"
@@ -757,7 +757,7 @@ say(
 # * Two layers of alpha or beta are not: $z\,k(z)$ is bent, and the second layer's input is random. The gap grows with depth, and is smaller than that of dropout with ReLUs.
 # * Scaled layers are, at any depth, and then the mean network is linear.
 # * The published inference (identity) is off by a good part of the logits for unscaled alpha and beta; $z\,k(z)$ mends it. The loss suffers more than the accuracy.
-# * Scaling helped beta for other reasons: faster training with linear logits, noise that rescues classes behind a ReLU.
+# * Scaling helped beta for other reasons: faster training with linear logits, probably noise that rescues classes behind a ReLU.
 #
 # ## Exercises
 #

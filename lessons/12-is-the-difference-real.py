@@ -46,7 +46,7 @@ from minidrop.reproduce.published import NAMES, TABLES
 # | DropAlan beta | .704 | .6620 |
 # | DropAlan beta, scaled | .723 | crashed |
 #
-# One run each. But the author's logs hold more than the paper: three runs of one and the same network, unscaled beta, whose peaks are .70375, .689375 and .6725.
+# One run each. But the author's logs hold more than the paper: three runs of what seems to be the same network, unscaled beta (the third learns its training set more slowly; its settings may differ), whose peaks are .70375, .689375 and .6725.
 # (The means of their last 20: .6620, .6639 and .6544.)
 # And his logs are of different lengths: 125 evaluations for the CNN, 250 for dropout, alpha and beta, 54 for the scaled variant until it crashed.
 
@@ -76,7 +76,7 @@ say(
 # %% [markdown]
 # On MNIST, with $a$ near 1, the formula gives a quarter of that, and the differences of Table II are smaller still.
 #
-# The paper's 1,600 are always the same images: the first of the test set. That is one draw, and all its networks share its luck. Our MNIST runs were measured on the same 1,600, and once,
+# The paper's 1,600 are nearly always the same images, the first of the test set (the dead network of lesson 10 shows that a few change). That is one draw, and all its networks share its luck. Our MNIST runs were measured on the same 1,600, and once,
 # at the end, on all 10,000:
 
 # %%
@@ -173,7 +173,7 @@ say(
 
 # %% [markdown]
 # Three points of accuracy would swallow all of Table I. But wait: is that what happened? In the paper the images were **not** new each time. A network that does not change gets the same images right each time, and
-# its 150 evaluations are 150 times the same number. What makes them differ is that training goes on, and some images flip. How much that is, only histories can say. Take the last 20 evaluations of each stored
+# its 150 evaluations are nearly the same number. What makes them differ is that training goes on, and some images flip. How much that is, only histories can say. Take the last 20 evaluations of each stored
 # run, and compare their best with their mean.
 
 
@@ -587,10 +587,10 @@ say(
 # |---|---|
 # | dropout is better than the plain CNN (1.2 points) | not from one run each: the three repeats of beta move by more than that |
 # | scaled beta is as good as the CNN (0.1 points) | nothing speaks against it, little for it; the scaled run had 54 evaluations to find its best in, the CNN 125 |
-# | alpha and beta are worse than dropout (3.7 and 3.2 points) | not by the peaks alone, about one and a half standard deviations; the means of the last 20 say it clearly |
+# | alpha and beta are worse than dropout (3.7 and 3.2 points) | not by the peaks alone, about one and a half standard deviations; the means of the last 20 speak for it, if the others scatter as beta does |
 # | scaling helps beta (1.9 points) | suggestive; the table has the best of three repeats of unscaled beta, and against the worst it would be 5.0 points |
 # | scaled beta converges sooner (42,000 against 110,000) | the iteration of a peak says little (lesson 09); curves and levels say more, and there we see it too |
-# | scaled beta crashes | yes: twice out of twice, and to the last digit. An effect this large needs no statistics, but a cause |
+# | scaled beta crashes | yes: in both runs that are known to be of this variant, and to the last digit. An effect this large needs no statistics, but a cause |
 #
 # All verdicts on CIFAR-10 borrow their yardstick from three repeats of *one* network; the others may scatter more, or less.
 #

@@ -129,8 +129,8 @@ expectation = md.functional.dropalan(
 ).data
 elu = md.nn.ELU()(md.Tensor(z)).data
 say(
-    'minidrop\'s `inference="expectation"` with our class, and its `md.nn.ELU`, agree at {count:,} points to within {difference:.0e}; '
-    "the mean of the draws is off by at most {worst:.3f}.",
+    'minidrop\'s `inference="expectation"` with our class, and its `md.nn.ELU`, agree at {count:,}'
+    " points to within {difference:.0e}; the mean of the draws is off by at most {worst:.3f}.",
     count=len(z),
     difference=np.abs(expectation - elu).max(),
     worst=np.abs(draws.mean(axis=0) - np.where(places < 0, np.expm1(places), places)).max(),
@@ -205,7 +205,8 @@ for name, distribution in (("unguarded", Unguarded()), ("guarded", ExpectedELU()
     at_zero[name] = zero.grad[0]
     print(f"{name:>9}: dy/dz at z = 0 is {zero.grad[0]}")
 say(
-    "gradcheck passes both, one of them is NaN at $z = 0$. Lesson 10 is about what one such number does to a network.",
+    "gradcheck passes both, one of them is NaN at $z = 0$. Lesson 10 is about what one such number"
+    " does to a network.",
     holds=content and np.isnan(at_zero["unguarded"]) and at_zero["guarded"] == 1,
 )
 
@@ -228,8 +229,8 @@ right.plot(-near, np.abs(near * (rough - exact)), color=RED)
 right.set(xscale="log", yscale="log", xlabel="|z|, below 0", ylabel="error of z p'(z)")
 plt.show()
 say(
-    "The slope is off by up to {slope:.1f}. It is harmless, though: DropAlan only ever uses $z\\,p'(z)$, and that is off by at most {product:.0e}. "
-    "The guard is needed, more is not.",
+    "The slope is off by up to {slope:.1f}. It is harmless, though: DropAlan only ever uses"
+    " $z\\,p'(z)$, and that is off by at most {product:.0e}. The guard is needed, more is not.",
     slope=np.abs(rough - exact).max(),
     product=np.abs(near * (rough - exact)).max(),
     agree=None,
@@ -343,8 +344,10 @@ plt.show()
 mean = {name: np.mean(values) for name, values in scores.items()}
 mean_identity = {name: np.mean(values) for name, values in identity.items()}
 say(
-    "The linear network sorts {linear:.3f} of the test images rightly, a plain ReLU {relu:.3f} (means of {seeds} seeds, each a dot). With DropAlan it matters "
-    "first of all how the trained network is *used*: beta reaches {beta:.3f} by its expectation, and {beta_identity:.3f} as published, where it is a linear network.",
+    "The linear network sorts {linear:.3f} of the test images rightly, a plain ReLU {relu:.3f}"
+    " (means of {seeds} seeds, each a dot). With DropAlan it matters first of all how the trained"
+    " network is *used*: beta reaches {beta:.3f} by its expectation, and {beta_identity:.3f} as"
+    " published, where it is a linear network.",
     linear=mean["no hidden stage"],
     relu=mean["plain ReLU"],
     seeds=SEEDS,
@@ -355,8 +358,8 @@ say(
     and max(mean_identity.values()) < mean["no hidden stage"] + 0.02,
 )
 say(
-    "Our own distribution gets {own:.3f}: hardly more than the linear network, while a plain ELU, *the same function at inference*, gets {elu:.3f}. "
-    "The right expectation is not enough.",
+    "Our own distribution gets {own:.3f}: hardly more than the linear network, while a plain ELU,"
+    " *the same function at inference*, gets {elu:.3f}. The right expectation is not enough.",
     own=mean["DropAlan ELU"],
     elu=mean["plain ELU"],
     holds=mean["DropAlan ELU"] < mean["plain ELU"] - 0.015,
@@ -409,7 +412,8 @@ dot_plot(axes, [(name, values, colours["ELU"], True) for name, values in alone.i
 plt.show()
 neither, noise, bias, both = (np.mean(values) for values in alone.values())
 say(
-    "Neither: {neither:.3f}. Noise alone: {noise:.3f}. The biased gradient alone: {bias:.3f}. Both: {both:.3f}. Each of the two costs something.",
+    "Neither: {neither:.3f}. Noise alone: {noise:.3f}. The biased gradient alone: {bias:.3f}. Both:"
+    " {both:.3f}. Each of the two costs something.",
     neither=neither,
     noise=noise,
     bias=bias,
@@ -460,8 +464,10 @@ for name in normed:
 dot_plot(right, rows)
 plt.show()
 say(
-    "Without BatchNorm $z$ has a standard deviation of {without:.2f}, and so close to 0 an ELU is nearly a straight line. With it: {norm:.2f}. The accuracy goes from {own:.3f} to {own_norm:.3f}. "
-    "For beta, which is bent at 0 itself, the change is small: from {beta:.3f} to {beta_norm:.3f}.",
+    "Without BatchNorm $z$ has a standard deviation of {without:.2f}, and so close to 0 an ELU is"
+    " nearly a straight line. With it: {norm:.2f}. The accuracy goes from {own:.3f} to"
+    " {own_norm:.3f}. For beta, which is bent at 0 itself, the change is small: from {beta:.3f} to"
+    " {beta_norm:.3f}.",
     without=spread["without"],
     norm=spread["with BatchNorm"],
     own=both,
@@ -510,8 +516,9 @@ same = {
 for name, equal in same.items():
     print(f"{name:>18}: {'the plain ReLU network, bit for bit' if equal else 'another network'}")
 say(
-    "After {steps:,} steps, every weight of the first four is that of the plain ReLU network, to the last bit. An ELU behind beta is something else, and so is a ReLU "
-    "behind a distribution that drops positive inputs, too: that one is dropout whose rate depends on $z$.",
+    "After {steps:,} steps, every weight of the first four is that of the plain ReLU network, to"
+    " the last bit. An ELU behind beta is something else, and so is a ReLU behind a distribution"
+    " that drops positive inputs, too: that one is dropout whose rate depends on $z$.",
     steps=STEPS,
     holds=list(same.values()) == [True] * 4 + [False] * 2,
 )
@@ -529,7 +536,8 @@ networks = [
     for variant in ("cnn", "beta-scaled-relu")
 ]
 say(
-    "{count:,} parameters, 150 steps: equal, bit for bit. Nothing needs to be trained to know the result of this experiment.",
+    "{count:,} parameters, 150 steps: equal, bit for bit. Nothing needs to be trained to know the"
+    " result of this experiment.",
     count=sum(parameter.data.size for parameter in networks[0].parameters()),
     holds=same_bits(*networks),
 )
@@ -576,9 +584,10 @@ say(
 )
 published = max(accuracies(swept, "identity").mean(axis=1).max() for swept in (swept_c, swept_p))
 say(
-    "By expectation, less is better here: {zero:.3f} at c = 0, {paper:.3f} at the paper's 0.2, {half:.3f} at 0.5, {one:.3f} at c = 1, which does no better than the linear network. "
-    "The same on the right, from {linear:.3f} at p_max 0 to {high:.3f} at 0.999. "
-    "Used as published, the network is linear whatever c and p_max are: at most {published:.3f}.",
+    "By expectation, less is better here: {zero:.3f} at c = 0, {paper:.3f} at the paper's 0.2,"
+    " {half:.3f} at 0.5, {one:.3f} at c = 1, which does no better than the linear network. The same"
+    " on the right, from {linear:.3f} at p_max 0 to {high:.3f} at 0.999. Used as published, the"
+    " network is linear whatever c and p_max are: at most {published:.3f}.",
     zero=by_c[0].mean(),
     paper=by_c[1].mean(),
     half=by_c[2].mean(),
@@ -661,8 +670,9 @@ best = max(means, key=means.get)
 gain = np.array(stored[best]) - np.array(stored["cnn"])
 between_seeds = np.mean([np.std(values, ddof=1) for values in stored.values()])
 say(
-    "The fourteen means lie between {low:.3f} and {high:.3f}, the plain CNN's is {cnn:.3f}; from seed to seed, one variant moves by {seeds:.3f} (standard deviation), and the standard error of one accuracy on 360 "
-    "images is {error:.3f} at that.",
+    "The fourteen means lie between {low:.3f} and {high:.3f}, the plain CNN's is {cnn:.3f}; from"
+    " seed to seed, one variant moves by {seeds:.3f} (standard deviation), and the standard error"
+    " of one accuracy on 360 images is {error:.3f} at that.",
     low=min(means.values()),
     high=max(means.values()),
     cnn=plain_cnn,
@@ -673,7 +683,9 @@ say(
 say(
     "The highest is `"
     + best
-    + "`, ahead of the CNN by {gain:.3f} ± {error:.3f} (paired by seed, standard error over three). It is the best of fourteen, and so on the high side (lesson 12): an idea for an experiment, not a result of one.",
+    + "`, ahead of the CNN by {gain:.3f} ± {error:.3f} (paired by seed, standard error over three)."
+    " It is the best of fourteen, and so on the high side (lesson 12): an idea for an experiment,"
+    " not a result of one.",
     gain=gain.mean(),
     error=gain.std(ddof=1) / np.sqrt(len(gain)),
     holds=0 < gain.mean() < 3 * gain.std(ddof=1) / np.sqrt(len(gain)),
@@ -681,7 +693,7 @@ say(
 
 # %% [markdown]
 # Two more things can be read from it. How a network is used after training does not touch its training, so `beta-c=...` and `beta-expectation-c=...` are the same networks, used in two ways. And the
-# scaled runs show what `p_max` does: as a rule, nothing.
+# scaled runs show what `p_max` does between .95 and .999: nothing.
 
 
 # %%
@@ -699,7 +711,9 @@ pairs = np.array(
     [np.subtract(groups["expectation"][c], groups["identity"][c]) for c in groups["expectation"]]
 )
 say(
-    "By their expectation the {networks} networks that were used in both ways sort {gain:.3f} more of the images rightly, on average; {better} of them gain. It is little beside the {small:.3f} of the small networks.",
+    "By their expectation the {networks} networks that were used in both ways sort {gain:.3f} more"
+    " of the images rightly, on average; {better} of them gain. It is little beside the {small:.3f}"
+    " of the small networks.",
     networks=pairs.size,
     gain=pairs.mean(),
     better=(pairs > 0).sum(),
@@ -713,7 +727,9 @@ say(
     and 0 < 2 * pairs.mean() < mean["DropAlan beta"] - mean_identity["DropAlan beta"],
 )
 say(
-    "Scaled, the runs with the paper's two values of p_max, .95 and .999, have the same history to the last digit, losses and gradients included. They first differ at $z = -4$, and the largest $|z|$ seen in an evaluation is {largest:.1f}.",
+    "Scaled, the runs with the paper's two values of p_max, .95 and .999, have the same history to"
+    " the last digit, losses and gradients included. They first differ at $z = -4$, and the largest"
+    " $|z|$ seen in an evaluation is {largest:.1f}.",
     largest=max(row["largest_z"] for row in histories("p_max=.95-")),
     holds=histories("p_max=.95-") == histories("p_max=.999-") != histories("p_max=.9-")
     and max(row["largest_z"] for row in histories("p_max=.95-")) < 4,
@@ -727,7 +743,7 @@ say(
 #
 # * Choose the expectation $f$, and $k(z) = f(z)/z$ is the distribution, as long as $f(z)$ lies between 0 and $z$. Two short methods are all the code.
 # * gradcheck the derivative, and look yourself at the points that it cannot see: $z = 0$, and very near it.
-# * The right expectation is not the whole story: the noise of the draws and the gradient's bias both cost accuracy where $z$ stays close to 0. BatchNorm gives $z$ room.
+# * The right expectation is not the whole story: after the few hundred steps of this page, the noise of the draws and the gradient's bias both cost accuracy where $z$ stays close to 0. BatchNorm gives $z$ room.
 # * A ReLU behind a distribution that drops negative inputs only is a plain ReLU network, bit for bit. So is beta with $c = 0$ and `p_max` 1, used by its expectation.
 # * Dense, DropAlan, dense, with the identity at inference, is a linear map. Compare on a task where that shows, and over seeds.
 #

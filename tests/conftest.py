@@ -102,4 +102,6 @@ def pytest_terminal_summary(terminalreporter):
     seconds = {report.nodeid: dict(report.user_properties).get("lesson_seconds") for report in reports if report.when == "call"}
     measured = [value for value in seconds.values() if value is not None]
     if measured:
-        terminalreporter.write_line(f"{len(measured)} lessons ran in {sum(measured):.0f} s, the longest in {max(measured):.0f} s")
+        terminalreporter.write_line(
+            f"{len(measured)} lessons ran in {sum(measured):.0f} s, the longest in {max(measured):.0f} s"
+        )

@@ -165,9 +165,9 @@ def names_used(code):
         return aliases.get(node.id) if isinstance(node, ast.Name) else None
 
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and (dotted := chain(node)) and dotted.startswith("md."):
-            if not dotted.endswith("__") or dotted == "md.__version__":  # md.__file__ is Python's
-                found.add(dotted)
+        dotted = chain(node) if isinstance(node, ast.Attribute) else None
+        if dotted and dotted.startswith("md.") and dotted != "md.__file__":  # that name is Python's
+            found.add(dotted)
     # of md.nn.Dense keep that, not md.nn
     return {name for name in found if not any(other.startswith(name + ".") for other in found)}
 

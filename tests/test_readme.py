@@ -78,5 +78,5 @@ def test_no_registry_host_and_no_machine_path_is_committed():
     files += [ROOT / name for name in ("README.md", "CHANGELOG.md", "pyproject.toml")]
     assert hosts.search("https://pypi.example/simple") and not hosts.search("registries in general")
     for path in files:
-        if path.suffix in {".py", ".md", ".toml", ".csv", ".json", ""} and path != pathlib.Path(__file__):
+        if path.suffix in {".py", ".md", ".toml", ".csv", ".json", ".ipynb", ""} and path != pathlib.Path(__file__):
             assert not hosts.search(path.read_text()), path

@@ -45,7 +45,10 @@ def exercise_1(answer: Any) -> str:
         raise Wrong("these are the classes that are alive: return the others")
     if got != expected:
         raise Wrong(f"expected {expected}, got {got}")
-    return "Class 0 is in the list although every one of its images is counted as right. That is how accuracy hides a lost class."
+    return (
+        "Class 0 is in the list although every one of its images is counted as right. "
+        "That is how accuracy hides a lost class."
+    )
 
 
 def exercise_2(answer: Any) -> str:

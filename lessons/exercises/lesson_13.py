@@ -125,7 +125,10 @@ def exercise_2(answer: Any) -> str:
 
     right = [end(*case) for case in cases]
     if np.allclose(got, right):
-        return "While the work is small this is launches times their price; when it is large, one launch and the sum of all work."
+        return (
+            "While the work is small this is launches times their price; "
+            "when it is large, one launch and the sum of all work."
+        )
 
     def too_early(work: list[float], launch: float) -> float:
         free = 0.0
