@@ -74,7 +74,8 @@ say(
 say(
     "The accuracy is {hits:.0f} of 1,600 at first, later {later:.0f}: whoever sees ten equal"
     " numbers and has to name the largest names the first, class 0, and is right as often as class"
-    " 0 comes up. (That it moves, over the rest of the log between 153 and 160, says that the evaluation did not always see the same 1,600 images, not that the network still lived.)",
+    " 0 comes up. (That it moves, over the rest of the log between 153 and 160, says that the"
+    " evaluation did not always see the same 1,600 images, not that the network still lived.)",
     hits=1600 * published[55_000][1],
     later=1600 * published[60_000][1],
     holds=(1600 * published[55_000][1]).is_integer(),
@@ -400,9 +401,10 @@ first_zero_kills = all(
     for run in runs
 )
 say(
-    "Over all {runs:.0f} stored runs, those with remedies (below) included, {zeros:.0f} zeros were met and {expected:.1f} expected; with the bias added last, "
-    "{few:.0f} and {expected_few:.1f}. Wherever the gradient went through the composed ops, **the first zero was the end of the run**, and no run died without "
-    "one; minidrop's op met {survived:.0f} and trained on.",
+    "Over all {runs:.0f} stored runs, those with remedies (below) included, {zeros:.0f} zeros were"
+    " met and {expected:.1f} expected; with the bias added last, {few:.0f} and {expected_few:.1f}."
+    " Wherever the gradient went through the composed ops, **the first zero was the end of the"
+    " run**, and no run died without one; minidrop's op met {survived:.0f} and trained on.",
     runs=len(every_run),
     zeros=zeros,
     expected=expectation,
@@ -529,7 +531,8 @@ say(
 )
 dead_by_then, together = 1 - np.exp(-54_000 / cifar), 1 - np.exp(-5_000 / cifar)
 say(
-    "At that constant rate the chance to be dead by 54,000 is {dead_by_then:.0%}, and that two runs die within 5,000 iterations of each other {together:.0%}.",
+    "At that constant rate the chance to be dead by 54,000 is {dead_by_then:.0%}, and that two runs"
+    " die within 5,000 iterations of each other {together:.0%}.",
     dead_by_then=dead_by_then,
     together=together,
     holds=0.3 < dead_by_then < 0.95 and together < 0.3,
@@ -590,6 +593,7 @@ def turn_up(variant, seed, scale, warmed):
 
 
 scales = (1, 16, 64, 256)
+REMEDY_SCALE = 64
 by_scale = {
     (kind, scale): [turn_up(kind, seed, scale, kind) for seed in range(SEEDS)]
     for kind in ("beta-scaled", "cnn")
@@ -674,7 +678,9 @@ axes.margins(y=0.4)
 plt.show()
 say(
     "Every one of them spiked: the smallest of the {count:.0f} largest losses is {smallest:.0f}"
-    " nats, where a blind guess costs {blind:.1f}. In at most {fitting:.0f} could the whole spike hide in the published mean, for this is one batch, and the bound is for all batches together.",
+    " nats, where a blind guess costs {blind:.1f}. In at most {fitting:.0f} could the whole spike"
+    " hide in the published mean, for this is one batch, and the bound is for all batches"
+    " together.",
     count=len(spikes),
     smallest=spikes.min(),
     blind=ln10,
@@ -686,7 +692,7 @@ say(
 # %% [markdown]
 # ## Prevention
 #
-# Each remedy alone, same seeds. For suspect one from the stored runs (on digits, bias inside the sum, 12,000 iterations), for suspect two live, at 64 times the scale.
+# Each remedy alone, same seeds. For suspect one from the stored runs (on digits, bias inside the sum, 12,000 iterations), for suspect two live, with z turned up.
 
 # %%
 remedies = {
@@ -709,9 +715,12 @@ for remedy, option in remedies.items():
     deaths = [run.result["recorded"]["first_non_finite_gradient"] for run in runs]
     when = sorted(d for d in deaths if d is not None)
     if option:
-        ends = [turn_up(f"beta-scaled{option}", seed, 64, "beta-scaled") for seed in range(SEEDS)]
+        ends = [
+            turn_up(f"beta-scaled{option}", seed, REMEDY_SCALE, "beta-scaled")
+            for seed in range(SEEDS)
+        ]
     else:  # minidrop's op is guarded already: the runs of above
-        ends = by_scale["beta-scaled", 64]
+        ends = by_scale["beta-scaled", REMEDY_SCALE]
     table.append(
         {
             "remedy": remedy,
@@ -733,13 +742,17 @@ for remedy, option in remedies.items():
     )
 
 lines = [
-    "| remedy | an exact zero: died | at iteration | z turned up 64 times: gone | what became of them |",
+    (
+        f"| remedy | an exact zero: died | at iteration | z turned up {REMEDY_SCALE} times: gone |"
+        " what became of them |"
+    ),
     "|---|---|---|---|---|",
 ]
 for row in table:
     when = ", ".join(f"{d:,}" for d in row["when"])
     lines.append(
-        f"| {row['remedy']} | {row['died']} of {row['runs']} | {when} | {row['gone']} of {SEEDS} | {row['fates']} |"
+        f"| {row['remedy']} | {row['died']} of {row['runs']} | {when} | {row['gone']} of {SEEDS} |"
+        f" {row['fates']} |"
     )
 display(Markdown("\n".join(lines)))
 
@@ -763,8 +776,9 @@ say(
 )
 when = {remedy: by_remedy[remedy]["when"] for remedy in ("none", "p_max = .95", "p_max = .8")}
 say(
-    "p_max .95 changes the hour of no death: {deaths:.0f} with it, at the same steps as the {none:.0f} without. With .8, which touches every z below -1, the two "
-    "earliest come at the same steps still, the others move; fewer they are not ({eight:.0f}).",
+    "p_max .95 changes the hour of no death: {deaths:.0f} with it, at the same steps as the"
+    " {none:.0f} without. With .8, which touches every z below -1, the two earliest come at the"
+    " same steps still, the others move; fewer they are not ({eight:.0f}).",
     deaths=len(when["p_max = .95"]),
     none=len(when["none"]),
     eight=len(when["p_max = .8"]),
@@ -774,10 +788,12 @@ say(
 )
 gentle = ["p_max = .95", "p_max = .8", "gradient clipped to norm 1", "a tenth of the step"]
 say(
-    "Against large steps it is the other way round. With the division guarded (as it is in minidrop's op, so that the first two rows are the same runs) {none:.0f} of {seeds:.0f} are gone all the same; what makes the steps smaller helps: of p_max .95, p_max .8, clipping"
-    " and a tenth of the step, {gentle:.0f} of {all:.0f} are gone. In between stand `detach`, whose"
-    " slope is 1/k and not -10 z ({detach:.0f} of {seeds:.0f}), and linear logits, which cannot die"
-    " but can be lost ({linear:.0f}).",
+    "Against large steps it is the other way round. With the division guarded (as it is in"
+    " minidrop's op, so that the first two rows are the same runs) {none:.0f} of {seeds:.0f} are"
+    " gone all the same; what makes the steps smaller helps: of p_max .95, p_max .8, clipping and a"
+    " tenth of the step, {gentle:.0f} of {all:.0f} are gone. With `detach`, whose slope is 1/k and"
+    " not -10 z, {detach:.0f} of {seeds:.0f} are gone; with linear logits, which cannot die but can"
+    " be lost, {linear:.0f}.",
     none=by_remedy["guarded division"]["gone"],
     seeds=SEEDS,
     gentle=sum(by_remedy[remedy]["gone"] for remedy in gentle),
@@ -785,8 +801,8 @@ say(
     detach=by_remedy["detach (no gradient through k)"]["gone"],
     linear=by_remedy["linear logits"]["gone"],
     agree=None,
-    holds=sum(by_remedy[remedy]["gone"] for remedy in gentle)
-    < by_remedy["guarded division"]["gone"] + 1,
+    holds=sum(by_remedy[remedy]["gone"] for remedy in gentle) / 4
+    < by_remedy["guarded division"]["gone"],
 )
 
 # %% [markdown]
@@ -799,12 +815,12 @@ say(
 # | weights | not recorded | NaN: one unit of the dense layer and everything below it first | finite, or overflowed |
 # | the steps before | only means of 1,000 | nothing at all to be seen | losses far above ln 10 |
 # | happens to | beta scaled, not alpha, not unscaled | only where a gradient goes through beta's division: beta scaled | any network whose steps are too large |
-# | z needed | not recorded | the ordinary one | between 16 and 64 times the ordinary one, on digits |
+# | z needed | not recorded | the ordinary one | many times the ordinary one, on digits |
 #
 # **What can be concluded.** The published program contains a fault that kills exactly the kind of network that died, within two steps and without warning. Its rate, predicted from
 # first principles and checked by counting to within a factor of a few, makes a death by iteration 54,000 about as likely as not on CIFAR-10, and a
-# long life on MNIST likely. With a ReLU that swallows NaN it leaves exactly the number in the log. Dead logits leave the same number, but to get there we had to turn z up, suddenly, by more than 16, and we
-# watched for 100 steps on digits; what the scale of z was in the published network after 54,000 iterations nobody knows.
+# long life on MNIST likely. With a ReLU that swallows NaN it leaves exactly the number in the log. Dead logits leave the same number, but to get there we had to turn z up, suddenly and many times over, and we
+# watched for some hundred steps on digits; what the scale of z was in the published network after 54,000 iterations nobody knows.
 #
 # **What cannot.** One look at the weights would have told NaN from finite; nobody looked, and the log does not keep them. A spike may hide in the mean of a thousand losses. The
 # rate for the paper's network is carried on from its first 10,000 iterations, and does not explain why both runs died near 50,000. One more log of the author
