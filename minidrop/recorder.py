@@ -89,7 +89,9 @@ def _look_at(z: Array, hidden: Array, logits: Array, added_last: Array) -> dict[
     P(z = 0) = density of z at 0 * spacing of floats at c.
     """
     xp = array_module(z)
-    near = (abs(z) < WIDTH) * xp.spacing(abs(added_last))
+    size = abs(added_last)
+    spacing = xp.nextafter(size, xp.full_like(size, math.inf)) - size  # CuPy has no np.spacing
+    near = (abs(z) < WIDTH) * spacing
     return {
         "zeros": int((z == 0).sum().item()),
         "expected_zeros": float(xp.nansum(near).item() / (2 * WIDTH)),

@@ -229,7 +229,7 @@ def make_module():
         "add", "subtract", "multiply", "divide", "maximum", "minimum", "exp", "expm1", "log", "log1p", "sqrt", "abs",
         "absolute", "sign", "tanh", "isfinite", "isnan", "logical_and", "logical_or", "logical_not", "floor", "greater",
         "where", "clip", "zeros_like", "ones_like", "empty_like", "full_like", "broadcast_to", "pad", "take", "sum", "matmul",
-        "ascontiguousarray", "negative",
+        "ascontiguousarray", "negative", "nextafter", "nansum",
     ):  # fmt: skip
         setattr(cupy, name, ufunc(name))
 

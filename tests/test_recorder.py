@@ -116,3 +116,16 @@ def test_bad_numbers_of_steps():
     for value in (-1, 1.5):
         with pytest.raises(ArgumentError, match="bad record_steps"):
             dataclasses.replace(a_run(), record_steps=value)
+
+
+@pytest.mark.parametrize("variant", ["beta-scaled", "beta-scaled-composed-fused-swallow-clip_norm=.5"])
+def test_the_same_record_on_both_libraries(stand_in, variant):
+    """The stand-in refuses what CuPy does not have, np.spacing among it."""
+    rows = {}
+    for device in ("cpu", "cuda"):
+        trainer = Trainer(a_run(variant, device=device), small_data.pair())
+        for _ in range(3):
+            trainer.step()
+        rows[device] = list(trainer.recorder.rows)
+    for ours, theirs in zip(rows["cpu"], rows["cuda"], strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-12)
