@@ -322,7 +322,7 @@ say(
 # The first is what the fixed mask gives: with probability $k$ the unit is kept, and then its slope is $f'$. The second is how $z$ moves the *chance* of being kept. The coin has
 # already fallen, 0 or 1; it has no slope. So the gradient is **biased**, and the product rule says by how much:
 #
-# | layer | $f$ | $f'$ as computed | mean of $dy/dz$ (seen) | $dE[y]/dz$ (true) |
+# | layer | $f$ | $f'$ as computed | seen: mean of $dy/dz$ | true slope of the mean |
 # |---|---|---|---|---|
 # | unscaled | $z$ | 1 | $k$ | $k - z\,p'$ |
 # | scaled, through $k$ | $z / k$ | $1/k + z\,p'/k^2$ | $1 + z\,p'/k$ | 1 |
