@@ -15,7 +15,7 @@
 #
 # **You get** a scalar autograd engine in 60 lines, built by yourself, and the reason why the order of its backward pass matters.
 #
-# **Time** about 10 seconds on two cores.
+# **Time** about 5 seconds on two cores.
 #
 # **New names** `md.Tensor`, `md.draw_graph`
 #

@@ -15,7 +15,7 @@
 #
 # **You get** the rule that sends a gradient back through broadcasting, and a checker that catches wrong gradients, also those that the usual check lets pass.
 #
-# **Time** about 10 seconds on two cores.
+# **Time** about 5 seconds on two cores.
 #
 # **New names** `md.gradcheck`, `md.Op`, `md.apply`, `md.no_grad`
 #

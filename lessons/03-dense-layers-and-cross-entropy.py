@@ -15,7 +15,7 @@
 #
 # **You get** a classifier on `digits`, first in plain NumPy and then in minidrop, and a number to compare every loss with: a blind guess among ten costs ln 10.
 #
-# **Time** about 25 seconds on two cores.
+# **Time** about 10 seconds on two cores.
 #
 # **New names** `md.nn.Dense`, `md.nn.ReLU`, `md.nn.Sequential`, `md.functional.log_softmax`, `md.functional.softmax_cross_entropy`, `md.optim.SGD`, `md.Generator`,
 # `md.manual_seed`

@@ -15,7 +15,7 @@
 #
 # **You get** a convolution written as loops, as one matrix product and in frequencies: the same numbers three times, and a plot of what each costs.
 #
-# **Time** about 40 seconds on two cores.
+# **Time** about 15 seconds on two cores.
 #
 # **New names** `md.functional.conv2d`, `md.nn.Conv2d`, `minidrop.ops.fourier`, `minidrop.ops.conv_choice`
 #

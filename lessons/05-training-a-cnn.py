@@ -15,7 +15,7 @@
 #
 # **You get** the paper's network trained on real images by ten lines of your own, its filters and feature maps, and the standard error of its accuracy.
 #
-# **Time** about 30 seconds on two cores.
+# **Time** about 15 seconds on two cores.
 #
 # **New names** `md.functional.max_pool2d`, `md.nn.MaxPool2d`, `md.nn.Flatten`, `minidrop.training`, `minidrop.protocol`, `minidrop.networks`,
 # `md.datasets.mnist`, `md.save`, `md.load`, `minidrop.errors.DataError`, `minidrop.reproduce.grid.read_runs`

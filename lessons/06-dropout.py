@@ -15,7 +15,7 @@
 #
 # **You get** dropout in six lines of your own, its expectation measured against 10,000 draws, and the ensemble of masked networks that it stands for.
 #
-# **Time** about 30 seconds on two cores.
+# **Time** about 15 seconds on two cores.
 #
 # **New names** `md.functional.dropout`, `md.nn.Dropout`
 #

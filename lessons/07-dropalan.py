@@ -15,7 +15,7 @@
 #
 # **You get** DropAlan from its formulas to a layer of twenty lines, the paper's Figures 1 and 2 with 10,000 draws laid over, and what the gradient sees of it.
 #
-# **Time** about 20 seconds on two cores.
+# **Time** about 10 seconds on two cores.
 #
 # **New names** `md.functional.dropalan`, `md.functional.drop_probability`, `md.nn.DropAlan`, `md.Alpha`, `md.Beta`, `minidrop.ops.dropalan`
 #

@@ -15,7 +15,7 @@
 #
 # **You get** the paper's Table II with your own numbers beside it, and the reason why some of your runs never learn a digit.
 #
-# **Time** about 40 seconds on two cores.
+# **Time** about 15 seconds on two cores.
 #
 # **New names** `minidrop.reproduce.grid`, `minidrop.reproduce.table`, `minidrop.reproduce.published`, `minidrop.reproduce.figures`, `minidrop.history.summarise`
 #

@@ -15,7 +15,7 @@
 #
 # **You get** Table I and Figures 3 and 4 of the paper with your own runs in them, three ways to say that one network learns faster than another, and an open case.
 #
-# **Time** about 40 seconds on two cores.
+# **Time** about 15 seconds on two cores.
 #
 # **New names** `md.datasets.cifar10`
 #

@@ -16,7 +16,7 @@
 # **You get** two suspects for the crash that the paper could not explain, each provoked, known by its marks and prevented,
 # and a verdict on how far the published curves can tell them apart.
 #
-# **Time** about 90 seconds on two cores.
+# **Time** about 40 seconds on two cores.
 #
 # **New names** `md.detect_anomaly`, `minidrop.as_published.ComposedDropAlan`, `minidrop.as_published.SwallowingReLU`
 #

@@ -15,7 +15,7 @@
 #
 # **You get** the theory of the paper's Section IV, measured: where it holds, where it does not, and what became of its open question why scaling helped.
 #
-# **Time** about 50 seconds on two cores.
+# **Time** about 30 seconds on two cores.
 #
 # **New names** none.
 #

@@ -15,7 +15,7 @@
 #
 # **You get** the four things to ask of a table of accuracies, two tests written out by hand, and a verdict on what Table I can say.
 #
-# **Time** about 15 seconds on two cores.
+# **Time** about 5 seconds on two cores.
 #
 # **New names** none.
 #

@@ -15,7 +15,7 @@
 #
 # **You get** one training step that runs on either array library, a count of what it asks of the machine, and a way to say beforehand when a GPU will lose.
 #
-# **Time** about 30 seconds on two cores.
+# **Time** about 10 seconds on two cores.
 #
 # **New names** `minidrop.backend.array_module`, `minidrop.backend.device_of`, `minidrop.backend.to_device`, `md.capture`
 #
