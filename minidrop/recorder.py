@@ -18,7 +18,7 @@ from .networks import Network
 STEP_COLUMNS = {
     "iteration": "the step, counted from 1",
     "loss": "of its batch, in nats",
-    "gradient_norm": "length of the whole gradient, before any clipping",
+    "gradient_norm": "length of the whole gradient, as the step used it: after any clipping",
     "zeros": "how many inputs z of the hidden stage are exactly 0",
     "expected_zeros": "as many to expect: density of z at 0 times spacing of floats at what is added last, mostly the bias",
     "smallest_z": "the lowest z of the batch",
@@ -34,7 +34,7 @@ class StepRecorder:
     """The last `limit` steps; the first that is not finite or has equal logits ends the record, AFTER steps later.
 
     first_non_finite_gradient: the step at which the gradient first was not finite. zeros, expected_zeros, values: sums over
-    all steps until then.
+    all steps until then, or until the record ends.
     """
 
     def __init__(self, limit: int) -> None:

@@ -267,8 +267,8 @@ class Trainer:
         """Go on where the checkpoint stands; returns the rows of its history."""
         assert self.checkpoint_path is not None
         checkpoint = serialization.load(self.checkpoint_path)
-        if checkpoint.get("run") != self._identity():
-            stored, own = checkpoint.get("run") or {}, self._identity()
+        stored, own = {"record_steps": 0, **(checkpoint.get("run") or {})}, self._identity()  # 0: older than that setting
+        if stored != own:
             raise StateError(
                 f"{self.checkpoint_path} belongs to another run",
                 expected=", ".join(f"{name}={own[name]}" for name in own if own[name] != stored.get(name)),

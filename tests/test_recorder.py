@@ -13,7 +13,7 @@ import small_data
 
 import minidrop as md
 from minidrop import Generator
-from minidrop.errors import ArgumentError
+from minidrop.errors import ArgumentError, StateError
 from minidrop.networks import Network
 from minidrop.protocol import PAPER
 from minidrop.recorder import AFTER, STEP_COLUMNS, _look_at
@@ -129,3 +129,18 @@ def test_the_same_record_on_both_libraries(stand_in, variant):
         rows[device] = list(trainer.recorder.rows)
     for ours, theirs in zip(rows["cpu"], rows["cuda"], strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-12)
+
+
+def test_a_checkpoint_from_before_there_was_a_recorder(tmp_path, monkeypatch):
+    """It is gone on from, as a run that records nothing; not as one that does."""
+    path = tmp_path / "old"
+    run = dataclasses.replace(a_run("cnn"), record_steps=0)
+    old = Trainer(run, small_data.pair(), None, path)
+    old.step()
+    identity = {name: value for name, value in old._identity().items() if name != "record_steps"}
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_identity", lambda self: identity)
+        old.save()
+    assert Trainer(run, small_data.pair(), None, path).iteration == 1
+    with pytest.raises(StateError, match="record_steps=10"):
+        Trainer(a_run("cnn"), small_data.pair(), None, path)
