@@ -14,15 +14,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from .errors import ArgumentError
 from .functional import where
 from .module import Module
 from .nn import Dense
-from .ops.dropalan import Alpha, Distribution
+from .ops.dropalan import Alpha, Beta, Distribution
 from .random import Generator, default_generator
 from .tensor import Tensor, as_tensor
 
 
-def drop_probability(z: Tensor, distribution: Any) -> Tensor:
+def drop_probability(z: Tensor, distribution: Alpha | Beta) -> Tensor:
     """(any shape) -> same: p(z) of an `Alpha` or `Beta`, by the ops of the listing. Gradient: NaN at z = 0 for `Beta`."""
     if isinstance(distribution, Alpha):
         return (z * -distribution.slope).clip(0, distribution.limit)
@@ -34,12 +35,20 @@ def drop_probability(z: Tensor, distribution: Any) -> Tensor:
 class ComposedDropAlan(Module):
     """(any shape) -> same: z theta, or scaled z / k(z) theta, theta ~ Bernoulli(k(z)), a constant; at inference z.
 
-    through: whether a gradient flows through k(z), as it did in the published code, where scaled.
+    through: whether a gradient flows through k(z), as it did in the published code, where scaled. Raises ArgumentError for a
+    distribution that is not the paper's.
     """
 
     def __init__(
         self, distribution: Distribution, scaled: bool = False, through: bool = True, generator: Generator | None = None
     ) -> None:
+        if not isinstance(distribution, (Alpha, Beta)):
+            raise ArgumentError(
+                "ComposedDropAlan: bad distribution",
+                expected="one of the paper's, md.Alpha() or md.Beta()",
+                got=repr(distribution),
+                help="md.nn.DropAlan takes any",
+            )
         self.distribution = distribution
         self.scaled = scaled
         self.through = through
@@ -63,9 +72,9 @@ class ComposedDropAlan(Module):
 class FusedDense(Dense):
     """(N, in) -> (N, out): (x_1 @ weight_1 + bias) + x_2 @ weight_2, the features in two halves.
 
-    The same numbers as `Dense`, rounded as kernels do that start their sums from the bias. What was added last decides how
-    often a sum is exactly 0: two halves of some size, whose floats lie far apart, cancel exactly far more often than x @ weight
-    and a small bias, whose neighbours are close (lesson 10).
+    The same numbers as `Dense`, rounded in one of the ways in which a kernel may that takes the bias into its sum. What was
+    added last decides how often a sum is exactly 0: two halves of some size, whose floats lie far apart, cancel exactly far
+    more often than x @ weight and a small bias, whose neighbours are close (lesson 10).
     """
 
     def forward(self, *inputs: Any) -> Tensor:

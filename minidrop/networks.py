@@ -16,8 +16,7 @@ All convolutions pad to 'same': without padding, as published, 32x32 images woul
 start Glorot-uniform and biases at 0, as in Keras, the paper's framework (section III).
 
 A variant's name is a base and any number of options, joined by hyphens: `beta-scaled`, `alpha-expectation`,
-`beta-scaled-detach`, `beta-scaled-p_max=.95-linear`. What composed, fused and swallow
-bring is in `as_published.py`.
+`beta-scaled-detach`, `beta-scaled-p_max=.95-linear`. What `composed`, `fused` and `swallow` bring is in `as_published.py`.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import pytest
 
 import minidrop as md
 from minidrop import Generator, Tensor
+from minidrop.as_published import ComposedDropAlan
 from minidrop.errors import ArgumentError
 from minidrop.networks import VARIANTS, Network, Variant
 
@@ -208,6 +209,12 @@ def test_a_relu_that_swallows_nan_hides_it():
         parameter.data[...] = np.nan
     loss = md.functional.softmax_cross_entropy(net(Tensor(images(16))), np.arange(16) % 10)
     assert loss.data.item() == np.float32(np.log(10))  # nothing left, and no NaN to be seen
+
+
+def test_composed_is_for_the_papers_distributions():
+    for wrong in ("beta", object()):
+        with pytest.raises(ArgumentError, match="ComposedDropAlan: bad distribution"):
+            ComposedDropAlan(wrong)
 
 
 def test_numbers_for_the_step_are_for_all():
