@@ -140,6 +140,8 @@ say(
 )
 
 # %% [markdown]
+# The run was begun with five seeds; only those count here that are complete for all five networks. The titles say how many.
+#
 # ## Figure 4: dropout against DropAlan
 
 # %% tags=["thumbnail"]

@@ -7,7 +7,6 @@ A lesson imports this and `checks`; everything else that it teaches it builds in
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,41 +15,22 @@ from typing import Any
 import matplotlib.pyplot as plt
 from IPython.display import Markdown, display
 
+from minidrop.reproduce import figures
+
 HERE = Path(__file__).resolve().parent
-full = (
-    os.environ.get("MINIDROP_LESSON_SCALE") == "full"
-)  # the real sizes, instead of those that fit two minutes
+# The real sizes, instead of those that fit two minutes:
+full = os.environ.get("MINIDROP_LESSON_SCALE") == "full"
 
-BLACK, BLUE, ORANGE, GREEN, RED, PINK, SKY = (
-    "#000000",
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-)
-COLOURS = {
-    "cnn": BLACK,
-    "dropout": BLUE,
-    "alpha": ORANGE,
-    "beta": GREEN,
-    "beta-scaled": RED,
-}  # Okabe and Ito's palette
-
+# The package's palette and style, a little smaller; a variant of the paper has the same colour everywhere.
+BLACK, BLUE, ORANGE, GREEN, RED, PINK, SKY = figures.COLOURS
+COLOURS = {variant: figures.look(variant, 0)["color"] for variant in figures.RUNS}
 plt.rcParams.update(
     {
+        **figures.STYLE,
         "figure.dpi": 90,
-        "figure.constrained_layout.use": True,
         "font.size": 10,
-        "axes.grid": True,
-        "grid.color": "#dddddd",
-        "axes.axisbelow": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
         "axes.titlesize": 10,
         "axes.prop_cycle": plt.cycler(color=[BLUE, RED, GREEN, ORANGE, PINK, SKY, BLACK]),
-        "legend.frameon": False,
         "image.cmap": "gray",
     }
 )
@@ -122,11 +102,7 @@ def made_with(name: str) -> None:
     from minidrop.reproduce.table import title
 
     config = read_config(results(name))
-    display(
-        Markdown(f"*Stored run `{name}`: {title(config)}. {describe(config['provenance'][-1])}.*")
-    )
-
-
-def read_result(path: str) -> Any:
-    """The content of a JSON file under lessons/results."""
-    return json.loads((HERE / "results" / path).read_text(encoding="utf-8"))
+    calls = config["provenance"]
+    earlier = ", ".join(dict.fromkeys(call["commit"] for call in calls[:-1]))
+    begun = f", begun at commit {earlier}" if earlier else ""
+    display(Markdown(f"*Stored run `{name}`: {title(config)}. {describe(calls[-1])}{begun}.*"))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import re
 import time
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import Any
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+
+from minidrop.serialization import write_atomically
 
 HERE = Path(__file__).resolve().parent
 SOURCES = sorted(HERE.glob("[0-9][0-9]-*.py"))
@@ -96,13 +97,6 @@ def thumbnail(notebook: Any) -> bytes:
     return file.getvalue()
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write to a temporary file, then rename."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
-
-
 def title_and_gift(notebook: Any) -> tuple[str, str]:
     """The title of a lesson, and what the reader ends with, from its first cell."""
     first = notebook.cells[0].source
@@ -141,14 +135,14 @@ def main() -> None:
         notebook = read_source(path)
         seconds = execute(notebook)
         clean(notebook, seconds)
-        write(path.with_suffix(".ipynb"), (nbformat.writes(notebook) + "\n").encode())
-        write(HERE / "thumbnails" / f"{path.name[:2]}.png", thumbnail(notebook))
+        write_atomically(path.with_suffix(".ipynb"), (nbformat.writes(notebook) + "\n").encode())
+        write_atomically(HERE / "thumbnails" / f"{path.name[:2]}.png", thumbnail(notebook))
         print(f"{path.stem}: {seconds:.0f} s")
     readme = HERE / "README.md"
     start, end = "<!-- lessons -->\n", "<!-- end of lessons -->\n"
     if all(path.with_suffix(".ipynb").exists() for path in SOURCES):
         before, _, rest = readme.read_text(encoding="utf-8").partition(start)
-        write(readme, (before + start + table() + end + rest.partition(end)[2]).encode())
+        write_atomically(readme, (before + start + table() + end + rest.partition(end)[2]).encode())
 
 
 if __name__ == "__main__":
