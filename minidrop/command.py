@@ -83,6 +83,12 @@ def _variants(_context: click.Context, _parameter: click.Parameter, value: str |
 @click.option(
     "--evaluate-every", type=click.IntRange(1), default=None, help="Iterations.  [default: 1000, or a 40th of a short run]"
 )
+@click.option(
+    "--evaluation-images",
+    type=click.IntRange(1),
+    default=None,
+    help="The first N are measured, all if there are fewer.  [default: as many as the protocol says]",
+)
 @click.option("--checkpoint-every", type=click.IntRange(1), default=None, help="Iterations.  [default: at every evaluation]")
 @click.option(
     "--record-steps", type=click.IntRange(0), default=0, help="Keep so many steps before the first that goes wrong; 0: none."

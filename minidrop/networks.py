@@ -48,7 +48,7 @@ OPTIONS = {
     "expectation": "z k(z) at inference, in place of z; not with scaled",
     "relu": "a ReLU after DropAlan",
     "elu": "an ELU after DropAlan",
-    "batchnorm": "batch norm between the dense layer and DropAlan",
+    "batchnorm": "batch norm after the dense layer, before the hidden stage",
     "composed": "DropAlan from elementary ops, as in the published code: NaN gradients at z = 0",
     "fused": "the dense layer's bias inside its sum, as fused kernels have it",
     "linear": "no ReLU on the logits, whatever the protocol says",
@@ -59,7 +59,7 @@ OPTIONS = {
     "clip_norm=1": "gradients longer than this are shortened to it",
 }
 NUMBERS = {option.partition("=")[0] for option in OPTIONS if "=" in option}
-FOR_ALL = {"fused", "linear", "swallow", "learning_rate", "clip_norm"}  # options that do not need DropAlan
+FOR_ALL = {"batchnorm", "fused", "linear", "swallow", "learning_rate", "clip_norm"}  # options that do not need DropAlan
 
 
 class Variant:

@@ -75,7 +75,8 @@ def test_what_the_names_mean():
     assert drop("beta-scaled-detach").scale_gradient == "detach"
     assert drop("alpha-expectation").inference == "expectation"
     assert (drop("beta-p_max=.95-c=.1").distribution.p_max, drop("beta-p_max=.95-c=.1").distribution.c) == (0.95, 0.1)
-    assert network("beta-scaled-batchnorm").norm is not None
+    assert network("beta-scaled-batchnorm").norm is not None and network("cnn-batchnorm").norm is not None
+    assert network("cnn").norm is None
     assert network("cnn", relu_logits=True).relu_logits and not network("cnn-linear", relu_logits=True).relu_logits
     x = Tensor(images(50))
     assert network("cnn", relu_logits=True)(x).data.min() == 0 > network("cnn", relu_logits=False)(x).data.min()

@@ -28,12 +28,16 @@ from .provenance import provenance
 # What may differ when an experiment is resumed; of the first three nothing may be taken away.
 MAY_CHANGE = ("variants", "iterations", "seeds", "on_divergence", "checkpoint_every", "device", "cuda_graphs")
 
-LATER: dict[str, Any] = {"cuda_graphs": False, "record_steps": 0}  # settings that the oldest experiments do not have
+# Settings that the oldest experiments do not have.
+LATER: dict[str, Any] = {"cuda_graphs": False, "record_steps": 0, "evaluation_images": 0}
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The settings of an experiment; `evaluate_every` and `checkpoint_every` default to what fits the iterations."""
+    """The settings of an experiment; `evaluate_every` and `checkpoint_every` default to what fits the iterations.
+
+    evaluation_images: how many images to measure on, the first ones; 0: as many as the protocol says.
+    """
 
     dataset: str = "digits"
     network: str = "lite"
@@ -47,12 +51,15 @@ class Grid:
     evaluate_every: int = 0
     checkpoint_every: int = 0
     record_steps: int = 0
+    evaluation_images: int = 0
 
     def __post_init__(self) -> None:
         variants = [Variant(name) for name in self.variants]
         for name in ("iterations", "seeds"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"bad {name}", expected="1 or more", got=str(getattr(self, name)))
+        if self.evaluation_images < 0:
+            raise ArgumentError("bad evaluation_images", expected="0 or more", got=str(self.evaluation_images))
         twice = any(one.same_as(other) for index, one in enumerate(variants) for other in variants[:index])
         if not variants or twice:
             raise ArgumentError("bad variants", expected="at least one, each once", got=", ".join(self.variants) or "none")
@@ -64,8 +71,9 @@ class Grid:
             object.__setattr__(self, "checkpoint_every", self.evaluate_every)
 
     def measured_protocol(self) -> Protocol:
-        """The protocol, with this grid's distance between evaluations."""
-        return dataclasses.replace(find_protocol(self.protocol), evaluate_every=self.evaluate_every)
+        """The protocol, with this grid's distance between evaluations, and its number of images if it has one."""
+        protocol = dataclasses.replace(find_protocol(self.protocol), evaluate_every=self.evaluate_every)
+        return dataclasses.replace(protocol, evaluation_images=self.evaluation_images or protocol.evaluation_images)
 
     def runs(self) -> list[Run]:
         """Every run, seed by seed, so that a broken experiment has whole sets of variants."""
