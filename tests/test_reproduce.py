@@ -405,7 +405,10 @@ def test_grid_settings():
     assert Grid(iterations=120_000).evaluate_every == 1000 and Grid(iterations=80, evaluate_every=7).evaluate_every == 7
     names = [run.name for run in Grid(variants=("cnn", "beta"), seeds=2).runs()]
     assert names == ["cnn_seed0", "beta_seed0", "cnn_seed1", "beta_seed1"]
-    assert Grid().measured_protocol().evaluation_images == 1600 and Grid(protocol="careful").measured_protocol().evaluation_images is None
+    assert (
+        Grid().measured_protocol().evaluation_images == 1600
+        and Grid(protocol="careful").measured_protocol().evaluation_images is None
+    )
     assert Grid(evaluation_images=10_000).measured_protocol().evaluation_images == 10_000
     with pytest.raises(ArgumentError, match="seeds"):
         Grid(seeds=0)
@@ -422,7 +425,9 @@ def test_the_number_of_images_measured_changes_nothing_but_what_is_measured(tmp_
     assert [row["loss"] for row in few.rows] == [row["loss"] for row in all_of_them.rows]
     assert few.result["test_accuracy"] == all_of_them.result["test_accuracy"]
     assert all(math.isclose(row["accuracy"] * 50, round(row["accuracy"] * 50)) for row in few.rows)
-    assert "another experiment" in minidrop(*options, "--evaluation-images", 60, "--resume", "--out", tmp_path / "few", status=1)
+    assert "another experiment" in minidrop(
+        *options, "--evaluation-images", 60, "--resume", "--out", tmp_path / "few", status=1
+    )
 
 
 # Beside the paper -----------------------------------------------------------------------------------------------------
