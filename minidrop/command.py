@@ -1,4 +1,4 @@
-"""The command line: `minidrop reproduce`, `report`, `compare`, `data`, `lessons`, each a few lines around a function."""
+"""The command line: `minidrop reproduce`, `report`, `compare`, each a few lines around a function; more in `command_*.py`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import click
 
 from . import __version__, datasets
 from .backend import require_device
+from .command_claims import again_command, claims_command, draws_command
 from .command_data import data_commands
 from .command_lessons import lessons_command
 from .errors import MinidropError, StateError
@@ -256,5 +257,8 @@ def compare_command(left: Path, right: Path, figure: Path | None) -> None:
     click.echo(compare(left, right, figure))
 
 
+main.add_command(again_command)
+main.add_command(claims_command)
+main.add_command(draws_command)
 main.add_command(data_commands)
 main.add_command(lessons_command)
