@@ -13,7 +13,7 @@
 #
 # **You need** Python, NumPy arrays, and from lesson 01 on a little calculus.
 #
-# **You get** the map of the fifteen lessons, how to run them on a CPU and on a GPU, how the exercises check themselves, and a first look at the digits that most of them work on.
+# **You get** the map of the sixteen lessons, how to run them on a CPU and on a GPU, how the exercises check themselves, and a first look at the digits that most of them work on.
 #
 # **Time** about 10 seconds on two cores.
 #
@@ -55,13 +55,14 @@ lessons = {  # number: (title, builds on, column, row)
     "12": ("Is the difference\nreal?", "09", 6, 1),
     "13": ("NumPy,\nCuPy", "05", 5, 2),
     "14": ("Your own\ndistribution", "11 12", 7, -0.9),
+    "15": ("What\nwe found", "10 11 12", 7, 0.5),
 }
 parts = {  # what belongs together
     "how a network learns": (BLUE, "00 01 02 03"),
     "images": (SKY, "04 05"),
     "dropping": (ORANGE, "06 07"),
     "the paper's experiments": (GREEN, "08 09"),
-    "past the paper": (RED, "10 11 12"),
+    "past the paper": (RED, "10 11 12 15"),
     "the workshop": (PINK, "13 14"),
 }
 colour_of = {number: colour for colour, numbers in parts.values() for number in numbers.split()}
@@ -113,7 +114,7 @@ say(
     "{count} lessons, {arrows} arrows, and none points from a later lesson to an earlier one.",
     count=len(lessons),
     arrows=sum(len(needs.split()) for _title, needs, _column, _row in lessons.values()),
-    holds=len(lessons) == 15 and not later,
+    holds=len(lessons) == 16 and not later,
 )
 
 # %% [markdown]

@@ -76,7 +76,8 @@ display(
 
 # %%
 made_with("mnist-lite")
-config, runs = read_config(results("mnist-lite")), read_runs(results("mnist-lite"))
+config = read_config(results("mnist-lite"))
+runs = [run for run in read_runs(results("mnist-lite")) if run.run.variant in table]
 rows = runs[0].rows
 print(f"{len(runs)} runs; the first is {runs[0].run.name}, with {len(rows)} rows; its last one:")
 for column, value in rows[-1].items():

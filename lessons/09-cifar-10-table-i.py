@@ -140,7 +140,7 @@ say(
 )
 
 # %% [markdown]
-# The run was begun with five seeds; only those count here that are complete for all five networks. The titles say how many.
+# Five seeds; if some were not complete for all five networks, only those would count that are. The titles say how many.
 #
 # ## Figure 4: dropout against DropAlan
 

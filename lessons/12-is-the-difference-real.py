@@ -81,7 +81,7 @@ say(
 
 # %%
 made_with("mnist-lite")
-mnist = [run for run in read_runs(results("mnist-lite")) if run.done]
+mnist = [run for run in read_runs(results("mnist-lite")) if run.done and run.run.variant in NAMES]
 gap = np.array([run.result["test_accuracy"] - run.rows[-1]["accuracy"] for run in mnist])
 healthy = np.array([run.rows[-1]["accuracy"] > 0.95 for run in mnist])
 

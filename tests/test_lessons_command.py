@@ -44,7 +44,7 @@ def test_it_opens_jupyterlab_on_a_lesson(started, arguments, name):
 
 def test_a_list_of_the_lessons():
     result = CliRunner().invoke(main, ["lessons", "--list"])
-    assert result.exit_code == 0 and "10-autopsy-of-a-crash" in result.output.split() and len(result.output.split()) == 15
+    assert result.exit_code == 0 and "10-autopsy-of-a-crash" in result.output.split() and len(result.output.split()) == 16
 
 
 @pytest.mark.parametrize("number", ["99", "seven", "7x"])

@@ -48,15 +48,6 @@ def test_the_readme_says_what_the_stored_digits_run_says():
         assert row in readme, row
 
 
-def test_the_readme_says_what_the_stored_mnist_runs_say():
-    """Every run of the paper's network that is stored, at its last iteration: none is left out."""
-    readme = (ROOT / "README.md").read_text()
-    for run in read_runs(RESULTS / "mnist-paper"):
-        last = run.rows[-1]
-        row = f"| {NAMES[run.run.variant]}, seed {run.run.seed} | {last['iteration']:,} | {last['loss']:.3f} | {last['accuracy']:.4f} |"
-        assert row in readme, row
-
-
 def test_the_readme_says_what_the_careful_runs_say():
     (cnn, dropout) = (
         mean([run.result["test_accuracy"] for run in read_runs(RESULTS / "mnist-lite-careful") if run.run.variant == variant])

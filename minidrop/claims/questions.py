@@ -40,7 +40,8 @@ def _why_scaling(evidence: Evidence) -> Claim:
         ("", "scaled - unscaled", "of it: inference by expectation", "of it: training with the scale")
     ]
     numbers: dict[str, Interval] = {}
-    digits, mnist = evidence["expectation"], evidence["mnist-lite"]
+    digits, mnist, cifar = evidence["expectation"], evidence["mnist-lite"], evidence["cifar10-lite"]
+    used = [digits, mnist, *([cifar] if cifar.of("beta-expectation") else [])]
     for stored, base, ending in (
         (digits, "alpha", "-linear"),
         (digits, "beta", "-linear"),
@@ -48,6 +49,7 @@ def _why_scaling(evidence: Evidence) -> Claim:
         (digits, "beta", ""),
         (mnist, "alpha", ""),
         (mnist, "beta", ""),
+        (cifar, "beta", ""),
     ):
         identity, mean, scaled = (base + way + ending for way in ("", "-expectation", "-scaled"))
         if not stored.of(mean):
@@ -63,24 +65,39 @@ def _why_scaling(evidence: Evidence) -> Claim:
             cells = ["not run", *cells, ""]
         logits = "linear logits" if ending else "ReLU on the logits"
         rows.append((f"{stored.config['dataset']['label']}, {base}, {logits}", *cells))
-    of_beta = numbers["expectation, beta-linear"], numbers["expectation, beta-linear, training"]
+    reasons = {
+        "digits, linear logits": _reason(numbers["expectation, beta-linear"], numbers["expectation, beta-linear, training"]),
+        "MNIST": _reason(numbers["mnist-lite, beta"], numbers["mnist-lite, beta, training"]),
+    }
+    if "cifar10-lite, beta" in numbers:
+        reasons["CIFAR-10"] = _reason(numbers["cifar10-lite, beta"], numbers["cifar10-lite, beta, training"])
     return Claim(
         "why-scaling",
         "V, ours",
         "Why did scaling help: a better expectation at inference, or something else?",
-        f"beta, linear logits: inference {of_beta[0].text(**SIGNED)}, training {of_beta[1].text(**SIGNED)}",
-        "mostly training" if of_beta[1].value > 2 * of_beta[0].value else "mostly the expectation",
-        (digits, mnist),
-        digits.seeds("beta-linear", "beta-expectation-linear", "beta-scaled-linear"),
+        "; ".join(
+            f"{name}: inference {inference.text(3, signed=True)}, training {training.text(3, signed=True)}"
+            for name, (_, inference, training) in reasons.items()
+        ),
+        "; ".join(f"{name}: {reason}" for name, (reason, _, _) in reasons.items()),
+        tuple(used),
+        "0 to 4",
         table=tuple(rows),
         details=(
             (
-                "mean of the last 20 evaluations; identity and expectation share their weights, so their pairs differ by"
+                "beta; mean of the last 20 evaluations; identity and expectation share their weights, so their pairs differ by"
                 " nothing else"
             ),
         ),
         numbers=dict(numbers),
     )
+
+
+def _reason(inference: Interval, training: Interval) -> tuple[str, Interval, Interval]:
+    """What a gain came from, by what the intervals of its two parts leave out: (in words, and the two)."""
+    sure = [name for name, part in (("inference", inference), ("training", training)) if part.low > 0]
+    largest = max((inference.value, "inference"), (training.value, "training"))[1]
+    return f"{' and '.join(sure) or 'cannot be told'}{f', mostly {largest}' if len(sure) == 2 else ''}", inference, training
 
 
 def _sweep(evidence: Evidence, key: str, sentence: str) -> Claim:
