@@ -81,7 +81,7 @@ def _why_scaling(evidence: Evidence) -> Claim:
         ),
         "; ".join(f"{name}: {reason}" for name, (reason, _, _) in reasons.items()),
         tuple(used),
-        "0 to 4",
+        digits.seeds("beta-linear", "beta-expectation-linear", "beta-scaled-linear"),
         table=tuple(rows),
         details=(
             (
