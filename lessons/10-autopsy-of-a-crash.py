@@ -824,7 +824,7 @@ say(
 # sufficient cause in the published code, it fits the marks, and the time is no surprise. It is the best explanation we have, and not proven.
 #
 # **Against our own first guess.** The notes that this lesson started from had seen a small imitation die in four runs of four, within 3,000 iterations, about one zero in 30 million
-# values. Here the small network with the bias added last lived through 20,000 iterations in most of the stored runs. Both can be true: the rate depends on
+# values. Here the small network with the bias added last lived through its first 20,000 iterations in most of the stored runs. Both can be true: the rate depends on
 # what is added last, and that imitation was another network in another framework. A rate is a property of a kernel, not of a paper.
 #
 # The second of the author's ideas, too many units with a drop rate near 1, finds no support in these runs: lesson 15 lays the keep probability of those that died beside that of those that lived. A unit that is always dropped is only silent; a drop rate near 1 matters through $1/k$, and that is suspect two.
