@@ -55,7 +55,7 @@ lessons = {  # number: (title, builds on, column, row)
     "12": ("Is the difference\nreal?", "09", 6, 1),
     "13": ("NumPy,\nCuPy", "05", 5, 2),
     "14": ("Your own\ndistribution", "11 12", 7, -0.9),
-    "15": ("What\nwe found", "10 11 12", 7, 0.5),
+    "15": ("What\nwe found", "10 11 12", 7, 0),
 }
 parts = {  # what belongs together
     "how a network learns": (BLUE, "00 01 02 03"),

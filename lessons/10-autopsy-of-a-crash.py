@@ -419,8 +419,8 @@ say(
 
 # %%
 figure, axes = plt.subplots(figsize=(7.5, 3.4))
-steps = np.arange(0, 40_001, 100)
 for (name, runs), colour in zip(groups.items(), (BLUE, RED), strict=True):
+    steps = np.arange(0, runs[0].run.iterations + 1, 100)
     died = [run.result["recorded"]["first_non_finite_gradient"] or np.inf for run in runs]
     axes.step(
         steps,
