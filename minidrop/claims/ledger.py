@@ -15,6 +15,7 @@ RULES = """How the verdicts are given, by rule and by code (`minidrop/claims/`),
 
 * **reproduced**: the number that decides the claim was measured, and its 95 % interval lies on the claim's side.
 * **not reproduced**: it was measured, and its interval lies on the other side.
+* a claim that something happens (the crash, its marks) is reproduced if it happened, and not if it was looked for and did not.
 * **undecided**: the interval reaches over both, or what decides was not run. What stands in for it is given all the same.
 
 Unless something else is said, an interval is Student's t over seeds, and a difference is paired by seed: same first weights,

@@ -234,7 +234,7 @@ def _granularity(evidence: Evidence) -> Claim:
         "V",
         "What do evaluations every 100 iterations show that one in 1,000 hides?",
         f"the peak rises by {found.text(signed=True)}",
-        "a higher maximum" if found.low > 0 else "no surely higher maximum",
+        f"a higher maximum in {sum(gain > 0 for gain in gains)} of {len(gains)} runs",
         (stored,),
         stored.seeds(*stored.variants()),
         table=tuple(rows),

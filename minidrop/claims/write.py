@@ -117,7 +117,7 @@ def _as_published(axes: Any, stored: Stored) -> None:
     axes.plot(x, [row["loss"] for row in run.rows], color=COLOURS[1], label="training loss (nats)")
     axes.plot(x, [row["accuracy"] for row in run.rows], color=COLOURS[4], linestyle="--", label="accuracy")
     axes.axvline(end, color="black", linewidth=0.9, linestyle=(0, (1, 1.5)))
-    axes.text(end, 1.25, f" step {end:,}: one z is 0\n then ln 10, .10", fontsize=8)
+    axes.text(end, 1.25, f"step {end:,}: one z is 0, \nthen ln 10 and .10 ", fontsize=8, ha="right")
     axes.set(xlabel="iteration", ylim=(0, 3.2))
     axes.set_title("Figure 3 again, on digits:\na ReLU turns NaN into 0", fontsize=10)
     axes.legend(fontsize=8, loc="upper left", ncols=2)
@@ -133,10 +133,12 @@ def _steps_before(axes: Any, stored: Stored) -> None:
         colour = COLOURS[1 + index % (len(COLOURS) - 1)]
         axes.plot(x, [row["loss"] for row in rows], color=colour, linewidth=0.8, label=f"seed {run.run.seed}, step {end:,}")
         axes.plot(x[-1], rows[-1]["loss"], "X", color=colour, markersize=9, markeredgecolor="black")
-    top = max(row["loss"] for run in dead for row in steps(stored, run) if row["iteration"] <= (died(run) or 0))
+    losses = [row["loss"] for run in dead for row in steps(stored, run) if row["iteration"] <= (died(run) or 0)]
+    top = max(losses, default=1.0)
     axes.set(xlabel="steps before the first NaN gradient", ylabel="loss of the batch (nats)", ylim=(0, 1.35 * top))
     axes.set_title("CIFAR-10 (JPEG copy): no sign before\nthe step at X, where one z is exactly 0", fontsize=10)
-    axes.legend(fontsize=8, loc="upper left", ncols=2)
+    if dead:
+        axes.legend(fontsize=8, loc="upper left", ncols=2)
 
 
 def _alive(axes: Any, stored: Stored) -> None:
