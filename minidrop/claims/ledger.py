@@ -87,7 +87,7 @@ def ledger(evidence: Evidence, sections: Sequence[Section], not_yet_run: str) ->
     for _, claims in found:
         for claim in claims:
             lines += entry(claim)
-    return "\n".join(lines) + not_yet_run
+    return "\n".join(lines) + (f"\n{not_yet_run}" if not_yet_run else "")
 
 
 def entry(claim: Claim) -> list[str]:

@@ -37,6 +37,11 @@ def evaluation(accuracy: float) -> Interval:
     return Interval(accuracy, accuracy - reach, accuracy + reach)
 
 
+def named(seeds: str) -> str:
+    """ "0" -> "seed 0", "0 to 4" -> "seeds 0 to 4"."""
+    return f"seed {seeds}" if seeds.isdecimal() else f"seeds {seeds}"
+
+
 def table_claims(evidence: Evidence) -> list[Claim]:
     """A claim per row, and one per table on the curves."""
     claims = []
@@ -62,7 +67,7 @@ def _row(evidence: Evidence, dataset: str, variant: str) -> Claim:
         iteration = part.settings["iterations"]
         reached = of_mean(list(part.each(variant, peak).values())).value
         details.append(
-            f"the paper's network, first {iteration:,} iterations (seeds {part.seeds(variant)}): peak {reached:.4f}; an"
+            f"the paper's network, first {iteration:,} iterations ({named(part.seeds(variant))}): peak {reached:.4f}; an"
             f" evaluation there has an error of {evaluation(reached).high - reached:.4f} from its images alone"
         )
         if not full:
@@ -72,8 +77,8 @@ def _row(evidence: Evidence, dataset: str, variant: str) -> Claim:
         used.append(lite)
         stand_in = of_mean(list(lite.each(variant, peak).values())).within(0, 1)
         details.append(
-            f"the `lite` network as a stand-in, {lite.settings['iterations']:,} iterations (seeds {lite.seeds(variant)}): peak "
-            f"{stand_in.text()}"
+            f"the `lite` network as a stand-in, {lite.settings['iterations']:,} iterations ({named(lite.seeds(variant))}):"
+            f" peak {stand_in.text()}"
         )
         if not full and not (part and part.of(variant)):
             number = f"full length not yet run; `lite` network: peak {stand_in.text()}"
@@ -160,7 +165,7 @@ def readme_table(evidence: Evidence, dataset: str) -> str:
         rows.append(
             (NAMES[variant], f"{paper.accuracy}", f"{paper.iteration:,}", f"{logged.accuracy:.4f}", ours, *small, *peaks)
         )  # fmt: skip
-    seeds = f"seeds {big.seeds(*big.variants())}" if big else "not run"
+    seeds = named(big.seeds(*big.variants())) if big else "not run"
     label, length = lite.config["dataset"]["label"], lite.settings["iterations"]
     return "\n".join(
         [
