@@ -228,8 +228,8 @@ say(
 # ## What does not hold
 #
 # **Two DropAlan layers are not expectation-linear.** The paper has it follow from the absence of activation functions. But k depends on z: the second layer's drop probability is a bent function of the first
-# layer's noise. The red bars above: alpha and beta leave a gap, scaled beta leaves none that we could see. And one layer of ReLU and dropout, which the paper counts among those that are not
-# expectation-linear, passes its formula as it is written.
+# layer's noise. The red bars above: alpha and beta leave a gap, scaled beta leaves none that we could see. Networks of ReLUs are not either, as the paper says of others; but one layer of ReLU and
+# dropout passes the paper's formula as it is written.
 
 # %%
 say(

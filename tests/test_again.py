@@ -82,6 +82,20 @@ def test_another_end_and_another_length_are_noticed(fresh):
     assert sum(bool(differences) for differences in again(folder, 10, data=data).values()) == 3  # other runs' rows
 
 
+def test_what_the_recorder_counted_is_compared(tmp_path, monkeypatch):
+    data = small_data.pair()
+    monkeypatch.setattr(md.datasets, "load", lambda _name, split, download=False: data[split == "test"])
+    options = ["--variants", "beta-scaled", "--iterations", "10", "--evaluate-every", "10", "--record-steps", "5"]
+    assert CliRunner().invoke(main, ["reproduce", *options, "--out", str(tmp_path / "r")]).exit_code == 0
+    assert again(tmp_path / "r", data=data) == {"beta-scaled_seed0": []}
+    path = tmp_path / "r" / "history" / "beta-scaled_seed0.json"
+    record = json.loads(path.read_text())
+    record["recorded"]["first_non_finite_gradient"] = 7
+    path.write_text(json.dumps(record))
+    (difference,) = again(tmp_path / "r", data=data)["beta-scaled_seed0"]
+    assert difference.startswith("recorded")
+
+
 def test_what_cannot_be_compared(fresh, tmp_path):
     folder, data = fresh
     with pytest.raises(DataError, match="made with other data"):

@@ -99,9 +99,43 @@ def test_a_verdict_turns_with_the_numbers(tmp_path):
         != after["scaled-as-dropout-mnist"].verdict
         == "not reproduced"
     )
-    assert after["faster-mnist"].verdict != "reproduced"
     changed = {key for key in before if before[key] != after[key] and before[key].number != after[key].number}
     assert changed and all("mnist" in key or key == "why-scaling" for key in changed)
+
+
+def edited(tmp_path, name, **recorded):
+    """All stored runs, with other numbers in what one recorded."""
+    copy = tmp_path / "results"
+    shutil.copytree(RESULTS, copy)
+    path = copy / "crash-zero" / "history" / f"{name}.json"
+    record = json.loads(path.read_text())
+    record["recorded"] |= recorded
+    path.write_text(json.dumps(record))
+    return Evidence(copy)
+
+
+def test_one_death_more_takes_a_remedy_off_the_list(tmp_path):
+    before = every_claim(EVIDENCE)["crash-interventions"].verdict
+    name = "beta-scaled-composed-fused-detach_seed3"
+    after = every_claim(edited(tmp_path, name, first_non_finite_gradient=700))["crash-interventions"].verdict
+    assert "no gradient through k(z)" in before and "no gradient through k(z)" not in after and "the explicit op" in after
+
+
+def test_a_death_without_a_zero_speaks_against_the_division(tmp_path):
+    name = "beta-scaled-composed-fused_seed0"
+    totals = {"zeros": 0, "expected_zeros": 0.1, "values": 7479296}
+    assert every_claim(EVIDENCE)["crash-division"].verdict == "reproduced"
+    assert every_claim(edited(tmp_path, name, totals=totals))["crash-division"].verdict == "undecided"
+
+
+def test_an_experiment_that_has_only_begun_is_not_evidence(tmp_path):
+    copy = tmp_path / "results"
+    shutil.copytree(RESULTS, copy)
+    for name, like in (("crash-full", "crash"), ("cifar10-full", "cifar10-paper"), ("mnist-full", "mnist-paper")):
+        shutil.copytree(copy / like, copy / name)
+        shutil.rmtree(copy / name / "history")
+        (copy / name / "history").mkdir()
+    assert claims_text(Evidence(copy)) == claims_text(EVIDENCE) and readme_block(Evidence(copy)) == readme_block(EVIDENCE)
 
 
 def test_a_run_that_never_gets_there_decides_nothing(tmp_path):

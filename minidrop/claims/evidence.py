@@ -54,7 +54,7 @@ class Stored:
 
     def seeds(self, *variants: str) -> str:
         """Which seeds all these variants have: "0 to 4"."""
-        common = sorted(set.intersection(*(set(self.of(variant)) for variant in variants)))
+        common = sorted(set.intersection(*(set(self.of(variant)) for variant in variants))) if variants else []
         return seeds_text(common)
 
     @property
@@ -115,7 +115,8 @@ class Evidence:
 
     def __init__(self, results: Path) -> None:
         self.results = results
-        self.experiments = {path.parent.name: Stored(path.parent) for path in sorted(results.glob("*/config.json"))}
+        found = [Stored(path.parent) for path in sorted(results.glob("*/config.json"))]
+        self.experiments = {stored.name: stored for stored in found if stored.runs}  # one that has only begun says nothing yet
 
     def __getitem__(self, name: str) -> Stored:
         if name not in self.experiments:

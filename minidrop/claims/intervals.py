@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from ..errors import DataError
+
 LEVEL = 0.95
 
 
@@ -37,6 +39,8 @@ def of_mean(values: list[float]) -> Interval:
     from scipy.stats import t
 
     count = len(values)
+    if not count:
+        raise DataError("no mean of no numbers", expected="at least one seed", got="none")
     middle = math.fsum(values) / count
     if count < 2:
         return Interval(middle, -math.inf, math.inf)

@@ -15,7 +15,7 @@ from typing import Any
 from ..datasets import Dataset
 from ..errors import DataError
 from ..history import COLUMNS
-from ..training import Result, load_data, train
+from ..training import Result, Trainer, load_data
 from .grid import Finished, read_config, read_runs
 from .provenance import provenance
 
@@ -30,8 +30,8 @@ def again(
     """{run: what is different, [] if it is the same to the bit}, for the runs of an experiment's folder, or those in `names`.
 
     iterations: train only so far, and compare the evaluations until then. `report` is told of each run as it ends. Everything
-    is compared but the seconds. Raises DataError if the data are not those of the folder, a name is none of its runs, or no
-    evaluation lies within `iterations`.
+    is compared but the seconds and the single recorded steps (what the recorder counted is). Raises DataError if the data are
+    not those of the folder, a name is none of its runs, or no evaluation lies within `iterations`.
     """
     config, runs = read_config(folder), read_runs(folder)
     train_data, test_data = data or load_data(config["settings"]["dataset"])
@@ -73,9 +73,10 @@ def differences(stored: Finished, iterations: int | None, data: tuple[Dataset, D
     to = int(expected[-1]["iteration"])
     run = dataclasses.replace(stored.run, iterations=to, device="cpu", cuda_graphs=False)
     with threadpool_limits(limits=1):
-        result = train(run, data)
+        trainer = Trainer(run, data)
+        result = trainer.run_to_the_end()
     found = compare_rows(expected, result.history.rows)
-    return found + (compare_ends(stored.result, result) if to == reached and stored.result else [])
+    return found + (compare_ends(stored.result, result, trainer) if to == reached and stored.result else [])
 
 
 def compare_rows(expected: list[dict[str, float]], rows: list[dict[str, float]]) -> list[str]:
@@ -89,14 +90,17 @@ def compare_rows(expected: list[dict[str, float]], rows: list[dict[str, float]])
     return []
 
 
-def compare_ends(stored: dict[str, Any], result: Result) -> list[str]:
-    """What differs in how the two runs ended."""
-    now = {
+def compare_ends(stored: dict[str, Any], result: Result, trainer: Trainer) -> list[str]:
+    """What differs in how the two runs ended, and in what their recorders counted."""
+    now: dict[str, Any] = {
         "iteration": result.iteration,
         "stopped": result.stopped,
         "divergence": result.divergence.moments,
         "test_accuracy": result.test_accuracy,
     }
+    if "recorded" in stored:
+        recorded = trainer.recorder.state_dict()
+        now["recorded"] = {name: recorded[name] for name in stored["recorded"]}
     return [f"{name}: {stored[name]!r} stored, {value!r} now" for name, value in now.items() if stored[name] != value]
 
 
