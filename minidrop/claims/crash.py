@@ -299,7 +299,7 @@ def _interventions(stored: Stored) -> Claim:
         "ours",
         "What prevents the crash, each remedy alone, same seeds?",
         f"no gradient through k(z): {dead['-detach'][0]} of {dead['-detach'][2]} died; the explicit op: {explicit} of {tries}",
-        f"no deaths with: {', '.join(helps) or 'none of them'}; deaths with every other",
+        f"no deaths with: {', '.join(helps) or 'none of them'}; deaths with every other" if dead[""][0] else "nobody died",
         (stored,),
         stored.seeds(COMPOSED),
         table=tuple(rows),
