@@ -28,7 +28,8 @@ def drop_probability(z: Tensor, distribution: Alpha | Beta) -> Tensor:
     if isinstance(distribution, Alpha):
         return (z * -distribution.slope).clip(0, distribution.limit)
     rise: Tensor = 1.0 + distribution.c / z
-    below: Tensor = rise.clip(1 - distribution.c, distribution.p_max) * (z.data < 0)  # sign(relu(-z)) has no gradient
+    lowest = min(1 - distribution.c, distribution.p_max)  # the plateau, and never above p_max
+    below: Tensor = rise.clip(lowest, distribution.p_max) * (z.data < 0)  # sign(relu(-z)) has no gradient
     return below
 
 

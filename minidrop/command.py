@@ -21,7 +21,7 @@ from .command_data import data_commands
 from .command_lessons import lessons_command
 from .errors import MinidropError, StateError
 from .history import Divergence
-from .networks import SIZES, VARIANTS
+from .networks import SIZES, find_size, require_room
 from .protocol import PROTOCOLS
 from .reproduce import cluster, execute, grid
 from .reproduce.compare import compare
@@ -29,6 +29,7 @@ from .reproduce.grid import Grid
 from .reproduce.page import require_packages, write_report
 from .reproduce.published import read_curves
 from .training import Run
+from .variants import VARIANTS
 
 ITERATIONS = {"digits": 4_000}  # some two minutes for five networks; others: 20,000
 INTERRUPTED = 130  # the exit status that shells give a program ended by Ctrl-C
@@ -61,12 +62,21 @@ def _variants(_context: click.Context, _parameter: click.Parameter, value: str |
     return None if value is None else tuple(value.replace(",", " ").split())
 
 
+def _network(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    find_size(value)
+    return value
+
+
 @main.command()
 @click.option(
     "--dataset", type=click.Choice(datasets.NAMES), default="digits", help="digits needs no network; the others are downloaded."
 )
 @click.option(
-    "--network", type=click.Choice(list(SIZES)), default="lite", help="paper: 64 filters 11/7/5 and 1000 units; lite: small."
+    "--network",
+    callback=_network,
+    default="lite",
+    metavar=f"[{'|'.join(SIZES)}]",
+    help="published: what the paper's program trained; described: what its text describes; lite: small.",
 )
 @click.option("--variants", callback=_variants, default=" ".join(VARIANTS), help="Names, joined by commas or blanks.")
 @click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="paper", help="As published, or as one should.")
@@ -107,7 +117,9 @@ def _variants(_context: click.Context, _parameter: click.Parameter, value: str |
     help="Folder.  [default: reproduction/DATASET-NETWORK-PROTOCOL]",
 )
 @click.option(
-    "--resume", is_flag=True, help="Go on with the experiment in the folder; settings that are not given are its own."
+    "--resume",
+    is_flag=True,
+    help="Go on with the experiment in the folder; settings that are not given are its own. If there is none yet, start it.",
 )
 @click.option(
     "--published",
@@ -140,6 +152,7 @@ def reproduce(
         require_device(plan.device)  # with a scheduler it is the workers that need it
     runs = plan.runs()
     data = datasets.load(plan.dataset, "train", download=True), datasets.load(plan.dataset, "test", download=True)
+    require_room(plan.network, data[0].images.shape[1:])
     with contextlib.ExitStack() as stack:
         stack.enter_context(_only_one_process(folder))
         client = stack.enter_context(cluster.cluster(jobs, scheduler)) if jobs > 1 or scheduler else None
@@ -180,10 +193,10 @@ def _only_one_process(folder: Path) -> Iterator[None]:
 
 
 def _plan(context: click.Context, given: dict[str, Any], out: Path | None, resume: bool) -> Grid:
-    """The grid that the options ask for; with --resume, those not given come from the folder."""
+    """The grid that the options ask for; with --resume, those not given come from the folder, if there is an experiment."""
     by_hand = {name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
-    if resume:
-        folder = out or _default_folder(given["dataset"], given["network"], given["protocol"])
+    folder = out or _default_folder(given["dataset"], given["network"], given["protocol"])
+    if resume and (folder / "config.json").exists():
         return dataclasses.replace(grid.read_grid(folder), **{name: given[name] for name in by_hand})
     settings = {name: value for name, value in given.items() if value is not None}
     settings.setdefault("iterations", ITERATIONS.get(given["dataset"], 20_000))

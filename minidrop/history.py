@@ -15,17 +15,34 @@ from typing import Any
 from .errors import DataError
 from .serialization import write_atomically
 
+CLASSES = 10  # of every dataset here
+QUANTILES = {"z_01": 0.01, "z_10": 0.1, "z_50": 0.5, "z_90": 0.9, "z_99": 0.99}
+LAYERS = ("conv1", "conv2", "conv3", "dense", "logits")
+
 COLUMNS = {
     "iteration": "training steps so far",
     "loss": "mean training loss of the steps since the last row, in nats",
     "accuracy": "share of the evaluation images that are classified rightly",
+    "accuracy_expectation": "the same weights, but each unit of unscaled DropAlan hands on its mean z k(z); else as `accuracy`",
     "gradient_norm": "length of the whole gradient at the last step",
     "dead_dense": "share of the hidden stage's units whose output is 0 for every evaluation image",
     "dead_logits": "share of the logits that are 0 for every evaluation image",
+    "lost_classes": "classes of whose evaluation images none has a logit other than 0 for its own class",
+    **{f"right_{label}": f"evaluation images of class {label} that are classified rightly" for label in range(CLASSES)},
+    **{f"images_{label}": f"evaluation images of class {label}" for label in range(CLASSES)},
     "keep_probability": "mean over evaluation images and units",
     "largest_z": "largest |z| at the hidden stage's input over evaluation images and units",
+    **{name: f"the {share:.0%} quantile of z over evaluation images and units" for name, share in QUANTILES.items()},
+    "below_zero": "units with z < 0 for every evaluation image",
+    "came_back": "units that were so at the row before and are not now",
+    "zeros": "inputs z of the hidden stage that were exactly 0, in all training steps so far",
+    "lattice_zeros": "as many to expect, from how many z fell on the 4,001 floats around 0 (`recorder.ZeroCounter`)",
+    **{f"norm_{layer}": f"length of the weights of {layer}, without its bias; 0 if there is none" for layer in LAYERS},
     "seconds": "of training and evaluation so far",
 }
+WHOLE = {"iteration", "lost_classes", "below_zero", "came_back", "zeros"} | {
+    f"{what}_{label}" for what in ("right", "images") for label in range(CLASSES)
+}  # columns of whole numbers
 
 
 class History:
@@ -79,7 +96,7 @@ def read_history(path: Path) -> list[dict[str, float]]:
     if list(reader.fieldnames or ()) != list(COLUMNS):
         raise DataError(f"{path}: not a history", expected=",".join(COLUMNS), got=",".join(reader.fieldnames or ["nothing"]))
     try:
-        return [{name: int(row[name]) if name == "iteration" else float(row[name]) for name in COLUMNS} for row in reader]
+        return [{name: int(row[name]) if name in WHOLE else float(row[name]) for name in COLUMNS} for row in reader]
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}: a line is damaged", expected=f"{len(COLUMNS)} numbers", got=str(error)) from error
 

@@ -7,7 +7,7 @@ parts, each in the order of assignment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -34,11 +34,15 @@ class Buffer(Tensor):
     __slots__ = ()
 
 
+Hook = Callable[["Module", tuple[Any, ...], Any], object]  # what it returns is ignored
+
+
 class Module:
     """Base of all layers: a subclass sets attributes in `__init__` and writes `forward`."""
 
     training: bool = True
     output_shape: tuple[int, ...] | None = None  # of the last call; shown in the table
+    hooks: tuple[Hook, ...] = ()
 
     def forward(self, *inputs: Any, **options: Any) -> Tensor:
         """Inputs -> output; written by the subclass."""
@@ -53,7 +57,21 @@ class Module:
                 error.inside(self.describe())
             raise
         self.output_shape = getattr(output, "shape", None)  # a module of one's own may return several tensors
+        for hook in self.hooks:
+            hook(self, inputs, output)
         return output
+
+    def register_forward_hook(self, hook: Hook) -> Callable[[], None]:
+        """From now on every call of this module ends with hook(module, inputs, output); returns what removes it.
+
+        For those who look on: what the hook returns is ignored, and a module that is looked at computes the same.
+        """
+        self.hooks = (*self.hooks, hook)
+
+        def remove() -> None:
+            self.hooks = tuple(other for other in self.hooks if other is not hook)
+
+        return remove
 
     # Parts -----------------------------------------------------------------------------------------------------------
 

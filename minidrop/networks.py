@@ -1,131 +1,107 @@
-"""The paper's five networks, in two sizes, and the variants that its open questions ask for.
+"""The paper's five networks. The paper's text describes one convolutional network, its program trained another.
 
-| stage | `paper` | `lite` |
-|---|---|---|
-| conv 1, ReLU, max-pool 2x2 | 64 filters 11x11 | 8 filters 5x5 |
-| conv 2, ReLU, max-pool 2x2 | 64 filters 7x7 | 16 filters 3x3 |
-| conv 3, ReLU, max-pool 2x2 | 64 filters 5x5 | 32 filters 3x3 |
-| dense | 1000 units | 512 units |
-| hidden stage | ReLU, ReLU and dropout, or DropAlan and no activation function | the same |
-| dense | 10 logits (and a ReLU, as published) | the same |
+| stage | `published` | `described` | `lite` | `lite`, images below 20x20 |
+|---|---|---|---|---|
+| conv, max-pool 2x2, ReLU | 64 filters 7x7 | 64 filters 11x11 | 16 filters 7x7 | 16 filters 3x3 |
+| conv, max-pool 2x2, ReLU | 64 filters 5x5 | 64 filters 7x7 | 32 filters 5x5 | 32 filters 2x2 |
+| conv, max-pool 2x2, ReLU | | 64 filters 5x5 | | |
+| padding | 'valid' (none) | 'same' | 'valid' | 'valid' |
+| dense | 1000 units | 1000 units | 512 units | 512 units |
+| hidden stage | ReLU; ReLU and dropout; or DropAlan | the same | the same | the same |
+| dense | 10 logits (and a ReLU, as published) | the same | the same | the same |
+
+Side of the image after each convolution and each pool, and the features that the dense layer gets:
+
+| images | `published` | `described` | `lite` |
+|---|---|---|---|
+| CIFAR-10, 3x32x32 | 26, 13, 9, 4: 1,024 | 32, 16, 16, 8, 8, 4: 1,024 | 26, 13, 9, 4: 512 |
+| MNIST, 1x28x28 | 22, 11, 7, 3: 576 | 28, 14, 14, 7, 7, 3: 576 | 22, 11, 7, 3: 288 |
+| digits, 1x8x8 | too small | 8, 4, 4, 2, 2, 1: 64 | 6, 3, 2, 1: 32 |
+
+`published` is what the program computes (`eager_mnist.py` in the author's repository): it calls the second convolution on the
+image, so that the first one's result is thrown away, and Keras pads nothing by default. The network of the text (section III)
+cannot have run so: without padding 32x32 images shrink to 22, 11, 5, 2, and then to nothing. `described` pads it to 'same';
+by chance it ends with the same number of features. `lite` is small, of the shape of `published`.
 
 In the code the max-pool comes before the ReLU: the two commute (the largest of max(x, 0) is max(largest x, 0), to the bit, and
-so is the gradient), and the ReLU then has a quarter of the work.
-
-All convolutions pad to 'same': without padding, as published, 32x32 images would shrink to nothing (28x28 ones too). Weights
-start Glorot-uniform and biases at 0, as in Keras, the paper's framework (section III).
-
-A variant's name is a base and any number of options, joined by hyphens: `beta-scaled`, `alpha-expectation`,
-`beta-scaled-detach`, `beta-scaled-p_max=.95-linear`. What `composed`, `fused` and `swallow` bring is in `as_published.py`.
+so is the gradient), and the ReLU then has a quarter of the work. Weights start Glorot-uniform and biases at 0, as in Keras.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import nn
 from .as_published import ComposedDropAlan, FusedDense, SwallowingReLU
 from .backend import Array, ones_like
 from .errors import ArgumentError
+from .functional import dropalan
 from .module import Module, Sequential
-from .ops.dropalan import Alpha, Beta, Distribution, keep_probability
+from .ops.dropalan import keep_probability
 from .random import Generator
 from .tensor import Tensor, as_tensor
-
-VARIANTS = ("cnn", "dropout", "alpha", "beta", "beta-scaled")  # the rows of Tables I and II, in their order
-
-SIZES: dict[str, dict[str, Any]] = {
-    "paper": {"filters": (64, 64, 64), "kernels": (11, 7, 5), "units": 1000},
-    "lite": {"filters": (8, 16, 32), "kernels": (5, 3, 3), "units": 512},
-}
+from .variants import Variant
 
 DROPOUT_RATE = 0.5
-
-OPTIONS = {
-    "scaled": "output divided by k(z)",
-    "detach": "with scaled: no gradient through k(z)",
-    "expectation": "z k(z) at inference, in place of z; not with scaled",
-    "relu": "a ReLU after DropAlan",
-    "elu": "an ELU after DropAlan",
-    "batchnorm": "batch norm after the dense layer, before the hidden stage",
-    "composed": "DropAlan from elementary ops, as in the published code: NaN gradients at z = 0",
-    "fused": "the dense layer's bias inside its sum, as fused kernels have it",
-    "linear": "no ReLU on the logits, whatever the protocol says",
-    "swallow": "ReLUs that turn NaN into 0",
-    "p_max=.95": "beta's clip",
-    "c=.1": "beta's c",
-    "learning_rate=.001": "in place of the protocol's",
-    "clip_norm=1": "gradients longer than this are shortened to it",
-}
-NUMBERS = {option.partition("=")[0] for option in OPTIONS if "=" in option}
-FOR_ALL = {"batchnorm", "fused", "linear", "swallow", "learning_rate", "clip_norm"}  # options that do not need DropAlan
+SMALL = 20  # pixels: `lite` has smaller kernels for images below that
 
 
-class Variant:
-    """What a variant's name says: `base` (cnn, dropout, alpha or beta), the options, as a set, and numbers by name.
+class Size(NamedTuple):
+    """What a network consists of: filters and kernel sizes of its convolutions, units of the dense layer, padding.
 
-    distribution: DropAlan's drop probability, which only the bases alpha and beta use.
-
-    Raises ArgumentError for a name that says nothing, says something twice, or asks for what the base cannot do.
+    small_kernels: in place of `kernels` for images whose shorter side is below SMALL.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.base, *words = name.split("-")
-        self.options = {word for word in words if "=" not in word}
-        numbers = {key: value for key, _, value in (word.partition("=") for word in words if "=" in word)}
-        plain = self.base in ("cnn", "dropout")  # these have no DropAlan to vary
-        allowed = FOR_ALL if plain else {word for word in OPTIONS if "=" not in word}
-        problems = [] if plain or self.base in ("alpha", "beta") else [f"unknown base {self.base!r}"]
-        problems += [f"{option!r} does not go with {self.base}" for option in sorted(self.options - allowed)]
-        problems += [
-            f"{key}= does not go with {self.base}"
-            for key in numbers
-            if key not in NUMBERS & FOR_ALL and (self.base != "beta" or key not in NUMBERS)
-        ]
-        problems += [f"{key}={value}: not a number like .95" for key, value in numbers.items() if _number(value) is None]
-        if len(words) > len(self.options) + len(numbers):
-            problems.append("an option twice")
-        if "detach" in self.options and "scaled" not in self.options:
-            problems.append("detach without scaled")
-        if "composed" in self.options and "expectation" in self.options:
-            problems.append("the published code is the identity at inference: composed or expectation")
-        problems += [
-            f"{key}={value}: not above 0"
-            for key, value in numbers.items()
-            if key in FOR_ALL and (number := _number(value)) is not None and not 0 < number < math.inf
-        ]
-        if "scaled" in self.options and "expectation" in self.options:
-            problems.append("the expectation of a scaled output is z: leave one out")
-        if problems:
-            raise ArgumentError(
-                f"unknown variant {name!r}",
-                expected=f"{', '.join(VARIANTS)}, or a base with options: {', '.join(OPTIONS)}",
-                got="; ".join(problems),
-                help="for example beta-scaled-detach or alpha-expectation",
-            )
-        self.numbers = {key: float(value) for key, value in numbers.items()}
-        of_beta = {key: value for key, value in self.numbers.items() if key not in FOR_ALL}
-        self.distribution: Distribution = Beta(**of_beta) if self.base == "beta" else Alpha()
+    filters: tuple[int, ...]
+    kernels: tuple[int, ...]
+    units: int
+    padding: int | str = 0
+    small_kernels: tuple[int, ...] = ()
 
-    def same_as(self, other: Variant) -> bool:
-        """True if the two names say the same: the order of options does not matter, nor how a number is written."""
-        return (self.base, self.options, self.numbers) == (other.base, other.options, other.numbers)
+    def kernels_for(self, image_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The kernel sizes for images of (C, H, W)."""
+        return self.small_kernels if self.small_kernels and min(image_shape[1:]) < SMALL else self.kernels
+
+    def stages(self, image_shape: tuple[int, ...]) -> list[tuple[int, int]]:
+        """Images of (C, H, W) -> their (rows, columns) after each convolution and each pool, in order."""
+        rows, columns = image_shape[1:]
+        found = []
+        for kernel in self.kernels_for(image_shape):
+            if self.padding != "same":
+                rows, columns = rows - kernel + 1, columns - kernel + 1
+            found += [(rows, columns), (rows // 2, columns // 2)]
+            rows, columns = rows // 2, columns // 2
+        return found
 
 
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+SIZES = {
+    "published": Size((64, 64), (7, 5), 1000),
+    "described": Size((64, 64, 64), (11, 7, 5), 1000, padding="same"),
+    "lite": Size((16, 32), (7, 5), 512, small_kernels=(3, 2)),  # 32x32: some 150 to 250 steps/s on one core
+}
+
+
+def find_size(name: str) -> Size:
+    """The size of that name. Raises ArgumentError for any other; for `paper`, an earlier name, it says what became of it."""
+    if name in SIZES:
+        return SIZES[name]
+    problem, help = "unknown network", "published is the paper's, as its program computes it"
+    if name == "paper":
+        problem = "there are two networks of the paper"
+        help = (
+            "published: two convolutions without padding, which the program trained, and all of the paper's numbers come from; "
+            "described: the three of its text, padded to 'same', which `paper` once meant here"
+        )
+    raise ArgumentError(problem, expected="one of " + ", ".join(SIZES), got=repr(name), help=help)
 
 
 class Network(Module):
-    """(N, C, H, W) -> (N, classes) logits: three convolutions with pooling, a dense layer, the hidden stage, the logits.
+    """(N, C, H, W) -> (N, classes) logits: convolutions with pooling, a dense layer, the hidden stage, the logits.
 
     Convolutions, `dense` and `logits` draw their weights from `weights`, in this order, so that one seed starts every variant
     from the same weights; dropout and DropAlan draw their masks from `masks`.
+
+    Raises ArgumentError for an unknown size or variant, and for images that the convolutions would shrink to nothing.
     """
 
     def __init__(
@@ -138,27 +114,23 @@ class Network(Module):
         masks: Generator,
         relu_logits: bool = False,
     ) -> None:
-        if size not in SIZES:
-            raise ArgumentError("unknown network", expected="one of " + ", ".join(SIZES), got=repr(size))
+        found = find_size(size)
         self.variant = Variant(variant)
         self.relu_logits = relu_logits and "linear" not in self.variant.options
-        filters, kernels, units = SIZES[size]["filters"], SIZES[size]["kernels"], SIZES[size]["units"]
-        channels, rows, columns = image_shape
         relu = SwallowingReLU if "swallow" in self.variant.options else nn.ReLU
+        rows, columns = require_room(size, image_shape)
         layers: list[Module] = []
-        for count, kernel in zip(filters, kernels, strict=True):
-            layers += [nn.Conv2d(channels, count, kernel, padding="same", generator=weights), nn.MaxPool2d(2), relu()]
-            channels, rows, columns = count, rows // 2, columns // 2
+        channels = image_shape[0]
+        for filters, kernel in zip(found.filters, found.kernels_for(image_shape), strict=True):
+            layers += [nn.Conv2d(channels, filters, kernel, padding=found.padding, generator=weights), nn.MaxPool2d(2), relu()]
+            channels = filters
         self.features = Sequential(*layers, nn.Flatten())
-        self.dense = (FusedDense if "fused" in self.variant.options else nn.Dense)(
-            channels * rows * columns, units, generator=weights
-        )
-        self.norm = nn.BatchNorm1d(units) if "batchnorm" in self.variant.options else None
+        dense = FusedDense if "fused" in self.variant.options else nn.Dense
+        self.dense = dense(channels * rows * columns, found.units, generator=weights)
+        self.norm = nn.BatchNorm1d(found.units) if "batchnorm" in self.variant.options else None
         self.hidden = _hidden_stage(self.variant, masks)
-        self.logits = nn.Dense(units, classes, generator=weights)
+        self.logits = nn.Dense(found.units, classes, generator=weights)
         self.relu = relu()
-        self.watching = False  # True: `watched` holds the stages of the last forward pass, and what was added last to z
-        self.watched: tuple[Array, ...] = ()
 
     def forward(self, *inputs: Any) -> Tensor:
         """(N, C, H, W) -> (N, classes)."""
@@ -169,21 +141,60 @@ class Network(Module):
         z = self.dense(self.features(as_tensor(*inputs)))
         z = z if self.norm is None else self.norm(z)
         hidden = self.hidden(z)
+        return z, hidden, self.answer(hidden)
+
+    def answer(self, hidden: Tensor) -> Tensor:
+        """The hidden stage's output (N, units) -> logits (N, classes)."""
         logits = self.logits(hidden)
-        if self.relu_logits:
-            logits = self.relu(logits)
-        if self.watching:
-            bias = self.dense.bias
-            assert bias is not None
-            added_last = self.dense.added_last if isinstance(self.dense, FusedDense) else bias.data.copy()
-            self.watched = z.data, hidden.data, logits.data, added_last
-        return z, hidden, logits
+        return self.relu(logits) if self.relu_logits else logits
+
+    def by_expectation(self, z: Tensor) -> Tensor | None:
+        """z (N, units) -> the logits (N, classes) if each unit of unscaled DropAlan hands on its mean, z k(z).
+
+        None where inference as it is hands on the mean already: scaled, or without DropAlan.
+        """
+        if self.variant.base in ("cnn", "dropout") or "scaled" in self.variant.options:
+            return None
+        mean = dropalan(z, self.variant.distribution, inference="expectation", training=False)
+        for layer in self.hidden.layers[1:]:
+            mean = layer(mean)
+        return self.answer(mean)
+
+    @property
+    def added_last(self) -> Array:
+        """What is added last to z in the last forward pass: (units) a bias, or (N, units) a part of the sum, if it is fused.
+
+        Its size decides how far apart the floats lie among which z falls near 0 (`recorder.py`).
+        """
+        if self.norm is not None:
+            return self.norm.bias.data
+        if isinstance(self.dense, FusedDense):
+            return self.dense.added_last
+        assert self.dense.bias is not None
+        return self.dense.bias.data
 
     def keep_probability(self, z: Array) -> Array:
         """(N, units) -> same: how likely each unit is kept in training."""
         if self.variant.base in ("cnn", "dropout"):
             return ones_like(z) * (1 if self.variant.base == "cnn" else 1 - DROPOUT_RATE)
         return keep_probability(z, self.variant.distribution)
+
+
+def require_room(size: str, image_shape: tuple[int, ...]) -> tuple[int, int]:
+    """The (rows, columns) that a network of this size leaves of images (C, H, W). Raises ArgumentError if that is nothing."""
+    found = find_size(size)
+    left = found.stages(image_shape)
+    sides = [min(stage) for stage in left]
+    if min(sides) < 1:
+        kernels = " and ".join(f"{kernel}x{kernel}" for kernel in found.kernels_for(image_shape))
+        first_empty = next(index for index, side in enumerate(sides) if side < 1)
+        raise ArgumentError(
+            f"the `{size}` network needs larger images",
+            expected=f"images of which something is left after convolutions of {kernels}, each pooled by 2",
+            got=f"{image_shape[1]}x{image_shape[2]}: a side of {', '.join(map(str, sides[: first_empty + 1]))}",
+            help="--network lite takes small images, such as digits",
+        )
+    return left[-1]
 
 
 def _hidden_stage(variant: Variant, masks: Generator) -> Sequential:

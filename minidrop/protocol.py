@@ -30,7 +30,9 @@ class Protocol:
                        cifar10_mean_images, if given, counts for CIFAR-10
     shuffle_buffer:    a pass draws from a buffer of N images (tf.data's `shuffle`); None: a full shuffle
     validation_share:  share of the training images held out to be measured on; 0: the test set is measured on
-    evaluation_images: how many of those are measured, the first ones; None: all
+    evaluation_images: how many of those are measured; None: all
+    evaluation_buffer: these come through a shuffle buffer of N images too, drawn anew for each measurement: with a buffer of
+                       100, 1,600 are 1,600 of the first 1,699; None: the first ones
     evaluate_every:    iterations between two measurements
     relu_logits:       a ReLU on the ten logits
     """
@@ -43,11 +45,12 @@ class Protocol:
     shuffle_buffer: int | None = None
     validation_share: float = 0.0
     evaluation_images: int | None = None
+    evaluation_buffer: int | None = None
     evaluate_every: int = 1000
     relu_logits: bool = False
 
     def __post_init__(self) -> None:
-        optional = ("mean_images", "cifar10_mean_images", "shuffle_buffer", "evaluation_images")
+        optional = ("mean_images", "cifar10_mean_images", "shuffle_buffer", "evaluation_images", "evaluation_buffer")
         for name in ("batch_size", "evaluate_every", *optional):
             value = getattr(self, name)
             good = (value is None and name in optional) or (isinstance(value, int) and value >= 1)
@@ -69,7 +72,8 @@ PAPER = Protocol(
     mean_images=1_000,
     cifar10_mean_images=10_000,
     shuffle_buffer=100,
-    evaluation_images=1_600,  # "the first 100 batches"
+    evaluation_images=1_600,  # 100 batches
+    evaluation_buffer=100,
     relu_logits=True,
 )
 
@@ -90,13 +94,23 @@ def split(protocol: Protocol, train: Dataset, test: Dataset) -> tuple[Dataset, D
     """The images to train on, and those to measure on while training.
 
     With a validation share, every n-th training image is held out (n = 1 / share): the same ones for every seed and variant.
+    With an evaluation buffer, those that can come out of it are handed out: `drawn` picks from them.
     """
     if not protocol.validation_share:
         measured = test
     else:
         held_out = np.arange(len(train)) % round(1 / protocol.validation_share) == 0
         train, measured = train.part(~held_out), train.part(held_out)
-    return train, measured.part(slice(protocol.evaluation_images))
+    images = protocol.evaluation_images
+    return train, measured.part(slice(images and images + (protocol.evaluation_buffer or 0)))
+
+
+def drawn(protocol: Protocol, measured: Dataset, generator: Generator) -> Dataset:
+    """The images of one measurement, of those that `split` handed out."""
+    if protocol.evaluation_buffer is None:
+        return measured
+    order = buffer_order(len(measured), protocol.evaluation_buffer, generator)
+    return measured.part(order[: protocol.evaluation_images])
 
 
 def pixel_mean(protocol: Protocol, train: Dataset) -> float:

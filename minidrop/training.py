@@ -27,12 +27,12 @@ from .datasets import Dataset
 from .errors import ArgumentError, StateError
 from .functional import softmax_cross_entropy
 from .history import Divergence, History
-from .measuring import all_equal, gradient_norm, measure
+from .measuring import Evaluator, accuracy, all_equal, gradient_norm
 from .networks import Network
 from .optim import SGD, clip_gradient_norm
 from .protocol import PAPER, Batches, Protocol, pixel_mean, split
 from .random import Generator
-from .recorder import StepRecorder
+from .recorder import StepRecorder, ZeroCounter
 from .tensor import Tensor
 
 
@@ -136,20 +136,24 @@ class Trainer:
         self.checkpoint_path = checkpoint_path
         train_data, self.test = data
         self.digests = [train_data.digest, self.test.digest]
-        images, self.measured = split(run.protocol, train_data, self.test)
+        images, measured = split(run.protocol, train_data, self.test)
         self.mean = pixel_mean(run.protocol, images)
         # One seed, three streams: what one of them uses up does not shift the others, so that all variants of a seed start from
-        # the same weights and see the same images in the same order.
+        # the same weights, see the same images in the same order, and are measured on the same images.
         seeds = Generator(run.seed)
         weights, order, self.masks = seeds.spawn(), seeds.spawn(), seeds.spawn()
+        evaluation_seed = order.spawn().seed
         shape, classes = images.images.shape[1:], len(images.classes)
         self.network = Network(run.network, run.variant, shape, classes, weights, self.masks, run.protocol.relu_logits)
         self.network.to(run.device)
         numbers = self.network.variant.numbers
         self.optimizer = SGD(self.network.parameters(), lr=numbers.get("learning_rate", run.protocol.learning_rate))
         self.clip_norm = numbers.get("clip_norm")
+        self.evaluator = Evaluator(self.network, measured, run.protocol, self.mean, evaluation_seed, run.device)
+        self.zeros = ZeroCounter(self.network, run.device)
         self.recorder = StepRecorder(run.record_steps)
-        self.network.watching = run.record_steps > 0
+        if run.record_steps:
+            self.recorder.watch(self.network)
         self.batches = Batches(images, run.protocol, self.mean, order, run.device)
         self.descend: Callable[[Array, Array], tuple[Tensor, Tensor]] = (
             capture(self._descend) if run.cuda_graphs else self._descend
@@ -210,11 +214,13 @@ class Trainer:
                 self.evaluate(started)
             if self.iteration % run.checkpoint_every == 0 or last or stopped:
                 self.save()
+            if last:
+                self._keep_weights("end")
             if on_step is not None:
                 on_step(self)
-        test_accuracy = None if stopped == "interrupted" else self.measure(self.test)["accuracy"]
+        test_accuracy = None if stopped == "interrupted" else accuracy(self.network, self.test, self.mean, run.device)
         return Result(
-            run, self.iteration, self.history, self.divergence, stopped, test_accuracy, len(self.measured), self.network
+            run, self.iteration, self.history, self.divergence, stopped, test_accuracy, self.evaluator.images, self.network
         )
 
     def _reason_to_stop(self, should_stop: Callable[[], bool]) -> str | None:
@@ -225,21 +231,20 @@ class Trainer:
     # Measuring --------------------------------------------------------------------------------------------------------
 
     def evaluate(self, started: float) -> None:
-        """Measure the network and add a row to the history."""
+        """Measure the network and add a row to the history; keep the weights if there were none better yet."""
+        regular = self.iteration % self.run.protocol.evaluate_every == 0  # else an extra, final row
         row = {
             "iteration": self.iteration,
             "loss": self.loss_sum / self.loss_count,
             "gradient_norm": gradient_norm(self.network.parameters()),
         }
-        row |= self.measure(self.measured)
-        if self.iteration % self.run.protocol.evaluate_every == 0:  # else an extra, final row
+        row |= self.evaluator(self.iteration, regular) | self.zeros.columns()
+        if regular:
             self.loss_sum, self.loss_count = 0.0, 0
+            if all(row["accuracy"] > earlier["accuracy"] for earlier in self.history.rows):
+                self._keep_weights("peak")
         self.seconds = time.perf_counter() - started
         self.history.append({**row, "seconds": self.seconds})
-
-    def measure(self, data: Dataset) -> dict[str, float]:
-        """`measuring.measure` of the network as it is, over `data`."""
-        return measure(self.network, data, self.mean, self.run.device)
 
     # Checkpoints ------------------------------------------------------------------------------------------------------
 
@@ -260,8 +265,16 @@ class Trainer:
             rows=self.history.rows,
             divergence=self.divergence.moments,
             recorder=self.recorder.state_dict(),
+            evaluator=self.evaluator.state_dict(),
+            zeros=self.zeros.state_dict(),
             seconds=self.seconds,
         )
+
+    def _keep_weights(self, which: str) -> None:
+        """Write the weights as they are beside the checkpoint: NAME_peak.safetensors, NAME_end.safetensors."""
+        if self.checkpoint_path is not None:
+            path = self.checkpoint_path
+            serialization.save(path.with_name(f"{path.stem}_{which}{path.suffix}"), self.network, iteration=self.iteration)
 
     def _restore(self) -> list[dict[str, float]]:
         """Go on where the checkpoint stands; returns the rows of its history."""
@@ -289,6 +302,8 @@ class Trainer:
         self.iteration, self.seconds = int(checkpoint["iteration"]), float(checkpoint["seconds"])
         self.loss_sum, self.loss_count = float(checkpoint["loss_sum"]), int(checkpoint["loss_count"])
         self.divergence = Divergence(checkpoint["divergence"])
+        self.evaluator.load_state_dict(checkpoint["evaluator"])
+        self.zeros.load_state_dict(checkpoint["zeros"])
         if self.run.record_steps:
             self.recorder.load_state_dict(checkpoint["recorder"])
         rows: list[dict[str, float]] = checkpoint["rows"]

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import minidrop as md
-from minidrop import Generator, Tensor
+from minidrop import Generator, Tensor, networks
 from minidrop.as_published import ComposedDropAlan
 from minidrop.errors import ArgumentError
-from minidrop.networks import VARIANTS, Network, Variant
+from minidrop.networks import SIZES, Network, require_room
+from minidrop.reproduce.grid import Grid
+from minidrop.variants import VARIANTS, Variant
 
 
 def network(variant, size="lite", shape=(1, 8, 8), seed=0, **options):
@@ -21,21 +23,67 @@ def images(count=6, shape=(1, 8, 8)):
     return np.random.default_rng(0).normal(size=(count, *shape)).astype("float32")
 
 
-def test_the_papers_network():
-    """64 filters 11x11, 7x7, 5x5, each pooled by 2; 1,000 units; 10 logits. MNIST: 576 features into the dense layer."""
-    for shape, features in (((1, 28, 28), 576), ((3, 32, 32), 1024)):
-        net = network("cnn", "paper", shape)
-        assert net.dense.weight.shape == (features, 1000) and net.logits.weight.shape == (1000, 10)
-        kernels = [layer.weight.shape for _, layer in net.named_modules() if isinstance(layer, md.nn.Conv2d)]
-        assert kernels == [(64, shape[0], 11, 11), (64, 64, 7, 7), (64, 64, 5, 5)]
-        assert net(Tensor(images(2, shape))).shape == (2, 10)
+CIFAR_10, MNIST, DIGITS = (3, 32, 32), (1, 28, 28), (1, 8, 8)
 
 
-def test_lite_has_the_same_shape_and_is_small():
-    paper, lite = network("cnn", "paper", (1, 28, 28)), network("cnn", "lite", (1, 28, 28))
+def stages(net, shape):
+    """The sides of the image after each convolution and each pool, and the features and units after that."""
+    net.summary((2, *shape))
+    layers = net.features.layers
+    sides = [layer.output_shape[2] for layer in layers if isinstance(layer, md.nn.Conv2d | md.nn.MaxPool2d)]
+    return sides, *net.dense.weight.shape, net.logits.output_shape[1]
+
+
+@pytest.mark.parametrize(
+    ("size", "shape", "expected"),
+    [
+        ("published", CIFAR_10, ([26, 13, 9, 4], 1024, 1000, 10)),  # the table of PROTOCOL.md, from the published program
+        ("published", MNIST, ([22, 11, 7, 3], 576, 1000, 10)),
+        ("described", CIFAR_10, ([32, 16, 16, 8, 8, 4], 1024, 1000, 10)),
+        ("described", MNIST, ([28, 14, 14, 7, 7, 3], 576, 1000, 10)),
+        ("described", DIGITS, ([8, 4, 4, 2, 2, 1], 64, 1000, 10)),
+        ("lite", CIFAR_10, ([26, 13, 9, 4], 512, 512, 10)),
+        ("lite", MNIST, ([22, 11, 7, 3], 288, 512, 10)),
+        ("lite", DIGITS, ([6, 3, 2, 1], 32, 512, 10)),
+    ],
+)
+def test_the_sizes_after_each_stage(size, shape, expected):
+    """As built, as computed beforehand, and as the docstring's table has them."""
+    net = network("cnn", size, shape)
+    assert stages(net, shape) == expected
+    assert [side for side, _ in SIZES[size].stages(shape)] == expected[0]
+    line = f"{', '.join(map(str, expected[0]))}: {expected[1]:,}"
+    assert sum(line in row for row in networks.__doc__.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "kernels"),
+    [("published", [(64, 3, 7, 7), (64, 64, 5, 5)]), ("described", [(64, 3, 11, 11), (64, 64, 7, 7), (64, 64, 5, 5)])],
+)
+def test_the_filters_of_the_papers_networks(size, kernels):
+    net = network("cnn", size, CIFAR_10)
+    assert [layer.weight.shape for _, layer in net.named_modules() if isinstance(layer, md.nn.Conv2d)] == kernels
+
+
+def test_lite_has_the_shape_of_the_published_network_and_is_small():
+    published, lite = network("cnn", "published", MNIST), network("cnn", "lite", MNIST)
     kinds = lambda net: [type(module).__name__ for _, module in net.named_modules()]  # noqa: E731
-    assert kinds(paper) == kinds(lite)
-    assert sum(p.size for p in lite.parameters()) * 5 < sum(p.size for p in paper.parameters())
+    assert kinds(published) == kinds(lite)
+    assert sum(p.size for p in lite.parameters()) * 3 < sum(p.size for p in published.parameters())
+
+
+def test_images_that_would_shrink_to_nothing():
+    with pytest.raises(
+        ArgumentError, match=r"`published` network needs larger images(.|\n)*8x8: a side of 2, 1, -3(.|\n)*lite"
+    ):
+        network("cnn", "published", DIGITS)
+    assert require_room("published", MNIST) == (3, 3)
+
+
+def test_paper_is_no_longer_a_network():
+    for ask in (lambda: network("cnn", "paper"), lambda: Grid(network="paper")):
+        with pytest.raises(ArgumentError, match=r"there are two networks of the paper(.|\n)*published: (.|\n)*described: "):
+            ask()
 
 
 @pytest.mark.parametrize(
@@ -86,11 +134,56 @@ def test_what_the_names_mean():
     ("name", "problem"),
     [("resnet", "unknown base"), ("", "unknown base"), ("cnn-scaled", "'scaled' does not go with cnn"), ("beta-detach", "detach without scaled"),
      ("beta-scaled-scaled", "twice"), ("alpha-p_max=.9", "p_max= does not go with alpha"), ("beta-p_max=high", "p_max=high: not a number"), ("beta-size=3", "size= does not go"),
-     ("beta-scaled-expectation", "leave one out"), ("dropout-0.3", "does not go with dropout"), ("beta-", "'' does not go")],
+     ("beta-slope=1", "slope= does not go with beta"), ("alpha-c=.1", "c= does not go with alpha"), ("alpha-slope=1e", "not a number like .95 or 1e-3"),
+     ("beta-scaled-expectation", "leave one out"), ("dropout-0.3", "does not go with dropout"), ("cnn-learning_rate=-1e-3", "not a number|not above 0"), ("beta-", "'' does not go")],
 )  # fmt: skip
 def test_names_that_say_nothing(name, problem):
     with pytest.raises(ArgumentError, match=problem):
         Variant(name)
+
+
+def test_the_settings_that_the_published_logs_may_have():
+    """Alpha's slope is .8 in the paper and 1.2 in a line of the last code; beta's p_max .999, and .95 in the last code."""
+    z = np.array([-2.0, -0.5, -0.1, 0.5], dtype="float32")
+    drop = lambda name: Variant(name).distribution.drop_probability(z)  # noqa: E731
+    np.testing.assert_allclose(drop("alpha"), [0.8, 0.4, 0.08, 0], rtol=1e-6)
+    np.testing.assert_allclose(drop("alpha-slope=1.2"), [0.8, 0.6, 0.12, 0], rtol=1e-6)
+    far = np.array([-1000.0], dtype="float32")
+    for name, expected in (("beta", 0.999), ("beta-p_max=.95", 0.95), ("beta-scaled-p_max=.95", 0.95)):
+        np.testing.assert_allclose(Variant(name).distribution.drop_probability(far), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ending", ["", "-composed"])
+@pytest.mark.parametrize("variant", ["alpha-slope=0", "beta-p_max=0", "beta-scaled-p_max=0", "beta-c=1-p_max=0"])
+def test_a_distribution_that_is_switched_off_never_drops(variant, ending):
+    """Then DropAlan is the identity, in training too, and so is its gradient."""
+    z = np.random.default_rng(0).normal(0, 3, size=(50, 40)).astype("float32")
+    gradient, y = hidden_gradient(variant + ending, z)
+    np.testing.assert_array_equal(y, z)
+    off = hidden_gradient(variant, z)[0]
+    np.testing.assert_array_equal(gradient, off)
+    np.testing.assert_array_equal(network(variant).keep_probability(z), 1)
+
+
+@pytest.mark.parametrize("p_max", [0.5, 0.9])
+def test_a_clip_below_the_plateau_lowers_the_plateau_too(p_max):
+    """In both forms: c / z = -.2 at z = -1 would give .8."""
+    z = np.random.default_rng(0).normal(0, 3, size=(50, 40)).astype("float32")
+    (explicit, y), (composed, same) = (hidden_gradient(f"beta-scaled-p_max={p_max}{how}", z) for how in ("", "-composed"))
+    np.testing.assert_allclose(same, y, rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(composed, explicit, rtol=2e-4, atol=1e-6)
+
+
+def test_inference_by_expectation_beside_the_identity():
+    """The same numbers as the variant that has it at inference; nothing to add where the mean is handed on anyway."""
+    for name, mean in (("alpha", "alpha-expectation"), ("beta", "beta-expectation"), ("beta-elu", "beta-expectation-elu")):
+        plain, other = network(name).eval(), network(mean).eval()
+        z, _, logits = plain.stages(Tensor(images()))
+        np.testing.assert_array_equal(plain.by_expectation(z).data, other(Tensor(images())).data)
+        assert not np.array_equal(plain.by_expectation(z).data, logits.data)
+    for name in ("cnn", "dropout", "alpha-scaled", "beta-scaled"):
+        net = network(name)
+        assert net.by_expectation(net.stages(Tensor(images()))[0]) is None
 
 
 def test_clip_outside_its_range():
@@ -99,7 +192,7 @@ def test_clip_outside_its_range():
 
 
 def test_unknown_size():
-    with pytest.raises(ArgumentError, match="paper, lite"):
+    with pytest.raises(ArgumentError, match="published, described, lite"):
         network("cnn", "huge")
 
 
@@ -221,6 +314,8 @@ def test_composed_is_for_the_papers_distributions():
 def test_numbers_for_the_step_are_for_all():
     assert Variant("cnn-learning_rate=.05-clip_norm=2").numbers == {"learning_rate": 0.05, "clip_norm": 2.0}
     assert Variant("beta-p_max=.9-clip_norm=2").distribution.p_max == 0.9
+    assert Variant("beta-scaled-learning_rate=1e-3-clip_norm=2E+0-linear").numbers == {"learning_rate": 1e-3, "clip_norm": 2.0}
+    assert Variant("beta-scaled-learning_rate=1e-3-clip_norm=2E+0-linear").options == {"scaled", "linear"}
     for name, problem in {
         "cnn-p_max=.9": "p_max= does not go with cnn",
         "cnn-clip_norm=0": "clip_norm=0: not above 0",

@@ -18,6 +18,7 @@ from minidrop.protocol import (
     PAPER,
     Batches,
     buffer_order,
+    drawn,
     find_protocol,
     normalise,
     pixel_mean,
@@ -43,7 +44,7 @@ def test_unknown_protocol():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("batch_size", 0), ("learning_rate", 0), ("evaluate_every", 0), ("evaluation_images", 0), ("shuffle_buffer", 0), ("mean_images", -1),
+    [("batch_size", 0), ("learning_rate", 0), ("evaluate_every", 0), ("evaluation_images", 0), ("shuffle_buffer", 0), ("evaluation_buffer", 0), ("mean_images", -1),
      ("validation_share", 0.9), ("validation_share", 0.3), ("validation_share", -0.1), ("batch_size", 2.5)],
 )  # fmt: skip
 def test_a_protocol_that_cannot_be_carried_out(name, value):
@@ -125,8 +126,25 @@ def test_careful_measures_on_held_out_training_images():
 def test_the_paper_measures_on_the_first_test_images():
     train, test = small_data.make(50), small_data.make(2000, split="test")
     images, measured = split(PAPER, train, test)
-    assert images is train and len(measured) == 1600
-    np.testing.assert_array_equal(measured.images, test.images[:1600])
+    assert images is train
+    np.testing.assert_array_equal(measured.images, test.images[:1700])
+    whole = dataclasses.replace(PAPER, evaluation_buffer=None)
+    np.testing.assert_array_equal(drawn(whole, split(whole, train, test)[1], Generator(0)).images, test.images[:1600])
+
+
+def test_an_evaluation_draws_its_images_through_the_buffer_too():
+    """1,600 of the first 1,699, each at most once, other ones each time; as a buffer over the whole test set would."""
+    test = small_data.make(2000, split="test")
+    test.labels[:] = np.arange(2000)  # so that one can see which they are
+    _, measured = split(PAPER, test, test)
+    for seed in range(5):
+        labels = drawn(PAPER, measured, Generator(seed)).labels
+        assert len(set(labels)) == len(labels) == 1600 and labels.max() <= 1698
+        np.testing.assert_array_equal(labels, buffer_order(2000, 100, Generator(seed))[:1600])
+    assert len(set(drawn(PAPER, measured, Generator(1)).labels) - set(labels)) > 20
+    few = small_data.make(60, split="test")
+    assert len(drawn(PAPER, split(PAPER, few, few)[1], Generator(0))) == 60
+    assert drawn(CAREFUL, few, Generator(0)) is few
 
 
 # The stream -----------------------------------------------------------------------------------------------------------

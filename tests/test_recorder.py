@@ -16,7 +16,7 @@ from minidrop import Generator
 from minidrop.errors import ArgumentError, StateError
 from minidrop.networks import Network
 from minidrop.protocol import PAPER
-from minidrop.recorder import AFTER, STEP_COLUMNS, _look_at
+from minidrop.recorder import AFTER, STEP_COLUMNS, StepRecorder, ZeroCounter, _look_at
 from minidrop.reproduce import grid
 from minidrop.reproduce.execute import carry_out
 from minidrop.training import Run, Trainer
@@ -69,17 +69,49 @@ def test_expected_zeros_are_found(variant):
     net.dense.bias.data[...] = rng.uniform(200, 2000, size=512)
     net.dense.weight.data[-1] = -net.dense.bias.data  # times a feature that is always 1
     net.features = md.nn.Sequential()
-    net.watching = True
+    recorder, counter = StepRecorder(10), ZeroCounter(net, "cpu")
+    recorder.watch(net)
     totals = {"zeros": 0, "expected_zeros": 0.0}
     for _ in range(20):
         features = rng.normal(size=(400, 32)).astype("float32")
         features[:, -1] = 1
-        net.stages(md.Tensor(features))
-        row = _look_at(*net.watched)
+        net(md.Tensor(features))
+        row = _look_at(**recorder.seen)
         for name in totals:
             totals[name] += row[name]
     assert totals["expected_zeros"] > 25
     assert abs(totals["zeros"] - totals["expected_zeros"]) < 4 * math.sqrt(totals["expected_zeros"])  # Poisson
+    columns = counter.columns()
+    assert columns["zeros"] == totals["zeros"]
+    assert (
+        abs(columns["lattice_zeros"] - totals["expected_zeros"]) < 0.1 * totals["expected_zeros"]
+    )  # without waiting for zeros
+
+
+def test_what_lies_on_the_lattice():
+    """By hand: a spacing of 2^-23 at a bias of 1, and so 2,000 of them reach to 2,000 * 2^-23."""
+    net = Network("lite", "beta", (1, 8, 8), 10, Generator(0), Generator(1))
+    net.dense.bias.data[...] = 1
+    counter = ZeroCounter(net, "cpu")
+    edge = np.float32(2_000 * 2.0**-23)
+    z = np.full((2, 512), 5, dtype="float32")
+    z[0, :6] = 0, -0.0, edge, -edge, np.nextafter(edge, np.float32(1)), np.nan
+    net.hidden(md.Tensor(z))
+    assert counter.columns() == {"zeros": 2, "lattice_zeros": 4 / 4001}
+    net.eval()
+    net.hidden(md.Tensor(z))  # measuring is not training
+    assert counter.columns()["zeros"] == 2
+    other = ZeroCounter(net, "cpu")
+    other.load_state_dict(json.loads(json.dumps(counter.state_dict())))
+    assert other.columns() == counter.columns()
+
+
+def test_what_is_added_last():
+    make = lambda variant: Network("lite", variant, (1, 8, 8), 10, Generator(0), Generator(1))  # noqa: E731
+    plain, fused, normed = make("beta"), make("beta-fused"), make("beta-batchnorm")
+    assert plain.added_last is plain.dense.bias.data and normed.added_last is normed.norm.bias.data
+    fused(md.Tensor(np.ones((2, 1, 8, 8), dtype="float32")))
+    assert fused.added_last.shape == (2, 512)
 
 
 @pytest.mark.parametrize("planted", [False, True])

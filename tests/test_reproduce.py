@@ -23,11 +23,11 @@ import minidrop as md
 from minidrop.command import main
 from minidrop.errors import ArgumentError, DataError
 from minidrop.history import COLUMNS, read_history
-from minidrop.networks import VARIANTS
 from minidrop.protocol import PROTOCOLS
 from minidrop.reproduce import execute, grid, published
 from minidrop.reproduce.grid import Grid, read_grid, read_runs
 from minidrop.reproduce.table import deviation, markdown, standard_error
+from minidrop.variants import VARIANTS
 
 ROOT = pathlib.Path(md.__file__).parent.parent
 CURVES = ROOT.parent / "shared" / "paper" / "curves.csv"

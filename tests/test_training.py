@@ -14,8 +14,8 @@ import small_data
 import minidrop as md
 from minidrop import Tensor
 from minidrop.errors import ArgumentError, DataError, DeviceError
-from minidrop.history import COLUMNS, Divergence, History, read_history, summarise
-from minidrop.measuring import all_equal
+from minidrop.history import COLUMNS, QUANTILES, Divergence, History, read_history, summarise
+from minidrop.measuring import accuracy, all_equal, measure
 from minidrop.protocol import CAREFUL, PAPER, normalise
 from minidrop.training import Run, Trainer, train
 
@@ -64,7 +64,7 @@ def test_loss_is_the_mean_since_the_last_row_and_rows_come_on_time():
 @pytest.mark.parametrize("variant", ["cnn", "dropout", "alpha", "beta-scaled"])
 def test_what_a_row_says_is_true(variant):
     """Every measured column against the plain formula, over all evaluation images at once."""
-    trainer = Trainer(a_run(variant, protocol=protocol(evaluation_images=50)), small_data.pair())
+    trainer = Trainer(a_run(variant, protocol=protocol(evaluation_images=50, evaluation_buffer=None)), small_data.pair())
     for _ in range(20):
         trainer.step()
     trainer.evaluate(0.0)
@@ -79,6 +79,19 @@ def test_what_a_row_says_is_true(variant):
     keep = {"cnn": 1, "dropout": 0.5, "alpha": np.where(z < 0, 1 + 0.8 * z, 1), "beta-scaled": np.where(z < 0, 0.2, 1)}[variant]
     assert np.abs(z).max() < 1  # else the formulas of this line would be others
     assert row["keep_probability"] == pytest.approx(np.mean(np.broadcast_to(keep, z.shape)), rel=1e-5)
+    mean = network.answer(Tensor(z * keep)) if variant == "alpha" else Tensor(logits)
+    assert row["accuracy_expectation"] == pytest.approx(np.mean(mean.data.argmax(axis=1) == test.labels), abs=0.021)
+    for label in range(10):
+        of_class = test.labels == label
+        assert row[f"images_{label}"] == of_class.sum()
+        assert row[f"right_{label}"] == (logits.argmax(axis=1) == test.labels)[of_class].sum()
+    lost = [label for label in range(10) if label in test.labels and not logits[test.labels == label, label].any()]
+    assert row["lost_classes"] == len(lost)
+    assert [row[name] for name in QUANTILES] == pytest.approx(np.quantile(z, [0.01, 0.1, 0.5, 0.9, 0.99]).tolist(), rel=1e-5)
+    assert row["below_zero"] == (z < 0).all(axis=0).sum() and row["came_back"] == 0
+    assert row["norm_conv2"] == pytest.approx(np.linalg.norm(network.features.layers[3].weight.data), rel=1e-6)
+    assert row["norm_dense"] == pytest.approx(np.linalg.norm(network.dense.weight.data), rel=1e-6)
+    assert row["norm_logits"] == pytest.approx(np.linalg.norm(network.logits.weight.data), rel=1e-6) and row["norm_conv3"] == 0
     gradients = np.concatenate([p.grad.ravel() for p in network.parameters()]).astype("float64")
     assert row["gradient_norm"] == pytest.approx(np.linalg.norm(gradients), rel=1e-6)
     assert (
@@ -92,16 +105,75 @@ def test_dead_units_are_counted():
     trainer = Trainer(a_run(), small_data.pair())
     trainer.network.dense.bias.data[:128] = -1000  # a quarter of 512
     trainer.network.logits.bias.data[:3] = -1000
-    measured = trainer.measure(small_data.pair()[1])
+    measured, below_zero = measure(trainer.network, small_data.pair()[1], trainer.mean, "cpu")
+    assert measured["lost_classes"] >= 3 and measured["right_1"] == measured["right_2"] == 0
+    assert measured["below_zero"] == below_zero.sum() >= 128 and below_zero[:128].all()
     assert 0.25 <= measured["dead_dense"] < 0.6 and 0.3 <= measured["dead_logits"] < 0.9
     assert measured["largest_z"] > 900
+
+
+def test_a_lost_class_is_one_whose_own_images_have_nothing_of_it():
+    """Class 0 is answered for ten equal zeros, so that right answers do not show it; other classes' images may have its logit."""
+    trainer = Trainer(a_run(), small_data.pair())
+    network, test = trainer.network, small_data.pair()[1]
+    network.logits.weight.data[:] = 0
+    network.logits.bias.data[:] = -1  # now all are lost
+    row = measure(network, test, trainer.mean, "cpu")[0]
+    assert row["lost_classes"] == 10 and row["right_0"] == row["images_0"] > 0 == row["right_3"]
+    network.logits.bias.data[4] = 1
+    row = measure(network, test, trainer.mean, "cpu")[0]
+    assert row["lost_classes"] == 9 and row["right_4"] == row["images_4"] and row["right_0"] == 0
+    network.relu_logits = False
+    assert measure(network, test, trainer.mean, "cpu")[0]["lost_classes"] == 0  # -1 is not 0: without a ReLU none is lost
+
+
+def test_units_that_come_back_are_counted():
+    trainer = Trainer(a_run(), small_data.pair())
+    bias = trainer.network.dense.bias.data
+    before = trainer.evaluator(20, regular=True)
+    bias[:100] -= 1000
+    down = trainer.evaluator(40, regular=True)
+    assert before["came_back"] == 0 and down["came_back"] <= before["below_zero"] <= down["below_zero"] - 40
+    bias[:30] += 2000
+    extra = trainer.evaluator(50, regular=False)
+    assert extra["came_back"] == 30
+    assert trainer.evaluator(60, regular=True)["came_back"] == 30  # an extra measurement leaves nothing behind
+    assert trainer.evaluator(80, regular=True)["came_back"] == 0
+
+
+def test_the_evaluation_images_depend_on_seed_and_iteration_alone():
+    make = lambda variant, seed=0: Trainer(
+        a_run(variant, seed=seed, protocol=protocol(evaluation_images=20)), small_data.pair()
+    )
+    counts = lambda row: [row[f"images_{label}"] for label in range(10)]  # noqa: E731
+    one, other = make("cnn"), make("beta-scaled")
+    first = counts(one.evaluator(20, True))
+    for _ in range(3):
+        other.step()
+    assert counts(other.evaluator(20, True)) == first == counts(other.evaluator(20, True))
+    assert counts(one.evaluator(40, True)) != first != counts(make("cnn", seed=1).evaluator(20, True))
+    assert sum(first) == 20 == one.evaluator.images
+
+
+def test_the_weights_of_the_peak_and_of_the_end_are_kept(tmp_path):
+    data = small_data.pair()
+    run = a_run("beta-scaled", 110, protocol=protocol(learning_rate=0.1))
+    result = train(run, data, tmp_path / "run.csv", tmp_path / "run.safetensors")
+    best = max(result.history.rows[:-1], key=lambda row: row["accuracy"])  # the last row, at 110, is an extra one
+    peak, end = (md.load(tmp_path / f"run_{which}.safetensors") for which in ("peak", "end"))
+    assert (peak["iteration"], end["iteration"]) == (best["iteration"], 110)
+    trainer = Trainer(run, data)
+    trainer.network.load_state_dict(peak.module)
+    assert trainer.evaluator(best["iteration"], True)["accuracy"] == best["accuracy"]
+    for name, weights in result.network.state_dict().items():
+        np.testing.assert_array_equal(end.module[name], weights)
 
 
 def test_measuring_changes_nothing():
     trainer = Trainer(a_run("beta-scaled-batchnorm"), small_data.pair())
     trainer.step()
     before, counter = trainer.network.state_dict(), trainer.masks.counter
-    trainer.measure(small_data.pair()[1])
+    measure(trainer.network, small_data.pair()[1], trainer.mean, "cpu")
     assert trainer.masks.counter == counter and trainer.network.training
     assert all(np.array_equal(array, before[name]) for name, array in trainer.network.state_dict().items())
 
@@ -111,7 +183,7 @@ def test_careful_measures_held_out_images_and_the_whole_test_set_at_the_end():
     assert result.evaluation_images == 20
     whole = Trainer(a_run(protocol=protocol(CAREFUL)), small_data.pair())
     whole.network.load_state_dict(result.network.state_dict())
-    assert result.test_accuracy == whole.measure(small_data.pair()[1])["accuracy"]
+    assert result.test_accuracy == accuracy(whole.network, small_data.pair()[1], whole.mean, "cpu")
 
 
 @pytest.mark.parametrize("index", ["", ":1"])
@@ -235,7 +307,7 @@ def test_histories_that_are_none(tmp_path):
     path.write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match=r"other\.csv: not a history"):
         read_history(path)
-    path.write_text(History().text() + "1,2,x,4,5,6,7,8,9\n")
+    path.write_text(History().text() + "1,2,x" + ",4" * (len(COLUMNS) - 3) + "\n")
     with pytest.raises(DataError, match="damaged"):
         read_history(path)
     path.write_text("")

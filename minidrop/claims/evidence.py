@@ -11,8 +11,8 @@ from typing import Any
 
 from ..errors import DataError
 from ..history import summarise
-from ..networks import VARIANTS
 from ..reproduce.grid import Finished, Grid, read_config, read_runs, steps_path
+from ..variants import VARIANTS
 from .intervals import Interval, of_mean
 
 BySeed = dict[int, float]

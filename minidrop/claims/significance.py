@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..networks import VARIANTS
 from ..reproduce.grid import Finished
 from ..reproduce.published import NAMES
+from ..variants import VARIANTS
 from .evidence import Evidence, Stored, peak, whole_test
 from .intervals import Interval, of_mean, smallest_p
 from .ledger import Claim

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from ..networks import VARIANTS
 from ..reproduce.published import LOGGED, LOGGED_AT, NAMES, TABLES
 from ..reproduce.table import markdown, standard_error
+from ..variants import VARIANTS
 from .evidence import Evidence, at, late, peak
 from .intervals import Interval, of_mean
 from .ledger import Claim, decide

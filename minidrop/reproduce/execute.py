@@ -82,7 +82,7 @@ def _write_result(
         "stopped": stopped,
         "divergence": trainer.divergence.moments,
         "test_accuracy": test_accuracy,
-        "evaluation_images": len(trainer.measured),
+        "evaluation_images": trainer.evaluator.images,
         "parameters": sum(parameter.size for parameter in trainer.network.parameters()),
         "provenance": made_with,
     }

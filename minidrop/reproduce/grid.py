@@ -4,7 +4,7 @@ config.json                      settings, dataset digests, provenance of every 
 history/VARIANT_seedN.csv        a row per evaluation, as it happens
 history/VARIANT_seedN.json       how the run ended: divergence, accuracy on the whole test set
 history/VARIANT_seedN_steps.csv  the steps before something went wrong, if they were recorded
-checkpoints/VARIANT_seedN.safetensors
+checkpoints/VARIANT_seedN.safetensors; ..._peak.safetensors and ..._end.safetensors: the weights at the peak and at the end
 table.md, figure1.png ... figure4.png, diagnostics.png, report.html
 """
 
@@ -19,10 +19,11 @@ from typing import Any
 from ..datasets import Dataset
 from ..errors import ArgumentError, DataError, StateError
 from ..history import Divergence, read_history
-from ..networks import VARIANTS, Variant
+from ..networks import find_size
 from ..protocol import Protocol, find_protocol
 from ..serialization import write_atomically
 from ..training import Run
+from ..variants import VARIANTS, Variant
 from .provenance import provenance
 
 # What may differ when an experiment is resumed; of the first three nothing may be taken away.
@@ -54,6 +55,7 @@ class Grid:
     evaluation_images: int = 0
 
     def __post_init__(self) -> None:
+        find_size(self.network)
         variants = [Variant(name) for name in self.variants]
         for name in ("iterations", "seeds"):
             if getattr(self, name) < 1:
