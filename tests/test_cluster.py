@@ -101,7 +101,7 @@ def test_a_killed_worker_costs_nothing(alone, tmp_path):
         ) as child:
             checkpoints = folder / "checkpoints"
             start = time.monotonic()
-            while len(list(checkpoints.glob("*.safetensors"))) < 2:  # both workers are in the middle of a run
+            while len(list(checkpoints.glob("*_seed?.safetensors"))) < 2:  # both workers are in the middle of a run
                 assert child.poll() is None and time.monotonic() - start < 120
                 time.sleep(0.02)
             assert not list(folder.glob("history/*.json")), "a run is done already: nothing would be lost"
@@ -119,6 +119,27 @@ def test_two_jobs_on_this_machine(alone, tmp_path):
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
     assert_same(folder, alone)
     assert pathlib.Path(folder / "report.html").exists()
+
+
+class Untold:
+    """A progress that nobody looks at."""
+
+    def __call__(self, *_told):
+        pass
+
+    def finished(self, record):
+        pass
+
+
+def test_runs_are_taken_in_the_order_of_the_grid(tmp_path):
+    """Seed by seed, so that a broken experiment is still worth something. Dask keeps to it within a few places."""
+    plan = Grid(variants=("cnn", "alpha", "beta", "dropout", "beta-scaled"), iterations=1, seeds=4)
+    prepare(tmp_path, plan, md.training.load_data("digits"))
+    with cluster.cluster(1, None) as client:
+        assert cluster.on_a_cluster(client, plan.runs(), tmp_path, Untold())
+    written = sorted((tmp_path / "history").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    names = [run.name for run in plan.runs()]
+    assert max(abs(names.index(path.stem) - place) for place, path in enumerate(written)) <= len(plan.variants)
 
 
 def test_the_error_of_a_run_comes_through(tmp_path):

@@ -54,7 +54,10 @@ def test_the_folder_holds_what_it_should(small):
     folder, printed = small
     names = {f"{variant}_seed{seed}" for variant in VARIANTS for seed in (0, 1)}
     assert {path.stem for path in folder.glob("history/*.csv")} == names
-    assert {path.stem for path in folder.glob("checkpoints/*.safetensors")} == names
+    kept = {
+        name + ending for name in names for ending in ("", "_peak", "_end")
+    }  # to go on from, and the weights of two moments
+    assert {path.stem for path in folder.glob("checkpoints/*.safetensors")} == kept
     for name in names:
         rows = list(csv.reader((folder / "history" / f"{name}.csv").read_text().splitlines()))
         assert rows[0] == list(COLUMNS) and [int(row[0]) for row in rows[1:]] == list(range(3, 61, 3))
@@ -158,6 +161,25 @@ def test_resume_adds_iterations_variants_and_seeds(tmp_path):
     times = {path: path.stat().st_mtime_ns for path in pieces.glob("history/*.csv")}
     minidrop("reproduce", "--out", pieces, "--resume")  # nothing left to do
     assert times == {path: path.stat().st_mtime_ns for path in pieces.glob("history/*.csv")}
+
+
+def test_resume_starts_what_is_not_there_yet(tmp_path):
+    """One command for a queue: also after a kill before, or while, config.json was written."""
+    options = ["--variants", "cnn", "--iterations", 20, "--evaluate-every", 10, "--resume"]
+    new, killed = tmp_path / "new", tmp_path / "killed"
+    killed.mkdir()
+    (killed / ".config.json.abc.tmp").write_text('{"settings": ')
+    for folder in (new, killed):
+        assert "1 runs of 20 iterations" in minidrop("reproduce", *options, "--out", folder)
+        rows = read_history(folder / "history" / "cnn_seed0.csv")
+        minidrop("reproduce", *options, "--out", folder)  # the same command again finds nothing left to do
+        assert read_history(folder / "history" / "cnn_seed0.csv") == rows
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("not to be touched")
+    assert "is not empty" in minidrop("reproduce", *options, "--out", other, status=1)
+    (killed / "config.json").write_text('{"settings": ')  # damaged is not the same as not there
+    assert "config.json cannot be read" in minidrop("reproduce", *options, "--out", killed, status=1)
 
 
 def test_an_experiment_from_before_a_setting_existed_can_be_resumed(tmp_path):
@@ -288,7 +310,9 @@ def test_a_divergence_is_on_record_while_the_run_is_under_way(explosive, tmp_pat
         (["--variants", "cnn cnn"], "each once"),
         (["--device", "tpu"], "unknown device"),
         (["--cuda-graphs"], "cuda_graphs without a GPU"),
-        (["--resume"], "config.json cannot be read"),
+        (["--network", "huge"], "one of published, described, lite"),
+        (["--network", "paper"], "there are two networks of the paper"),
+        (["--network", "published"], "`published` network needs larger images"),
         (["--variants", "beta-p_max=2"], "Beta: bad p_max"),
         (["--variants", "beta-p_max=.95 beta-p_max=0.95"], "each once"),
         (["--scheduler", "tcp://127.0.0.1:9"], "the cluster does not answer"),
@@ -302,7 +326,7 @@ def test_bad_options_are_refused(arguments, problem, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--iterations", "0"], ["--dataset", "imagenet"], ["--jobs", "0"], ["--protocol", "sloppy"], ["--network", "huge"]],
+    [["--iterations", "0"], ["--dataset", "imagenet"], ["--jobs", "0"], ["--protocol", "sloppy"]],
 )
 def test_options_that_click_refuses(arguments):
     assert "Invalid value" in minidrop("reproduce", *arguments, status=2)

@@ -142,9 +142,9 @@ def test_units_that_come_back_are_counted():
 
 
 def test_the_evaluation_images_depend_on_seed_and_iteration_alone():
-    make = lambda variant, seed=0: Trainer(
-        a_run(variant, seed=seed, protocol=protocol(evaluation_images=20)), small_data.pair()
-    )
+    def make(variant, seed=0):
+        return Trainer(a_run(variant, seed=seed, protocol=protocol(evaluation_images=20)), small_data.pair())
+
     counts = lambda row: [row[f"images_{label}"] for label in range(10)]  # noqa: E731
     one, other = make("cnn"), make("beta-scaled")
     first = counts(one.evaluator(20, True))

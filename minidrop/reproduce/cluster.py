@@ -82,7 +82,11 @@ def on_a_cluster(client: Any, runs: list[Run], folder: Path, progress: Progress)
     session = uuid.uuid4().hex[:8]  # a key of its own: Dask would answer an old one from its memory
     topic, stop_file = f"minidrop-{session}", folder / f".stop-{session}"
     client.subscribe_topic(topic, lambda event: progress(*event[1]))
-    futures = [client.submit(on_a_worker, run, str(folder), topic, key=f"{run.name}-{session}", pure=False) for run in runs]
+    futures = [
+        # without a priority Dask takes tasks in an order of its own, and the second seed may come before all have their first
+        client.submit(on_a_worker, run, str(folder), topic, key=f"{run.name}-{session}", pure=False, priority=-place)
+        for place, run in enumerate(runs)
+    ]
     completed = True
     try:
         with stop_on_interrupt(also=stop_file.touch):
