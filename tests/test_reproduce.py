@@ -45,9 +45,9 @@ def minidrop(*arguments, status=0):
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """A small experiment: digits, five variants, two seeds, sixty iterations; (folder, what was printed)."""
+    """A small experiment: digits, five variants, two seeds, eighty iterations; (folder, what was printed)."""
     folder = tmp_path_factory.mktemp("experiment") / "out"
-    return folder, minidrop("reproduce", "--iterations", 60, "--evaluate-every", 3, "--seeds", 2, "--out", folder)
+    return folder, minidrop("reproduce", "--iterations", 80, "--evaluate-every", 2, "--seeds", 2, "--out", folder)
 
 
 def test_the_folder_holds_what_it_should(small):
@@ -60,7 +60,7 @@ def test_the_folder_holds_what_it_should(small):
     assert {path.stem for path in folder.glob("checkpoints/*.safetensors")} == kept
     for name in names:
         rows = list(csv.reader((folder / "history" / f"{name}.csv").read_text().splitlines()))
-        assert rows[0] == list(COLUMNS) and [int(row[0]) for row in rows[1:]] == list(range(3, 61, 3))
+        assert rows[0] == list(COLUMNS) and [int(row[0]) for row in rows[1:]] == list(range(2, 81, 2))
     assert (folder / "table.md").read_text() in printed and str(folder) in printed
     config = json.loads((folder / "config.json").read_text())
     assert config["settings"]["variants"] == list(VARIANTS) and config["settings"]["protocol_values"]["shuffle_buffer"] == 100
@@ -122,7 +122,7 @@ def test_a_report_of_an_experiment_under_way_says_so(small, tmp_path):
     rows = (folder / "history" / "cnn_seed0.csv").read_text().splitlines(keepends=True)
     (tmp_path / "history" / "cnn_seed0.csv").write_text("".join(rows[:11]))
     minidrop("report", tmp_path)
-    assert "only 30 iterations yet" in cells(tmp_path, "CNN")[-1]
+    assert "only 20 iterations yet" in cells(tmp_path, "CNN")[-1]
     assert "10 of 10 runs are not finished" in (tmp_path / "report.html").read_text()
     assert not (tmp_path / "figure3.png").exists()  # no scaled run: no figure of it
 
@@ -130,8 +130,8 @@ def test_a_report_of_an_experiment_under_way_says_so(small, tmp_path):
 def test_an_experiment_is_never_overwritten(small):
     folder, _ = small
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert "--resume" in minidrop("reproduce", "--iterations", 60, "--out", folder, status=1)
-    assert "iterations: 60 -> 40" in minidrop("reproduce", "--iterations", 40, "--out", folder, "--resume", status=1)
+    assert "--resume" in minidrop("reproduce", "--iterations", 80, "--out", folder, status=1)
+    assert "iterations: 80 -> 40" in minidrop("reproduce", "--iterations", 40, "--out", folder, "--resume", status=1)
     assert "protocol" in minidrop("reproduce", "--protocol", "careful", "--out", folder, "--resume", status=1)
     assert "network" in minidrop("reproduce", "--network", "paper", "--out", folder, "--resume", status=1)
     assert "without variant alpha" in minidrop(
@@ -495,9 +495,9 @@ def test_compare(small, tmp_path):
         "--protocol",
         "careful",
         "--iterations",
-        60,
+        80,
         "--evaluate-every",
-        3,
+        2,
         "--variants",
         "dropout cnn",
         "--seeds",
@@ -519,6 +519,17 @@ def test_compare(small, tmp_path):
     pairs = np.subtract(tails[1], tails[0])
     assert "2 in common" in line and f"{pairs.mean():+.4f}" in line and f"{pairs.std(ddof=1) / math.sqrt(2):.4f}" in line
     assert "the same settings" in minidrop("compare", folder, folder)
+
+
+def test_few_evaluations_have_no_mean_of_the_last_twenty(tmp_path):
+    """With fewer than 40 it would be the mean of most of them."""
+    options = ["--variants", "cnn", "--evaluate-every", 1]
+    for iterations, shown in ((39, False), (40, True)):
+        folder = tmp_path / str(iterations)
+        minidrop("reproduce", *options, "--iterations", iterations, "--out", folder)
+        assert bool(cells(folder, "CNN")[5]) == shown
+        line = next(line for line in minidrop("compare", folder, folder).splitlines() if line.startswith("| CNN"))
+        assert ("+0.0000" in line) == shown
 
 
 def test_compare_needs_something_in_common(small, tmp_path):

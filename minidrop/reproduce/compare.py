@@ -13,7 +13,7 @@ from .figures import draw, look, together
 from .grid import Finished, read_config, read_runs
 from .page import require_packages
 from .published import NAMES
-from .table import deviation, markdown, mean, standard_error, title, troubles
+from .table import deviation, enough, markdown, mean, standard_error, title, troubles
 
 
 def compare(left: Path, right: Path, figure: Path | None = None) -> str:
@@ -22,7 +22,8 @@ def compare(left: Path, right: Path, figure: Path | None = None) -> str:
     B - A is the difference of the means of the last 20 evaluations. Where the two have seeds in common, all columns are of
     those seeds. With two or more of them the difference is paired by seed, and its standard error is that of the mean of the
     pairs; else it comes from the sizes of the evaluation sets alone, and says nothing of what another seed would give. Runs
-    that are not done, or diverged, are named. Raises DataError if no variant is in both.
+    that are not done, or diverged, are named. With fewer than 40 evaluations the columns of the last 20 stay empty. Raises
+    DataError if no variant is in both.
     """
     configs = read_config(left), read_config(right)
     runs = read_runs(left), read_runs(right)
@@ -68,8 +69,10 @@ def row_of(variant: str, left: list[Finished], right: list[Finished]) -> tuple[s
         images = [next((run.result["evaluation_images"] for run in side if run.result), None) for side in (left, right)]
         errors = [standard_error(tail, count) for tail, count in zip(tails, images, strict=True) if count]
         error = f"{math.hypot(*errors):.4f} (evaluation only)" if len(errors) == 2 else ""
-    numbers = [f"{value:.4f}" for value in (*peaks, *tails)]
-    return (NAMES.get(variant, variant), *numbers, f"{difference:+.4f}", error, f"{len(seeds)} in common")
+    late = [*(f"{tail:.4f}" for tail in tails), f"{difference:+.4f}", error]
+    if not all(enough(list(side.values())) for side in sides):
+        late = [""] * len(late)
+    return (NAMES.get(variant, variant), *(f"{peak:.4f}" for peak in peaks), *late, f"{len(seeds)} in common")
 
 
 def differences(left: dict[str, Any], right: dict[str, Any]) -> list[str]:

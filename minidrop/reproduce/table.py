@@ -10,6 +10,11 @@ from .grid import Finished
 from .provenance import describe
 from .published import NAMES, TABLES, Published
 
+NETWORKS = {
+    "lite": ["`lite` is a smaller network than the published one, of the same shape."],
+    "described": ["`described` is the network of the paper's text; its numbers come from another one, `published`."],
+}
+ENOUGH = 40  # evaluations; with fewer the mean of the last 20 is not shown
 HEADER = (
     "network",
     "paper: accuracy",
@@ -73,7 +78,7 @@ def row_of(variant: str, runs: list[Finished], settings: dict[str, Any]) -> tupl
         *published,
         f"{peak:.4f}",
         f"{round(mean([summary['peak_iteration'] for summary in summaries])):,}",
-        f"{tail:.4f}",
+        f"{tail:.4f}" if enough(summaries) else "",
         error,
         f"{deviation(peaks):.4f}" if len(peaks) > 1 else "",
         f"{mean(tests):.4f}" if tests else "",
@@ -81,6 +86,11 @@ def row_of(variant: str, runs: list[Finished], settings: dict[str, Any]) -> tupl
         str(len(runs)),
         "; ".join(troubles(runs)),
     )
+
+
+def enough(summaries: list[dict[str, float]]) -> bool:
+    """Whether every run has so many evaluations that its last 20 are not most of them."""
+    return all(summary["evaluations"] >= ENOUGH for summary in summaries)
 
 
 def troubles(runs: list[Finished]) -> list[str]:
@@ -108,9 +118,12 @@ def notes(config: dict[str, Any], runs: list[Finished]) -> list[str]:
     measured = "images held out of the training set" if values["validation_share"] else "images of the test set"
     result = [
         f"Ours was measured every {settings['evaluate_every']:,} iterations"
-        + (f" on {images:,} {measured}." if images else f" on {measured}."),
+        + (f" on {images:,} {measured}" if images else f" on {measured}")
+        + (
+            ", drawn anew each time." if values.get("evaluation_buffer") and images != config["dataset"]["test_images"] else "."
+        ),
         "`peak` is the highest of all evaluations, as in the paper: a maximum, and so on the high side; the mean of the last "
-        "20 evaluations is not. `standard error` is that of one evaluation.",
+        f"20 evaluations is not (left out where there are fewer than {ENOUGH}). `standard error` is that of one evaluation.",
         "`spread` is the standard deviation of the peak over seeds; with more than one seed, the other columns are means.",
         "`dead logits`: the share of the logits that are 0 for every evaluation image, at the end. Behind a ReLU, a class "
         "whose logit is 0 for its own images can no longer be learnt, until it escapes; each that does adds some ten points.",
@@ -119,8 +132,7 @@ def notes(config: dict[str, Any], runs: list[Finished]) -> list[str]:
     ]
     if settings["dataset"] not in TABLES:
         result.insert(0, f"The paper did not use {config['dataset']['label']}: beside ours stand its numbers for MNIST.")
-    if settings["network"] != "paper":
-        result.append(f"`{settings['network']}` is a smaller network than the paper's, of the same shape.")
+    result += NETWORKS.get(settings["network"], [])
     return result
 
 
