@@ -29,14 +29,20 @@ from .reproduce.page import require_packages
     default=None,
     help="Where CLAIMS.md goes.  [default: lessons of the checkout]",
 )
-def claims_command(results: Path | None, out: Path | None) -> None:
+@click.option(
+    "--published",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=None,
+    help="CSV of the author's logs: derive anew what is stored of them, in logs.json.",
+)
+def claims_command(results: Path | None, out: Path | None, published: Path | None) -> None:
     """Weigh every claim of the paper against the stored runs, and write the verdicts to CLAIMS.md.
 
     In the checkout's own folder this also writes the tables in README.md, and the figure of the crash.
     """
     require_packages()
     lessons = lessons_folder() if results is None or out is None else out
-    for path in write_ledger(results or lessons / "results", out or lessons):
+    for path in write_ledger(results or lessons / "results", out or lessons, published):
         click.echo(f"wrote {path.name}")
 
 

@@ -1,16 +1,17 @@
-"""The crash of the scaled network: does it happen, of what, and what prevents it."""
+"""The crash of the scaled network: does it happen, of what, and what prevents it. How often z is 0: `zeros.py`."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from typing import Any
 
 from ..reproduce.grid import Finished
 from .evidence import Evidence, Stored, seeds_text, steps
-from .intervals import Interval, of_count, of_mean, of_share
+from .intervals import LEVEL, of_mean, of_share
 from .ledger import Claim, decide
+from .rules import Sides, judge, p_above
 
+HIGHER = 0.1  # by so much the drop rate would have to be higher to be "too many units"
 LN_10 = 2.3025851249694824  # in float32, as the published log has it
 
 COMPOSED, EXPLICIT = "beta-scaled-composed-fused", "beta-scaled-fused"
@@ -41,14 +42,12 @@ def totals(runs: list[Finished]) -> dict[str, float]:
 
 def crash_claims(evidence: Evidence) -> list[Claim]:
     """The crash, its two suspects, the rate of zeros, and the interventions."""
-    cifar, digits = evidence.find("crash-full") or evidence["crash"], evidence["crash-zero"]
+    cifar, digits = evidence.find("crash-published") or evidence["crash"], evidence["crash-zero"]
     return [
         _happens(cifar),
-        _division(digits, cifar, evidence.find("crash-full-explicit")),
+        _division(digits, cifar),
         _drop_rate(cifar),
-        _not_on_mnist(evidence),
         _marks(cifar, evidence["crash-swallow"]),
-        _rate([cifar, digits]),
         _interventions(digits),
     ]
 
@@ -67,10 +66,11 @@ def _happens(stored: Stored) -> Claim:
         "III.B, Figure 3",
         "Scaled beta, trained on CIFAR-10 as published, crashes",
         f"{len(dead)} of {len(runs)} seeds died, {share.text(2)}{when}",
-        decide(bool(dead), not dead),
+        judge_happening(len(dead), totals(runs)["expected_zeros"]),
         (stored,),
         stored.seeds("beta-scaled-composed"),
         details=(
+            f"zeros expected in these runs, each until it died: {totals(runs)['expected_zeros']:.2f}",
             (
                 f"DropAlan composed of elementary ops, as in the published code; the `{stored.settings['network']}` network,"
                 " whose rate of zeros is its own"
@@ -82,7 +82,12 @@ def _happens(stored: Stored) -> Claim:
     )
 
 
-def _division(digits: Stored, cifar: Stored, full: Stored | None) -> Claim:
+def judge_happening(deaths: int, expected: float) -> str:
+    """Deaths, and how many were to be expected -> the verdict that it happens (`rules.RULES`)."""
+    return decide(deaths > 0, not deaths and math.exp(-expected) <= 1 - LEVEL)
+
+
+def _division(digits: Stored, cifar: Stored) -> Claim:
     from scipy.stats import binomtest
 
     composed, explicit = _runs(digits, COMPOSED), _runs(digits, EXPLICIT)
@@ -94,8 +99,6 @@ def _division(digits: Stored, cifar: Stored, full: Stored | None) -> Claim:
     through = [*composed, *_runs(cifar, "beta-scaled-composed")]
     lethal = all((run.result["recorded"]["totals"]["zeros"] > 0) == (died(run) is not None) for run in through)
     met = int(totals(explicit)["zeros"])
-    guarded = _runs(full, "beta-scaled") if full else []
-    at_length = [f"`{full.name}`: {sum(died(run) is not None for run in guarded)} of {len(guarded)} died"] if full else []
     return Claim(
         "crash-division",
         "III.B",
@@ -123,7 +126,6 @@ def _division(digits: Stored, cifar: Stored, full: Stored | None) -> Claim:
                 "that this is what happened in 2018 is the best explanation, not proven: the published runs can no longer be"
                 " looked into"
             ),
-            *at_length,
         ),
         numbers={
             "composed": (dead[0], len(composed)),
@@ -136,63 +138,48 @@ def _division(digits: Stored, cifar: Stored, full: Stored | None) -> Claim:
 
 
 def _drop_rate(stored: Stored) -> Claim:
-    """The keep probability at the last evaluation before death, against those who lived, at the same iteration."""
+    """The drop probability at the last evaluation before death, against those who lived, at the same iteration."""
     runs = _runs(stored, "beta-scaled-composed")
     dead = [run for run in runs if (died(run) or 0) > run.rows[0]["iteration"]]  # an evaluation before its death
     alive = [run for run in runs if died(run) is None]
     before, beside, lowest = [], [], []
     for run in dead:
         row = [row for row in run.rows if row["iteration"] < (died(run) or 0)][-1]
-        before.append(row["keep_probability"])
-        beside += [other["keep_probability"] for one in alive for other in one.rows if other["iteration"] == row["iteration"]]
+        others = [r["keep_probability"] for one in alive for r in one.rows if r["iteration"] == row["iteration"]]
+        if others:
+            before.append(1 - row["keep_probability"])
+            beside.append(1 - statistics.mean(others))
         window = [step["smallest_z"] for step in steps(stored, run) if step["iteration"] < (died(run) or 0)]
-        lowest.append(min(window))
-    inside = bool(before and beside) and min(beside) <= statistics.mean(before) <= max(beside)
+        lowest.append(min(window, default=math.nan))
+    apart = [mine - theirs for mine, theirs in zip(before, beside, strict=True)]
     worst = 1 + 0.2 / min(min(lowest, default=-1.0), -1.0)
     number = (
-        f"mean keep probability before death {min(before):.2f} to {max(before):.2f}; of those who lived {min(beside):.2f} to"
-        f" {max(beside):.2f}"
-        if before and beside
-        else "no run died after its first evaluation"
+        f"mean drop probability before death {min(before):.2f} to {max(before):.2f}; of those who lived on {min(beside):.2f} to"
+        f" {max(beside):.2f}; apart by {of_mean(apart).within(-1, 1).text(2, signed=True)}"
+        if apart
+        else "no run died after its first evaluation beside one that lived"
     )
     return Claim(
         "crash-drop-rate",
         "III.B",
         "Perhaps the drop rate neared 1 for too many units",
         number,
-        decide(False, inside),
+        judge_drop_rate(apart),
         (stored,),
         seeds_text([run.run.seed for run in dead]),
-        details=(f"the highest drop probability of any unit in the last 200 steps of any run that died: {worst:.2f}",),
+        details=(
+            f"reproduced if it is surely higher by {HIGHER} or more in runs about to die than in those that live on, not if"
+            " surely by less",
+            f"the highest drop probability of any unit in the last 200 steps of any run that died: {worst:.2f}",
+        ),
         numbers={"before": before, "beside": beside, "worst": worst},
     )
 
 
-def _not_on_mnist(evidence: Evidence) -> Claim:
-    """From the recorded rate of the paper's network: how probable is it to live through 150,000 iterations on MNIST?"""
-    stored = [evidence["crash-paper-mnist"], evidence["crash-paper"]]
-    rates = []
-    for one in stored:
-        runs = _runs(one, "beta-scaled")
-        rates.append(totals(runs)["expected_zeros"] / math.fsum(run.result["iteration"] for run in runs))
-    lives, dies = math.exp(-150_000 * rates[0]), 1 - math.exp(-55_000 * rates[1])
-    return Claim(
-        "crash-not-mnist",
-        "III.B",
-        "On MNIST scaled beta did not crash (150,000 iterations in the log)",
-        f"the rate of zeros predicts that a run lives so long with probability {lives:.2f}",
-        "undecided",
-        tuple(stored),
-        stored[0].seeds("beta-scaled"),
-        details=(
-            (
-                f"one exact zero expected in {1 / rates[0]:,.0f} iterations on MNIST, in {1 / rates[1]:,.0f} on CIFAR-10 (where"
-                f" a run dies within 55,000 with probability {dies:.2f}); predicted in the paper's network, over its first"
-                f" {stored[0].settings['iterations']:,} iterations, not counted: no full-length run was made"
-            ),
-        ),
-        numbers={"lives": lives, "dies": dies, "rates": rates},
-    )
+def judge_drop_rate(apart: list[float]) -> str:
+    """Drop probability before death minus that of the living, by run -> the verdict that it was too high."""
+    below = p_above([-one for one in apart], -HIGHER)
+    return judge(Sides(p_above(apart, HIGHER), below))
 
 
 def _marks(stored: Stored, swallowing: Stored) -> Claim:
@@ -226,49 +213,6 @@ def _marks(stored: Stored, swallowing: Stored) -> Claim:
             "the loss is that of `crash-swallow`, on digits",
         ),
         numbers={"dead": len(dead), "nan": len(nan), "accuracy": accuracy, "losses": losses, "exact": exact},
-    )
-
-
-def _rate(experiments: list[Stored]) -> Claim:
-    rows: list[tuple[str, ...]] = [
-        ("", "runs", "values of z", "zeros expected", "zeros met", "95 % interval of the mean count")
-    ]
-    numbers: dict[str, Any] = {}
-    for stored in experiments:
-        sums = totals(stored.runs)
-        interval = of_count(int(sums["zeros"]))
-        numbers[stored.name] = (sums["expected_zeros"], interval)
-        rows.append(
-            (
-                stored.name,
-                str(len(stored.runs)),
-                f"{sums['values']:,.0f}",
-                f"{sums['expected_zeros']:.1f}",
-                f"{sums['zeros']:.0f}",
-                f"{interval.low:.1f} to {interval.high:.1f}",
-            )
-        )
-    expected = math.fsum(value for value, _ in numbers.values())
-    met = of_count(int(math.fsum(interval.value for _, interval in numbers.values())))
-    by_seed: dict[int, float] = {}
-    for run in (run for stored in experiments for run in stored.runs):
-        sums = run.result["recorded"]["totals"]
-        by_seed[run.run.seed] = by_seed.get(run.run.seed, 0.0) + sums["zeros"] - sums["expected_zeros"]
-    mean = of_mean(list(by_seed.values()))
-    off = Interval(*(len(by_seed) * number for number in mean))
-    return Claim(
-        "zero-rate",
-        "ours",
-        "How often is z exactly 0? Density of z at 0, times the spacing of floats at what is added last",
-        f"expected {expected:.1f}, met {met.value:.0f}; met minus expected {off.text(1, signed=True)}",
-        "as predicted" if 0 in off else "not as predicted",
-        tuple(experiments),
-        seeds_text(sorted(by_seed)),
-        details=(
-            "the interval is over seeds: runs of one seed share much of their course, so that their zeros are not independent",
-        ),
-        table=tuple(rows),
-        numbers={**numbers, "all": (expected, met), "off": off},
     )
 
 

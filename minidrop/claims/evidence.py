@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 
 from ..errors import DataError
 from ..history import summarise
-from ..reproduce.grid import Finished, Grid, read_config, read_runs, steps_path
+from ..reproduce.grid import Finished, Grid, read_config, read_json, read_runs, steps_path
 from ..variants import VARIANTS
 from .intervals import Interval, of_mean
+from .rules import losses_per_window
 
 BySeed = dict[int, float]
+LOGS_FILE = "logs.json"
 
 
 class Stored:
@@ -39,6 +42,10 @@ class Stored:
     def each(self, variant: str, number: Callable[[Finished], float]) -> BySeed:
         """One number per run of a variant, by seed."""
         return {seed: number(run) for seed, run in self.of(variant).items()}
+
+    def each_curve(self, variant: str) -> dict[int, dict[int, float]]:
+        """The training losses of a variant's runs, by seed: {iteration: mean over the EVERY iterations before it}."""
+        return {seed: losses_per_window(run.rows) for seed, run in self.of(variant).items()}
 
     def pairs(self, variant: str, against: str, number: Callable[[Finished], float]) -> list[float]:
         """number(variant) - number(against), for each seed that both have."""
@@ -118,6 +125,19 @@ class Evidence:
         found = [Stored(path.parent) for path in sorted(results.glob("*/config.json"))]
         self.experiments = {stored.name: stored for stored in found if stored.runs}  # one that has only begun says nothing yet
 
+    @functools.cached_property
+    def logs(self) -> dict[str, Any]:
+        """What is stored of the published logs (`logs.py`). Raises DataError if it was not derived yet."""
+        path = self.results / LOGS_FILE
+        if not path.exists():
+            raise DataError(
+                "nothing is stored of the published logs",
+                expected=path.name,
+                got="no such file",
+                help="minidrop claims --published curves.csv derives it",
+            )
+        return read_json(path, {"source", "rows", "repeats", "gate"})
+
     def __getitem__(self, name: str) -> Stored:
         if name not in self.experiments:
             raise DataError(
@@ -127,6 +147,21 @@ class Evidence:
                 help="lessons/results/README.md says how each was made",
             )
         return self.experiments[name]
+
+    def of_paper(self, dataset: str, variant: str) -> dict[int, tuple[Finished, Stored]]:
+        """The runs of one variant that can be laid beside the paper's, by seed: `published` network, `paper` protocol.
+
+        From all experiments; where several have a seed, the longest run. Each with the experiment that it is from.
+        """
+        found: dict[int, tuple[Finished, Stored]] = {}
+        for stored in self.experiments.values():
+            settings = stored.settings
+            if (settings["dataset"], settings["network"], settings["protocol"]) != (dataset, "published", "paper"):
+                continue
+            for seed, run in stored.of(variant).items():
+                if seed not in found or run.rows[-1]["iteration"] > found[seed][0].rows[-1]["iteration"]:
+                    found[seed] = run, stored
+        return found
 
     def find(self, *names: str) -> Stored | None:
         """The first of these experiments that is stored, or None."""

@@ -11,17 +11,6 @@ from .evidence import Evidence, Stored
 
 VERDICTS = ("reproduced", "not reproduced", "undecided")
 
-RULES = """How the verdicts are given, by rule and by code (`minidrop/claims/`), never by hand:
-
-* **reproduced**: the number that decides the claim was measured, and its 95 % interval lies on the claim's side.
-* **not reproduced**: it was measured, and its interval lies on the other side.
-* a claim that something happens (the crash, its marks) is reproduced if it happened, and not if it was looked for and did not.
-* **undecided**: the interval reaches over both, or what decides was not run. What stands in for it is given all the same.
-
-Unless something else is said, an interval is Student's t over seeds, and a difference is paired by seed: same first weights,
-same images in the same order. Most runs are of the `lite` network, a smaller one of the same shape: a verdict says on what it
-was found, and holds there. CIFAR-10 is a JPEG copy of it wherever it says so."""
-
 
 @dataclass(frozen=True)
 class Claim:
@@ -55,8 +44,8 @@ def decide(true: bool, false: bool) -> str:
 Section = tuple[str, Callable[[Evidence], list[Claim]]]
 
 
-def ledger(evidence: Evidence, sections: Sequence[Section], not_yet_run: str) -> str:
-    """CLAIMS.md: the rules, a table of all claims, each claim by itself, and what was not run yet."""
+def ledger(evidence: Evidence, sections: Sequence[Section], before: str, after: str) -> str:
+    """CLAIMS.md: what stands before (the rules), a table of all claims, each claim by itself, and what stands after."""
     found = [(title, claims(evidence)) for title, claims in sections]
     every = [claim for _, claims in found for claim in claims]
     assert len({claim.key for claim in every}) == len(every), "two claims with one key"
@@ -75,7 +64,7 @@ def ledger(evidence: Evidence, sections: Sequence[Section], not_yet_run: str) ->
             " could."
         ),
         "",
-        RULES,
+        before,
         "",
     ]
     for title, claims in found:
@@ -87,7 +76,7 @@ def ledger(evidence: Evidence, sections: Sequence[Section], not_yet_run: str) ->
     for _, claims in found:
         for claim in claims:
             lines += entry(claim)
-    return "\n".join(lines) + (f"\n{not_yet_run}" if not_yet_run else "")
+    return "\n".join(lines) + (f"\n{after}" if after else "")
 
 
 def entry(claim: Claim) -> list[str]:

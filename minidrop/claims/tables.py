@@ -1,185 +1,170 @@
-"""Tables I and II: each row, and where our runs stand beside the published curves at equal iteration."""
+"""Tables I and II: each row, judged by where one more run of ours would fall, and the README's short version of them."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any
 
-from ..reproduce.published import LOGGED, LOGGED_AT, NAMES, TABLES
-from ..reproduce.table import markdown, standard_error
+from ..reproduce.published import LOGS, NAMES, TABLES
+from ..reproduce.table import markdown
 from ..variants import VARIANTS
-from .evidence import Evidence, at, late, peak
-from .intervals import Interval, of_mean
-from .ledger import Claim, decide
+from .evidence import Evidence, Stored, seeds_text
+from .intervals import of_mean
+from .ledger import Claim
+from .logs import label
+from .rules import (
+    CUTS,
+    HALF_WIDTH,
+    SETTINGS,
+    holm,
+    judge_row,
+    p_of_row,
+    peak_until,
+    pooled_spread,
+    predict,
+    window_mean,
+)
+from .runs import command
 
-IMAGES = 1_600  # in one evaluation, the paper's and ours
-
-
-class Place(NamedTuple):
-    """Where a table's numbers lie: at full length, the paper's network for as long as it was run on a CPU, the stand-in."""
-
-    number: str
-    title: str
-    full: str
-    paper: str
-    lite: str
-
-
-PLACES = {
-    "cifar10": Place("I", "CIFAR-10", "cifar10-full", "cifar10-paper", "cifar10-lite"),
-    "mnist": Place("II", "MNIST", "mnist-full", "mnist-paper", "mnist-lite"),
-}
-
-
-def evaluation(accuracy: float) -> Interval:
-    """One accuracy on 1,600 images, with the 95 % interval that comes from the images alone."""
-    reach = 1.96 * standard_error(accuracy, IMAGES)
-    return Interval(accuracy, accuracy - reach, accuracy + reach)
+NUMBER = {"cifar10": "I", "mnist": "II"}
+TITLE = {"cifar10": "CIFAR-10", "mnist": "MNIST"}
 
 
-def named(seeds: str) -> str:
-    """ "0" -> "seed 0", "0 to 4" -> "seeds 0 to 4"."""
-    return f"seed {seeds}" if seeds.isdecimal() else f"seeds {seeds}"
+def experiment(dataset: str, variant: str) -> str:
+    """The long experiment that a row waits for."""
+    if dataset == "mnist":
+        return "mnist-table"
+    return "cifar10-table-plain" if variant in ("cnn", "dropout") else "cifar10-table"
+
+
+class Table:
+    """One of the paper's tables: for each row our runs that reach its cut, and what the rules make of them."""
+
+    def __init__(self, evidence: Evidence, dataset: str) -> None:
+        self.dataset = dataset
+        self.log = evidence.logs["rows"][dataset]
+        self.runs = {name: evidence.of_paper(dataset, SETTINGS[dataset].get(name, name)) for name in VARIANTS}
+        self.values: dict[str, dict[int, float]] = {}
+        for name, runs in self.runs.items():
+            means = {seed: window_mean(run.rows, CUTS[dataset][name]) for seed, (run, _) in runs.items()}
+            self.values[name] = {seed: mean for seed, mean in means.items() if mean is not None}
+        spread, self.degrees = pooled_spread(list(values.values()) for values in self.values.values())
+        repeats = {name: pooled_spread([values])[0] for name, values in evidence.logs["repeats"][dataset].items()}
+        self.spread = {name: max(spread, repeats.get(name, 0.0)) for name in VARIANTS}  # max(nan, x) is nan
+        measured = [name for name in VARIANTS if self.values[name]]
+        self.p = holm({name: p_of_row(self.published(name), *self.given(name)) for name in measured})
+
+    def published(self, name: str) -> float:
+        """The published run's mean in the window of a row."""
+        return float(self.log[name]["window_mean"])
+
+    def given(self, name: str) -> tuple[list[float], float, int]:
+        """Of a row: our runs' means in its window, the spread that counts, its degrees of freedom."""
+        return list(self.values[name].values()), self.spread[name], self.degrees
+
+    def stored(self, name: str) -> tuple[Stored, ...]:
+        """The experiments that a row's numbers are from."""
+        return tuple(dict.fromkeys(stored for seed, (_, stored) in self.runs[name].items() if seed in self.values[name]))
+
+    def peaks(self, name: str) -> list[float]:
+        """The secondary statistic of our runs that reach the cut."""
+        return [peak_until(self.runs[name][seed][0].rows, CUTS[self.dataset][name]) for seed in self.values[name]]
 
 
 def table_claims(evidence: Evidence) -> list[Claim]:
-    """A claim per row, and one per table on the curves."""
-    claims = []
-    for dataset in PLACES:
-        claims += [_row(evidence, dataset, variant) for variant in VARIANTS]
-        claims += [_curves(evidence, dataset)] if PLACES[dataset].paper in evidence.experiments else []
-    return claims
+    """A claim per row of the two tables."""
+    tables = [Table(evidence, dataset) for dataset in ("cifar10", "mnist")]
+    return [_row(table, variant) for table in tables for variant in VARIANTS]
 
 
-def _row(evidence: Evidence, dataset: str, variant: str) -> Claim:
-    place, paper = PLACES[dataset], TABLES[dataset][variant]
-    full, part, lite = (evidence.find(name) for name in (place.full, place.paper, place.lite))
-    details, used = [], []
-    number, verdict, seeds = "full length not yet run", "undecided", ""
-    if full and full.of(variant):
-        used.append(full)
-        found = of_mean(list(full.each(variant, peak).values())).within(0, 1)
-        seeds = full.seeds(variant)
-        number = f"peak {found.text()}"
-        verdict = decide(paper.accuracy in found, paper.accuracy not in found) if len(full.of(variant)) > 1 else "undecided"
-    if part and part.of(variant):
-        used.append(part)
-        iteration = part.settings["iterations"]
-        reached = of_mean(list(part.each(variant, peak).values())).value
-        details.append(
-            f"the paper's network, first {iteration:,} iterations ({named(part.seeds(variant))}): peak {reached:.4f}; an"
-            f" evaluation there has an error of {evaluation(reached).high - reached:.4f} from its images alone"
+def _row(table: Table, variant: str) -> Claim:
+    dataset, cut = table.dataset, CUTS[table.dataset][variant]
+    paper, log = TABLES[dataset][variant], table.log[variant]
+    setting = SETTINGS[dataset].get(variant, variant)
+    common: dict[str, Any] = {
+        "key": f"table-{NUMBER[dataset].lower()}-{variant}",
+        "section": f"III.B, Table {NUMBER[dataset]}",
+        "sentence": f"{NAMES[variant]} reaches {paper.accuracy} on {TITLE[dataset]} (at iteration {paper.iteration:,})",
+    }
+    window = f"{log['first']:,} to {cut:,}"
+    details = [f"published log, iterations {window}: mean {log['window_mean']:.4f}, peak up to there {log['peak']:.4f}"]
+    details += [f"our setting: `{setting}` (see the gate)"] if setting != variant else []
+    if not table.values[variant]:
+        longest = max((run.rows[-1]["iteration"] for run, _ in table.runs[variant].values()), default=0)
+        so_far = f"; the longest run so far has {longest:,} iterations" if longest else ""
+        return Claim(
+            **common,
+            number=f"not yet run to iteration {cut:,}{so_far}",
+            verdict="undecided",
+            details=tuple(details),
+            on="`published` network, `paper` protocol",
+            commands=(command(experiment(dataset, variant)),),
         )
-        if not full:
-            number = f"full length not yet run; peak {reached:.4f} in the first {iteration:,} iterations"
-            seeds = part.seeds(variant)
-    if lite and lite.of(variant):
-        used.append(lite)
-        stand_in = of_mean(list(lite.each(variant, peak).values())).within(0, 1)
-        details.append(
-            f"the `lite` network as a stand-in, {lite.settings['iterations']:,} iterations ({named(lite.seeds(variant))}):"
-            f" peak {stand_in.text()}"
-        )
-        if not full and not (part and part.of(variant)):
-            number = f"full length not yet run; `lite` network: peak {stand_in.text()}"
-            seeds = lite.seeds(variant)
+    values, spread, degrees = table.given(variant)
+    prediction = predict(values, spread, degrees)
+    p = table.p[variant]
+    peaks = of_mean(table.peaks(variant)).within(0, 1)
     return Claim(
-        key=f"table-{place.number.lower()}-{variant}",
-        section=f"III.B, Table {place.number}",
-        sentence=f"{NAMES[variant]} reaches {paper.accuracy} on {place.title} (at iteration {paper.iteration:,})",
-        number=number,
-        verdict=verdict,
-        stored=tuple(used),
-        seeds=seeds,
-        details=tuple(details),
-    )
-
-
-def _curves(evidence: Evidence, dataset: str) -> Claim:
-    """The paper's network against the published logs, at the last iteration of ours."""
-    place = PLACES[dataset]
-    stored, iteration = evidence[place.paper], LOGGED_AT[dataset]
-    rows: list[tuple[str, ...]] = [
-        ("network", "loss: published", "ours", "accuracy: published", "ours", "apart by", "95 % reach of that", "")
-    ]
-    apart = {}
-    for variant in stored.variants():
-        logged = LOGGED[dataset][variant]
-        ours = of_mean(list(stored.each(variant, at(iteration, "accuracy")).values())).value
-        loss = of_mean(list(stored.each(variant, at(iteration, "loss")).values())).value
-        reach = 1.96 * math.hypot(standard_error(ours, IMAGES), standard_error(logged.accuracy, IMAGES))
-        apart[variant] = (ours - logged.accuracy, reach)
-        inside = abs(ours - logged.accuracy) <= reach
-        rows.append(
-            (
-                NAMES[variant],
-                f"{logged.loss:.3f}",
-                f"{loss:.3f}",
-                f"{logged.accuracy:.4f}",
-                f"{ours:.4f}",
-                f"{ours - logged.accuracy:+.4f}",
-                f"{reach:.4f}",
-                "same" if inside else "different",
-            )
-        )
-    same = [variant for variant, (difference, reach) in apart.items() if abs(difference) <= reach]
-    return Claim(
-        key=f"curves-{dataset}",
-        section="the author's logs",
-        sentence=f"At iteration {iteration:,} the paper's networks are where the published {place.title} logs have them",
-        number=f"{len(same)} of {len(apart)} networks within the error of two evaluations",
-        verdict="undecided",  # by this table; seeds would have to say how far another run may be, and there is one
-        stored=(stored,),
-        seeds=stored.seeds(*stored.variants()),
+        **common,
+        number=f"published {log['window_mean']:.4f}; one more run of ours {prediction.interval.text()}",
+        verdict=judge_row(prediction, p, HALF_WIDTH[dataset]),
+        stored=table.stored(variant),
+        seeds=seeds_text(sorted(table.values[variant])),
         details=(
-            "the error is that of 1,600 images, twice; what another seed would give comes on top, and one seed cannot say it",
+            *details,
+            f"half-width {prediction.half:.4f}, at most {HALF_WIDTH[dataset]} asked for; p {p:.3f} (Holm over the rows)",
+            f"secondary: peak up to iteration {cut:,}, ours {peaks.text()}, published {log['peak']:.4f}",
         ),
-        table=tuple(rows),
-        numbers={"apart": apart, "same": same},
+        numbers={"prediction": prediction, "p": p, "peaks": peaks},
     )
+
+
+def windows(evidence: Evidence) -> str:
+    """The table of windows and cuts, with what the published logs have in them."""
+    rows: list[tuple[str, ...]] = [
+        ("", "network", "log", "window: iterations", "published: mean in it", "published: peak up to its end", "at iteration")
+    ]
+    for dataset in ("cifar10", "mnist"):
+        for variant in VARIANTS:
+            log = evidence.logs["rows"][dataset][variant]
+            rows.append(
+                (
+                    TITLE[dataset],
+                    NAMES[variant],
+                    f"`{label(LOGS[dataset][variant])}`",
+                    f"{log['first']:,} to {log['cut']:,}",
+                    f"{log['window_mean']:.4f}",
+                    f"{log['peak']:.4f}",
+                    f"{log['peak_iteration']:,.0f}",
+                )
+            )
+    repeats = evidence.logs["repeats"]["cifar10"]["beta"]
+    spread = pooled_spread([repeats])[0]
+    at_best = 2 * spread  # the half-width of a prediction interval with very many runs
+    lines = [
+        f"Beta on CIFAR-10 was published {len(repeats)} times: {', '.join(f'{mean:.4f}' for mean in repeats)} in its window,",
+        f"a spread of {spread:.4f}.",
+    ]
+    if at_best > HALF_WIDTH["cifar10"]:
+        lines.append("With that spread its row can only be undecided or not reproduced.")
+    return "\n".join([markdown(rows), "", *lines])
 
 
 # README ---------------------------------------------------------------------------------------------------------------
 
 
 def readme_table(evidence: Evidence, dataset: str) -> str:
-    """Table I or II, paper beside ours, as Markdown; intervals are 95 %."""
-    place, iteration = PLACES[dataset], LOGGED_AT[dataset]
-    full, lite = evidence.find(place.full), evidence[place.lite]
-    big = full or evidence.find(place.paper)
-    header = [
-        "network",
-        "paper: peak",
-        "at iteration",
-        f"its log at {iteration:,}",
-        f"ours at {iteration:,}",
-        "`lite`: peak",
-        "last 20",
-    ]
-    rows: list[tuple[str, ...]] = [(*header, *(["ours: peak"] if full else []))]
+    """Table I or II, paper beside ours, as Markdown."""
+    table = Table(evidence, dataset)
+    claims = {variant: _row(table, variant) for variant in VARIANTS}
+    header = ("network", "paper: peak", "log: mean in its window", "ours: one more run", "seeds", "verdict")
+    rows: list[tuple[str, ...]] = [header]
     for variant in VARIANTS:
-        paper, logged = TABLES[dataset][variant], LOGGED[dataset][variant]
-        ours = _over_seeds(big.each(variant, at(iteration, "accuracy"))) if big and big.of(variant) else ""
-        small = [_over_seeds(lite.each(variant, number)) for number in (peak, late)]
-        peaks = [_over_seeds(full.each(variant, peak)) if full.of(variant) else ""] if full else []
-        rows.append(
-            (NAMES[variant], f"{paper.accuracy}", f"{paper.iteration:,}", f"{logged.accuracy:.4f}", ours, *small, *peaks)
-        )  # fmt: skip
-    seeds = named(big.seeds(*big.variants())) if big else "not run"
-    label, length = lite.config["dataset"]["label"], lite.settings["iterations"]
-    return "\n".join(
-        [
-            f"**Table {place.number}, {label}.** Ours: the paper's network, {seeds}; `lite`, a smaller one, {length:,}",
-            f"iterations, seeds {lite.seeds(*VARIANTS)}. In brackets 95 % intervals: over seeds, or of one run that of an",
-            f"evaluation on {IMAGES:,} images."
-            + ("" if full else " The paper's network at full length: **not yet run** (it wants a GPU)."),
-            "",
-            markdown(rows),
-        ]
-    )
-
-
-def _over_seeds(values: dict[int, float]) -> str:
-    """Accuracies by seed -> their mean and its interval; of a single one, that of its evaluation."""
-    numbers = list(values.values())
-    return (of_mean(numbers).within(0, 1) if len(numbers) > 1 else evaluation(numbers[0])).text()
+        values, claim = table.values[variant], claims[variant]
+        ours = claim.numbers["prediction"].interval.text() if values else "not yet run"
+        if values and not math.isfinite(claim.numbers["prediction"].half):
+            ours = f"{claim.numbers['prediction'].mean:.4f}"
+        published = f"{table.published(variant):.4f}"
+        rows.append((NAMES[variant], f"{TABLES[dataset][variant].accuracy}", published, ours, str(len(values)), claim.verdict))
+    label = "CIFAR-10 (JPEG copy)" if dataset == "cifar10" else "MNIST"
+    return "\n".join([f"**Table {NUMBER[dataset]}, {label}**, `published` network:", "", markdown(rows)])

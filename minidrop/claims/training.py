@@ -1,186 +1,104 @@
-"""What the paper says of training: who scores higher, who converges faster, Figure 4."""
+"""What the paper says of training beside its orderings: Figure 4, and units that die or escape."""
 
 from __future__ import annotations
 
 import math
 
-from ..reproduce.grid import Finished
-from ..reproduce.published import LOGGED, LOGGED_ACCURACY, TABLES
-from .evidence import Evidence, Stored, peak, reaches
-from .intervals import Interval, of_mean
-from .ledger import Claim, decide
-
-# Two accuracies count as equal if they surely differ by less than half of what scaling beta brings in the same published table.
-MARGIN = {name: (rows["beta-scaled"].accuracy - rows["beta"].accuracy) / 2 for name, rows in TABLES.items()}
-FIXED = {"cifar10": 0.60, "mnist": 0.97}  # accuracies that the lite networks reach in their time
+from .evidence import Evidence, seeds_text
+from .intervals import of_mean
+from .ledger import Claim
+from .orderings import SCALED, Ordering, Pair, pair, waiting
+from .rules import FIGURE_4, SETTINGS, Sides, higher, judge, mean_until
+from .tables import TITLE, experiment
 
 
 def training_claims(evidence: Evidence) -> list[Claim]:
-    """Every claim of section III.B that compares two networks."""
-    cifar, mnist = evidence["cifar10-lite"], evidence["mnist-lite"]
-    return [
-        _higher("cnn-over-alpha", "III.B", "On CIFAR-10 the plain CNN scores higher than alpha", cifar, "cnn", "alpha"),
-        _higher("cnn-over-beta", "III.B", "On CIFAR-10 the plain CNN scores higher than beta", cifar, "cnn", "beta"),
-        _equal("scaled-as-cnn", "III.B", "On CIFAR-10 scaled beta scores as high as the CNN", cifar, "beta-scaled", "cnn"),
-        _higher("scaled-over-beta", "III.B", "On CIFAR-10 beta scores higher if it is scaled", cifar, "beta-scaled", "beta"),
-        _higher(
-            "dropout-over-scaled",
-            "abstract",
-            "On CIFAR-10 dropout scores slightly higher than scaled beta",
-            cifar,
-            "dropout",
-            "beta-scaled",
-        ),
-        _equal(
-            "scaled-as-dropout-mnist",
-            "III.B, abstract",
-            "On MNIST scaled beta matches dropout",
-            mnist,
-            "beta-scaled",
-            "dropout",
-        ),
-        _higher(
-            "scaled-over-cnn-mnist", "III.B", "On MNIST scaled beta scores higher than the CNN", mnist, "beta-scaled", "cnn"
-        ),
-        _faster(
-            "faster-cifar10", "abstract, III.B, V", "On CIFAR-10 scaled beta converges faster than dropout", cifar, "dropout"
-        ),
-        _faster("faster-cifar10-cnn", "III.B", "On CIFAR-10 scaled beta converges much sooner than the CNN", cifar, "cnn"),
-        _faster("faster-mnist", "abstract, III.B", "On MNIST scaled beta converges faster than dropout", mnist, "dropout"),
-        _figure_4(cifar),
-        _dead_units(cifar, "CIFAR-10"),
-        _dead_units(mnist, "MNIST"),
-    ]
+    """Figure 4, and dead units on both datasets."""
+    return [figure_4(evidence), *(dead_units(evidence, dataset) for dataset in ("cifar10", "mnist"))]
 
 
-def _points(difference: Interval) -> str:
-    return f"difference of the peaks {difference.text(signed=True)}"
+def figure_4(evidence: Evidence) -> Claim:
+    """Mean accuracy until iteration N, scaled beta minus dropout, for several N."""
+    key, section = "figure-4", "III.B, Figure 4"
+    sentence = "Until it crashes, the accuracy of scaled beta runs above that of dropout"
+    found = pair(evidence, "cifar10", SCALED, "dropout")
+    if not found.runs:
+        order = Ordering(key, section, sentence, "cifar10", SCALED, "dropout", "higher")
+        return waiting(order, "secondary; by windows of time", [experiment("cifar10", name) for name in (SCALED, "dropout")])
+    return figure_4_of(key, section, sentence, found)
 
 
-def _higher(key: str, section: str, sentence: str, stored: Stored, high: str, low: str) -> Claim:
-    """The peak of `high` lies above that of `low`, paired by seed."""
-    found = stored.difference(high, low, peak)
-    pairs = stored.pairs(high, low, peak)
+def figure_4_of(key: str, section: str, sentence: str, found: Pair) -> Claim:
+    """The claim on Figure 4, from runs."""
+    rows: list[tuple[str, ...]] = [("until iteration", "mean accuracy: scaled beta minus dropout")]
+    differences = {
+        end: of_mean([mean_until(one.rows, end) - mean_until(other.rows, end) for one, other in found.runs.values()])
+        for end in FIGURE_4
+    }
+    rows += [(f"{end:,}", difference.text(signed=True)) for end, difference in differences.items()]
+    above = [end for end, difference in differences.items() if difference.low > 0]
+    below = [end for end, difference in differences.items() if difference.high < 0]
+    verdict = "not reproduced" if below else "reproduced" if len(above) == len(differences) else "undecided"
     return Claim(
         key,
         section,
         sentence,
-        _points(found),
-        decide(found.low > 0, found.high < 0),
-        (stored,),
-        stored.seeds(high, low),
-        details=(f"higher in {sum(pair > 0 for pair in pairs)} of {len(pairs)} seeds", *_without_lost(stored, high, low)),
-        numbers={"difference": found, "pairs": pairs},
+        f"above in {len(above)} of {len(differences)} windows of time, below in {len(below)}",
+        verdict,
+        found.stored,
+        seeds_text(list(found.runs)),
+        details=("secondary",),
+        table=tuple(rows),
+        numbers={"differences": differences},
     )
 
 
-def _without_lost(stored: Stored, high: str, low: str) -> list[str]:
-    """A line on the seeds in which a logit of one of the two is dead at the end: a lost class costs ten points by itself."""
-    runs = stored.of(high), stored.of(low)
-    lost = [seed for seed in runs[0].keys() & runs[1].keys() if any(side[seed].rows[-1]["dead_logits"] for side in runs)]
-    pairs = [peak(runs[0][s]) - peak(runs[1][s]) for s in sorted(runs[0].keys() & runs[1].keys()) if s not in lost]
-    if not lost or not pairs:
-        return []
-    return [
-        f"seed {', '.join(map(str, sorted(lost)))} has a dead logit at the end; without: {of_mean(pairs).text(signed=True)}"
-    ]
-
-
-def _equal(key: str, section: str, sentence: str, stored: Stored, one: str, other: str) -> Claim:
-    """The peaks differ by less than MARGIN, with 95 % confidence."""
-    found, margin = stored.difference(one, other, peak), MARGIN[stored.settings["dataset"]]
-    inside, outside = -margin < found.low and found.high < margin, found.low > margin or found.high < -margin
+def dead_units(evidence: Evidence, dataset: str) -> Claim:
+    """Units with z < 0 for every image measured, at the last evaluation; and how many of those of the row before came back."""
+    key, section = f"dead-units-{dataset}", "abstract, II"
+    sentence = f"ReLU units die, DropAlan's escape ({TITLE[dataset]})"
+    runs = {name: evidence.of_paper(dataset, SETTINGS[dataset].get(name, name)) for name in ("cnn", "beta")}
+    seeds = sorted(runs["cnn"].keys() & runs["beta"].keys())
+    if not seeds:
+        order = Ordering(key, section, sentence, dataset, "cnn", "beta", "higher")
+        return waiting(order, "secondary", [experiment(dataset, name) for name in ("cnn", "beta")])
+    cut = min(runs[name][seed][0].rows[-1]["iteration"] for name in runs for seed in seeds)
+    last = {name: [at_cut(runs[name][seed][0].rows, cut) for seed in seeds] for name in runs}
+    back = {name: [share_back(runs[name][seed][0].rows, cut) for seed in seeds] for name in runs}
+    difference = [cnn - beta for cnn, beta in zip(last["cnn"], last["beta"], strict=True)]
+    returns = [beta - cnn for cnn, beta in zip(back["cnn"], back["beta"], strict=True)]
+    counts = {name: of_mean(values) for name, values in last.items()}
+    shares = {name: of_mean(values).within(0, 1) for name, values in back.items()}
     return Claim(
         key,
         section,
         sentence,
-        _points(found),
-        decide(inside, outside),
-        (stored,),
-        stored.seeds(one, other),
+        f"units with z < 0 on every image, at iteration {cut:,.0f}: CNN {_mean(last['cnn']):.0f}, beta"
+        f" {_mean(last['beta']):.0f}; come back by the next: CNN {_mean(back['cnn']):.1%}, beta {_mean(back['beta']):.1%}",
+        judge(Sides(*(max(pair_) for pair_ in zip(higher(difference), higher(returns), strict=True)))),
+        tuple(dict.fromkeys(runs[name][seed][1] for name in runs for seed in seeds)),
+        seeds_text(seeds),
         details=(
-            f"equal means: the whole interval within {margin:.4f}, half of what scaling beta brings in the paper's table",
+            "secondary; reproduced if fewer of beta's units are below 0 and more come back, not if it is the other way",
+            f"CNN minus beta: {of_mean(difference).text(0, signed=True)} units; beta minus CNN, share that comes back: "
+            f"{of_mean(returns).text(3, signed=True)}",
+            "a unit may also come back because other images are measured: 1,600 are drawn anew each time",
         ),
-        numbers={"difference": found, "margin": margin},
+        numbers={"counts": counts, "shares": shares},
     )
 
 
-def _faster(key: str, section: str, sentence: str, stored: Stored, than: str) -> Claim:
-    """Iterations to a fixed accuracy, paired by seed. A seed whose network never has it makes the difference infinite."""
-    dataset = stored.settings["dataset"]
-    accuracy = FIXED[dataset]
-    ours, theirs = (stored.each(variant, reaches(accuracy)) for variant in ("beta-scaled", than))
-    seeds = sorted(ours.keys() & theirs.keys())
-    pairs = [ours[seed] - theirs[seed] for seed in seeds if math.isfinite(ours[seed]) and math.isfinite(theirs[seed])]
-    found = of_mean(pairs) if pairs else Interval(math.nan, -math.inf, math.inf)
-    never = [sum(not math.isfinite(side[seed]) for seed in seeds) for side in (ours, theirs)]
-    first, second = (LOGGED[dataset][variant].reached for variant in ("beta-scaled", than))
-    whole = not any(never)
-    return Claim(
-        key,
-        section,
-        sentence,
-        f"iterations to {accuracy:.2f}: {found.text(0, signed=True)}"
-        + ("" if whole else f", where both have it: {len(pairs)} seeds"),
-        decide(whole and found.high < 0, whole and found.low > 0),
-        (stored,),
-        stored.seeds("beta-scaled", than),
-        details=(
-            (
-                f"never at {accuracy:.2f}: {never[0]} of scaled beta's runs, {never[1]} of {than}'s; measured every "
-                f"{stored.settings['evaluate_every']:,} iterations"
-            ),
-            (
-                f"the published logs, one run each, first have {LOGGED_ACCURACY[dataset]:.2f} at iteration {first:,} (scaled)"
-                f" and {second:,} ({than}): the position of a maximum, as in the paper's table, is not used here, for it mostly"
-                " says when noise was lucky"
-            ),
-        ),
-        numbers={"difference": found, "never": never, "ours": ours, "theirs": theirs},
-    )
+def at_cut(rows: list[dict[str, float]], cut: float) -> float:
+    """Units below 0 on every image at the last evaluation up to `cut`."""
+    return next(row["below_zero"] for row in reversed(rows) if row["iteration"] <= cut)
 
 
-def mean_accuracy(run: Finished) -> float:
-    """The mean over all evaluations: the area under the curve."""
-    return math.fsum(row["accuracy"] for row in run.rows) / len(run.rows)
+def share_back(rows: list[dict[str, float]], cut: float) -> float:
+    """Of the units below 0 on every image at one evaluation, the share that was not at the next; over all until `cut`."""
+    seen = [row for row in rows if row["iteration"] <= cut]
+    silent = math.fsum(row["below_zero"] for row in seen[:-1])
+    return math.fsum(row["came_back"] for row in seen[1:]) / silent if silent else 0.0
 
 
-def _figure_4(stored: Stored) -> Claim:
-    found = stored.difference("beta-scaled", "dropout", mean_accuracy)
-    return Claim(
-        "figure-4",
-        "III.B, Figure 4",
-        "Until it crashes, the accuracy of scaled beta runs above that of dropout",
-        f"mean over all evaluations: {found.text(signed=True)}",
-        decide(found.low > 0, found.high < 0),
-        (stored,),
-        stored.seeds("beta-scaled", "dropout"),
-        details=("figure: `results/cifar10-lite/figure4.png`",),
-        numbers={"difference": found},
-    )
-
-
-def _dead_units(stored: Stored, data: str) -> Claim:
-    """A unit is dead if its output is 0 for every evaluation image."""
-
-    def dead(run: Finished) -> float:
-        return run.rows[-1]["dead_dense"]
-
-    shares = {variant: of_mean(list(stored.each(variant, dead).values())).within(0, 1) for variant in stored.variants()}
-    found = stored.difference("cnn", "beta", dead)
-    return Claim(
-        f"dead-units-{stored.settings['dataset']}",
-        "abstract, II",
-        f"ReLU units die, DropAlan's do not ({data})",
-        f"dead hidden units at the end: CNN {shares['cnn'].text(3)}, beta {shares['beta'].text(3)}",
-        decide(found.low > 0, found.high < 0),
-        (stored,),
-        stored.seeds("cnn", "beta"),
-        details=(
-            (
-                "at inference the published code hands z on as it is, so a unit can be 0 only where z is: that DropAlan's share"
-                " is 0 holds by construction; that the CNN's is not is measured"
-            ),
-        ),
-        numbers={"shares": shares},
-    )
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)

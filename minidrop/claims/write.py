@@ -9,69 +9,78 @@ import numpy as np
 
 from ..errors import DataError
 from ..reproduce.figures import COLOURS, draw
+from ..reproduce.table import markdown
 from ..serialization import write_atomically
 from .crash import COMPOSED, EXPLICIT, crash_claims, died, totals
-from .evidence import Evidence, Stored, steps
+from .evidence import LOGS_FILE, Evidence, Stored, steps
+from .gate import gate_claims, table
 from .ledger import Section, ledger
+from .logs import GATES, as_bytes, derive
+from .lost import lost_claims
+from .orderings import ordering_claims
 from .questions import question_claims
+from .rules import FIXED, RULES
+from .runs import PLANNED, command
 from .significance import significance_claims
-from .tables import PLACES, readme_table, table_claims
+from .tables import TITLE, readme_table, table_claims, windows
 from .theory import theory_claims
 from .training import training_claims
+from .zeros import zero_claims
 
 SECTIONS: tuple[Section, ...] = (
+    ("Which network, which settings: the gate", gate_claims),
     ("Tables I and II", table_claims),
-    ("Training: accuracy, convergence, Figure 4", training_claims),
-    ("The crash, Figure 3", crash_claims),
+    ("Which network is better, which is faster", ordering_claims),
+    ("Training: Figure 4, dead units, lost classes", lambda evidence: training_claims(evidence) + lost_claims(evidence)),
+    ("The crash, Figure 3", lambda evidence: crash_claims(evidence) + zero_claims(evidence)),
     ("Expectations, Figures 1 and 2", theory_claims),
     ("What the paper asks", question_claims),
     ("What is significant", significance_claims),
 )
 
-# One command per table, at full length: what a GPU is needed for. Tested at small scale (tests/test_claims.py).
-FULL_LENGTH = {
-    "mnist-full": (
-        "minidrop reproduce --dataset mnist --network paper --iterations 120000 --seeds 5 --device cuda --cuda-graphs"
-    ),
-    "cifar10-full": (
-        "minidrop reproduce --dataset cifar10 --network paper --iterations 250000 --seeds 5 --device cuda --cuda-graphs"
-    ),
-    "crash-full": (
-        "minidrop reproduce --dataset cifar10 --network paper --variants beta-scaled-composed --iterations 250000 --seeds 8"
-        " --on-divergence stop --record-steps 200 --device cuda"
-    ),
-    "crash-full-explicit": (
-        "minidrop reproduce --dataset cifar10 --network paper --variants beta-scaled --iterations 250000 --seeds 8"
-        " --on-divergence stop --record-steps 200 --device cuda"
-    ),
-}
-
 BEGIN, END = "<!-- made by minidrop claims -->", "<!-- end of what minidrop claims made -->"
+
+
+def rules_text(evidence: Evidence) -> str:
+    """The rules, when they were fixed, and the table of windows and cuts."""
+    date, commit = FIXED
+    fixed = f"Fixed on {date}, in commit {commit}, before the first run at full length."
+    return "\n".join(["## The rules", "", fixed, "", RULES, "", "Windows and cuts:", "", windows(evidence)])
 
 
 def not_yet_run(evidence: Evidence) -> str:
     """What is left to do, a command each."""
-    left = {name: command for name, command in FULL_LENGTH.items() if name not in evidence.experiments}
+    left = [name for name in PLANNED if name not in evidence.experiments]
     if not left:
         return ""
     lines = [
         "# Not yet run",
         "",
-        "At full length the paper's network needs a GPU. **Not yet run on a GPU**; `minidrop claims` takes the",
+        "`minidrop claims` takes these up when they lie in `results/`. Each command goes on where it was broken off.",
+        "On a GPU, with `--device cuda --cuda-graphs`, nothing was run yet.",
+        "",
+        "```sh",
+        *(f"{command(name)}  # {PLANNED[name].purpose}" for name in left),
+        "```",
+        "",
     ]
-    lines += ["folders up when they lie in `results/`:", "", "```sh"]
-    lines += [f"{command} --out lessons/results/{name}" for name, command in left.items()]
-    return "\n".join([*lines, "```", ""])
+    return "\n".join(lines)
 
 
 def claims_text(evidence: Evidence) -> str:
     """CLAIMS.md."""
-    return ledger(evidence, SECTIONS, not_yet_run(evidence))
+    return ledger(evidence, SECTIONS, rules_text(evidence), not_yet_run(evidence))
 
 
 def readme_block(evidence: Evidence) -> str:
-    """What stands in the README between BEGIN and END: Tables I and II, paper beside ours."""
-    return "\n\n".join(readme_table(evidence, dataset) for dataset in PLACES)
+    """What stands in the README between BEGIN and END: the gate, Tables I and II."""
+    gates = [
+        f"**{TITLE[dataset]}**: distance of our loss curves from the published logs' (mean |log ratio|):\n\n"
+        + markdown(table(evidence, dataset))
+        for dataset in ("mnist", "cifar10")
+        if evidence.find(GATES[dataset]["published"])
+    ]
+    return "\n\n".join([*gates, *(readme_table(evidence, dataset) for dataset in ("cifar10", "mnist"))])
 
 
 def with_block(readme: str, block: str) -> str:
@@ -83,13 +92,18 @@ def with_block(readme: str, block: str) -> str:
     return f"{before}{BEGIN}\n\n{block}\n\n{END}{after}"
 
 
-def write_ledger(results: Path, out: Path) -> list[Path]:
+def write_ledger(results: Path, out: Path, published: Path | None = None) -> list[Path]:
     """Write CLAIMS.md to `out` and crash.png to `results`; in the checkout's lessons, the README's tables too.
 
+    published: a CSV of the author's logs; what the ledger needs of it is derived first, and written to logs.json.
     All is computed before the first file is written. Returns what was written.
     """
     evidence = Evidence(results)
-    files = {out / "CLAIMS.md": claims_text(evidence).encode(), results / "crash.png": draw(crash_figure, evidence)}
+    files: dict[Path, bytes] = {}
+    if published is not None:
+        evidence.logs = derive(published, evidence)
+        files[results / LOGS_FILE] = as_bytes(evidence.logs)
+    files |= {out / "CLAIMS.md": claims_text(evidence).encode(), results / "crash.png": draw(crash_figure, evidence)}
     readme = out.parent / "README.md"
     if readme.exists() and (out / "lesson.py").exists():
         files[readme] = with_block(readme.read_text(encoding="utf-8"), readme_block(evidence)).encode()

@@ -1,0 +1,166 @@
+"""The gate: which network, and which settings of alpha and beta, made which published log? By fingerprints of the loss curves.
+
+Two runs of one setting, with other random numbers, have loss curves that lie some hundredths apart (mean |log(ratio)| of the
+means of 1,000 iterations). A curve of another network, or another setting, lies farther away.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from ..reproduce.grid import Finished
+from ..reproduce.published import NAMES
+from .evidence import Evidence, Stored, seeds_text
+from .ledger import Claim
+from .logs import FIRST, GATES, distance
+
+EXPECTED = 0.04  # within which the right setting of a row was expected to lie, on MNIST
+
+
+class Match(NamedTuple):
+    """What the gate says of one log.
+
+    distances: by variant, the mean over healthy seeds. spread: between healthy seeds of the nearest variant, or if it has not
+    two, the mean over the others'. possible: the variants that the log may be of, the nearest first: those that are farther
+    from it than the nearest by at most half the spread.
+    """
+
+    log: str
+    distances: dict[str, float]
+    spread: float
+    possible: list[str]
+
+    @property
+    def nearest(self) -> str:
+        """The variant whose curves lie nearest."""
+        return self.possible[0]
+
+
+def healthy(stored: Stored, variant: str) -> list[int]:
+    """The seeds of a variant that had no lost class at any evaluation from FIRST on; all, if there is none."""
+    runs = stored.of(variant)
+    good = [seed for seed, run in sorted(runs.items()) if not lost_ever(run)]
+    return good or sorted(runs)
+
+
+def matches(evidence: Evidence, dataset: str, network: str) -> dict[str, Match]:
+    """By log: what the stored runs of one network say of it."""
+    stored = evidence[GATES[dataset][network]]
+    spreads = {variant: between_seeds(stored, variant) for variant in stored.variants()}
+    usual = _mean([spread for spread in spreads.values() if not math.isnan(spread)] or [math.nan])
+    found = {}
+    for log, by_variant in evidence.logs["gate"][dataset][network].items():
+        means = {
+            variant: _mean([seeds[str(seed)] for seed in healthy(stored, variant)]) for variant, seeds in by_variant.items()
+        }
+        order = sorted(means, key=means.__getitem__)
+        spread = usual if math.isnan(spreads[order[0]]) else spreads[order[0]]
+        possible = [variant for variant in order if not means[variant] > means[order[0]] + spread / 2]  # nan: all
+        found[log] = Match(log, means, spread, possible)
+    return found
+
+
+def between_seeds(stored: Stored, variant: str) -> float:
+    """The mean distance between the loss curves of a variant's healthy seeds, pair by pair; nan if fewer than two are healthy."""
+    runs = stored.each_curve(variant)
+    seeds = [seed for seed in healthy(stored, variant) if not lost_ever(stored.of(variant)[seed])]
+    pairs = [(one, other) for place, one in enumerate(seeds) for other in seeds[:place]]
+    return _mean([distance(runs[one], runs[other]).value for one, other in pairs] or [math.nan])
+
+
+def lost_ever(run: Finished) -> bool:
+    """Whether a class is lost at any evaluation from FIRST on."""
+    return any(row["lost_classes"] for row in run.rows if row["iteration"] >= FIRST)
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def gate_claims(evidence: Evidence) -> list[Claim]:
+    """One per dataset whose gate is stored."""
+    return [_gate(evidence, dataset) for dataset in ("mnist", "cifar10") if evidence.find(GATES[dataset]["published"])]
+
+
+def named(log: str) -> str:
+    """A log for a table: the paper's row, or the log's own name."""
+    return NAMES.get(log, f"`{log}`")
+
+
+def table(evidence: Evidence, dataset: str) -> list[tuple[str, ...]]:
+    """A row per log, a column per variant; the nearest in bold."""
+    found = matches(evidence, dataset, "published")
+    variants = list(next(iter(found.values())).distances)
+    contrast = matches(evidence, dataset, "described") if evidence.find(GATES[dataset]["described"]) else {}
+    rows: list[tuple[str, ...]] = [
+        (
+            "log of",
+            *(f"`{name}`" for name in variants),
+            "two seeds are apart",
+            *(["`described`"] if contrast else []),
+            "may be of",
+        )
+    ]
+    for log, match in found.items():
+        cells = [f"**{value:.3f}**" if name == match.nearest else f"{value:.3f}" for name, value in match.distances.items()]
+        other = contrast.get(log)
+        described = [f"`{other.nearest}` {other.distances[other.nearest]:.3f}" if other else ""] if contrast else []
+        possible = ", ".join(f"`{name}`" for name in match.possible)
+        rows.append((named(log), *cells, f"{match.spread:.3f}", *described, possible))
+    return rows
+
+
+def _gate(evidence: Evidence, dataset: str) -> Claim:
+    stored = evidence[GATES[dataset]["published"]]
+    contrast = evidence.find(GATES[dataset]["described"])
+    found = matches(evidence, dataset, "published")
+    own = [log for log in NAMES if log in found]
+    value = {log: min(found[log].distances[name] for name in _settings_of(log, found[log])) for log in own}
+    close = [log for log in own if value[log] <= EXPECTED]
+    unlike = {variant: seeds for variant in stored.variants() if (seeds := _unhealthy(stored, variant))}
+    details = [
+        f"mean |log(our loss / published loss)| over the means of each 1,000 iterations from {FIRST:,} on; healthy seeds",
+        "a log may be of every setting that is farther from it than the nearest by at most half of what two seeds are apart",
+        *([f"lost classes in {_list(unlike)}: such seeds are left out where there is another"] if unlike else []),
+    ]
+    return Claim(
+        f"gate-{dataset}",
+        "the author's logs",
+        f"The published {stored.config['dataset']['label'].partition(' (')[0]} logs are of the `published` network",
+        f"{len(close)} of {len(own)} rows within {EXPECTED:g} of their log",
+        _verdict(evidence, dataset, found),
+        tuple(one for one in (stored, contrast) if one),
+        seeds_text(sorted(stored.of("cnn"))),
+        details=tuple(details),
+        table=tuple(table(evidence, dataset)),
+        numbers={"found": found, "value": value, "close": close},
+    )
+
+
+def _settings_of(log: str, match: Match) -> list[str]:
+    """The variants that a row of the paper's tables can be of: its own, and those with other numbers in it."""
+    return [
+        name
+        for name in match.distances
+        if name == log or (name.startswith(f"{log}-") and "=" in name and ("scaled" in name) == ("scaled" in log))
+    ]
+
+
+def _unhealthy(stored: Stored, variant: str) -> list[int]:
+    return [seed for seed, run in sorted(stored.of(variant).items()) if lost_ever(run)]
+
+
+def _list(seeds: dict[str, list[int]]) -> str:
+    return ", ".join(f"`{name}` seed {' and '.join(map(str, found))}" for name, found in seeds.items())
+
+
+def _verdict(evidence: Evidence, dataset: str, found: dict[str, Match]) -> str:
+    """Reproduced: every row that was also trained as described lies nearer to its log with the published network."""
+    folder = evidence.find(GATES[dataset]["described"])
+    if folder is None:
+        return "undecided"
+    other = matches(evidence, dataset, "described")
+    rows = [log for log in folder.variants() if log in found]
+    nearer = [log for log in rows if found[log].distances[log] < other[log].distances[log]]
+    return "reproduced" if len(nearer) == len(rows) else "undecided" if nearer else "not reproduced"

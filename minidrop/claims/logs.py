@@ -1,0 +1,135 @@
+"""What the ledger needs of the author's published training logs: single figures, and how far our loss curves lie from them.
+
+    minidrop claims --published curves.csv      derives them anew, and writes lessons/results/logs.json
+
+The logs themselves are the author's (repository acasallas/6860-final-project) and are not part of this project. So the numbers
+that the ledger quotes are derived from them once, and stored with the SHA-256 of the file that they came from.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import DataError
+from ..reproduce.published import LOGS
+from .evidence import Evidence
+from .rules import CUTS, EVERY, THRESHOLDS, WINDOW, arrivals, losses_per_window, peak_until, window_mean
+
+GATES = {
+    "mnist": {"published": "gate-mnist", "described": "gate-mnist-described"},
+    "cifar10": {"published": "gate-cifar10", "described": "gate-cifar10-described"},
+}
+FIRST = 2_000  # losses are compared from this iteration on: before, they fall too steeply
+
+Log = tuple[str, int]
+
+# Runs in the logs that are not rows of a table: not labelled, or repeats. The repeats of beta have the same name in the code.
+OTHERS: dict[str, tuple[Log, ...]] = {
+    "cifar10": (("convdropalan_cifar", 1), ("convdropalanprob2_cifar_noscale", 0), ("convdropalanprob2_cifar_noscale", 1)),
+    "mnist": (("convdropalanprob2_cifar_noscale", 2),),  # three rows, with losses that only MNIST gives
+}
+REPEATS: dict[str, dict[str, tuple[Log, ...]]] = {
+    "cifar10": {"beta": (LOGS["cifar10"]["beta"], *OTHERS["cifar10"][1:])},
+    "mnist": {},
+}
+
+
+class Distance(NamedTuple):
+    """How far two loss curves are apart: mean |log(loss ratio)| over `windows` means of EVERY iterations."""
+
+    value: float
+    windows: int
+
+
+def distance(one: dict[int, float], other: dict[int, float]) -> Distance:
+    """Two curves {iteration: mean loss} -> their distance from FIRST on, over the iterations that both have."""
+    common = [iteration for iteration in sorted(one.keys() & other.keys()) if iteration >= FIRST]
+    if not common:
+        raise DataError("two loss curves without a common part", expected=f"iterations from {FIRST:,} on", got="none")
+    return Distance(math.fsum(abs(math.log(one[i] / other[i])) for i in common) / len(common), len(common))
+
+
+def label(log: Log) -> str:
+    """For a table: the log's name, and which of its runs, if it is not the first."""
+    return log[0] + (f", run {log[1]}" if log[1] else "")
+
+
+def compared(dataset: str) -> dict[str, Log]:
+    """The logs that the gate compares ours with: the rows of the table by variant, the others by label."""
+    return {**LOGS[dataset], **{label(log): log for log in OTHERS[dataset]}}
+
+
+def read_logs(path: Path) -> dict[Log, list[dict[str, float]]]:
+    """A CSV of the published logs (log, run, iteration, loss, accuracy) -> rows by log and run. Raises DataError for others."""
+    wanted = ["log", "run", "iteration", "loss", "accuracy"]
+    found: dict[Log, list[dict[str, float]]] = {}
+    try:
+        reader = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+        if list(reader.fieldnames or ()) != wanted:
+            raise ValueError(f"columns {','.join(reader.fieldnames or ())}")
+        for line in reader:
+            row = {name: float(line[name]) for name in wanted[2:]}
+            found.setdefault((line["log"], int(line["run"])), []).append(row)
+    except (TypeError, ValueError) as error:  # not UTF-8, other columns, no numbers
+        raise DataError(f"{path}: not published curves", expected=",".join(wanted), got=str(error)) from error
+    missing = [label(log) for dataset in LOGS for log in compared(dataset).values() if log not in found]
+    if missing:
+        raise DataError(f"{path}: logs are missing", expected="all of the author's logs", got=f"without {', '.join(missing)}")
+    return found
+
+
+def derive(path: Path, evidence: Evidence) -> dict[str, Any]:
+    """What logs.json holds: figures of each row and of the repeats, and the gate's distances to the stored runs."""
+    logs = read_logs(path)
+    return {
+        "source": {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
+        "rows": {name: {row: _figures(logs[log], name, row) for row, log in LOGS[name].items()} for name in LOGS},
+        "repeats": {
+            name: {row: [window_mean(logs[log], CUTS[name][row]) for log in runs] for row, runs in REPEATS[name].items()}
+            for name in LOGS
+        },
+        "gate": {name: _gate(name, logs, evidence) for name in LOGS},
+    }
+
+
+def _figures(rows: list[dict[str, float]], dataset: str, variant: str) -> dict[str, Any]:
+    """Single figures of a log, up to its row's cut."""
+    cut = CUTS[dataset][variant]
+    best = peak_until(rows, cut)
+    reached = arrivals(rows, THRESHOLDS[dataset], cut)
+    return {
+        "cut": cut,
+        "first": cut - (WINDOW - 1) * EVERY,
+        "window_mean": window_mean(rows, cut),
+        "peak": best,
+        "peak_iteration": next(row["iteration"] for row in rows if row["accuracy"] == best),
+        "arrivals": [None if math.isinf(iteration) else iteration for iteration in reached],
+    }
+
+
+def _gate(dataset: str, logs: dict[Log, list[dict[str, float]]], evidence: Evidence) -> dict[str, Any]:
+    """{network: {log: {variant: {seed: distance}}}} and {network: {"spread": {variant: distance of the two seeds}}}."""
+    found: dict[str, Any] = {}
+    for network, folder in GATES[dataset].items():
+        stored = evidence.find(folder)
+        if stored is None:
+            continue
+        curves = {name: stored.each_curve(name) for name in stored.variants()}
+        found[network] = {
+            key: {
+                variant: {str(seed): distance(losses_per_window(logs[log]), curve).value for seed, curve in seeds.items()}
+                for variant, seeds in curves.items()
+            }
+            for key, log in compared(dataset).items()
+        }
+    return found
+
+
+def as_bytes(derived: dict[str, Any]) -> bytes:
+    """What logs.json holds, as the file has it."""
+    return (json.dumps(derived, indent=1) + "\n").encode()

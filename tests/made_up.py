@@ -1,0 +1,46 @@
+"""Made-up experiments: folders as `minidrop reproduce` leaves them, with histories that a test has thought up."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from minidrop.history import COLUMNS, rows_as_csv
+from minidrop.reproduce.grid import Grid, history_path, result_path
+from minidrop.reproduce.provenance import provenance
+
+
+def experiment(folder, rows_of, recorded=None, **settings):
+    """Write a folder whose runs have the rows that rows_of(run) gives (columns that it leaves out are 0); returns the grid.
+
+    recorded(run): what the recorder of steps left, if there is to be something.
+    """
+    grid = Grid(**settings)
+    values = {**asdict(grid), "variants": list(grid.variants), "protocol_values": asdict(grid.measured_protocol())}
+    dataset = {"label": "Made up", "train_sha256": "0" * 64, "test_sha256": "1" * 64, "test_images": 10_000}
+    (folder / "history").mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"settings": values, "dataset": dataset, "provenance": [provenance()]}))
+    for run in grid.runs():
+        rows = [{**dict.fromkeys(COLUMNS, 0), "loss": 1.0, **row} for row in rows_of(run)]
+        history_path(folder, run).write_text(rows_as_csv(COLUMNS, rows))
+        result = {
+            "run": run.to_dict(),
+            "iteration": run.iterations,
+            "stopped": None,
+            "divergence": {},
+            "test_accuracy": rows[-1]["accuracy"],
+            "evaluation_images": 1_600,
+            "provenance": provenance(),
+        }
+        if recorded is not None:
+            result["recorded"] = recorded(run)
+        result_path(folder, run).write_text(json.dumps(result))
+    return grid
+
+
+def every_thousand(iterations, accuracy, **columns):
+    """Rows every 1,000 iterations with accuracy(iteration) and further columns, each a function of the iteration."""
+    return [
+        {"iteration": i, "accuracy": accuracy(i), **{name: column(i) for name, column in columns.items()}}
+        for i in range(1_000, iterations + 1, 1_000)
+    ]
