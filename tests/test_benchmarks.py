@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from benchmarks import conv, cost, gpu, imports, interleave, machine, overhead, step, works
+from benchmarks import conv, cost, gpu, imports, interleave, machine, overhead, recording, step, works
 
 from minidrop.errors import DeviceError
 from minidrop.ops import conv_choice
@@ -87,6 +87,19 @@ class TestImports:
     def test_measures_both(self, capsys):
         assert imports.main(["--repeats", "2"]) == 0
         assert "`import minidrop` takes" in capsys.readouterr().out
+
+
+class TestRecording:
+    def test_measures_all_four(self, tmp_path, capsys):
+        assert recording.main(["--turns", "2", "--json", str(tmp_path / "recording.json")]) == 0
+        assert capsys.readouterr().out.count("| published, ") == 2
+        result = json.loads((tmp_path / "recording.json").read_text())
+        assert all(row["step_ms"] > 0 and row["evaluation_ms"] > 0 for row in result["works"].values())
+
+    def test_the_records_cost_at_most_3_percent_of_a_step(self):
+        """As it was measured on a quiet machine, and stored."""
+        for name, row in stored("recording")["works"].items():
+            assert row["share"] <= 0.03, name
 
 
 ROWS = [

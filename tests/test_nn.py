@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minidrop as md
-from minidrop.errors import ArgumentError, MinidropError, StateError
+from minidrop.errors import ArgumentError, MinidropError, ShapeError, StateError
 from minidrop.initialise import INITIALISERS, initialise
 
 nn, F = md.nn, md.functional
@@ -271,3 +271,46 @@ class TestPrinting:
 def test_bad_arguments(make):
     with pytest.raises(MinidropError, match=r"bad (.|\n)*expected: (.|\n)*got: "):
         make()
+
+
+# Hooks ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_hook_sees_each_call_and_changes_nothing():
+    layer, seen = md.nn.Dense(3, 2), []
+
+    def look(module, inputs, output):
+        seen.append((module, inputs, output))
+        return "ignored"
+
+    x = md.Tensor(np.ones((4, 3), dtype="float32"))
+    plain = layer(x)
+    remove = layer.register_forward_hook(look)
+    watched = layer(x)
+    ((module, inputs, output),) = seen
+    assert module is layer and inputs == (x,) and output is watched
+    np.testing.assert_array_equal(watched.data, plain.data)
+    layer.eval()(x)
+    assert len(seen) == 2 and [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
+    remove()
+    remove()  # a second time is as good as once
+    layer(x)
+    assert len(seen) == 2
+
+
+def test_hooks_run_in_order_and_belong_to_one_module():
+    one, other, seen = md.nn.ReLU(), md.nn.ReLU(), []
+    removes = [one.register_forward_hook(lambda *_, number=number: seen.append(number)) for number in range(3)]
+    x = md.Tensor([1.0])
+    one(x), other(x)
+    assert seen == [0, 1, 2] and other.hooks == ()
+    removes[1]()
+    md.nn.Sequential(one, other)(x)
+    assert seen == [0, 1, 2, 0, 2]
+
+
+def test_a_module_that_fails_has_no_hook_called():
+    layer = md.nn.Dense(3, 2)
+    layer.register_forward_hook(lambda *_: pytest.fail("there is no output to look at"))
+    with pytest.raises(ShapeError):
+        layer(md.Tensor(np.ones((4, 5), dtype="float32")))

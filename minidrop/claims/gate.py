@@ -62,7 +62,7 @@ def matches(evidence: Evidence, dataset: str, network: str) -> dict[str, Match]:
 
 
 def between_seeds(stored: Stored, variant: str) -> float:
-    """The mean distance between the loss curves of a variant's healthy seeds, pair by pair; nan if fewer than two are healthy."""
+    """The mean distance between the loss curves of a variant's healthy seeds, pair by pair; nan if there are not two."""
     runs = stored.each_curve(variant)
     seeds = [seed for seed in healthy(stored, variant) if not lost_ever(stored.of(variant)[seed])]
     pairs = [(one, other) for place, one in enumerate(seeds) for other in seeds[:place]]
