@@ -46,11 +46,11 @@ class Distance(NamedTuple):
     windows: int
 
 
-def distance(one: dict[int, float], other: dict[int, float]) -> Distance:
-    """Two curves {iteration: mean loss} -> their distance from FIRST on, over the iterations that both have."""
-    common = [iteration for iteration in sorted(one.keys() & other.keys()) if iteration >= FIRST]
+def distance(one: dict[int, float], other: dict[int, float], first: int = FIRST) -> Distance:
+    """Two curves {iteration: mean loss} -> their distance from `first` on, over the iterations that both have."""
+    common = [iteration for iteration in sorted(one.keys() & other.keys()) if iteration >= first]
     if not common:
-        raise DataError("two loss curves without a common part", expected=f"iterations from {FIRST:,} on", got="none")
+        raise DataError("two loss curves without a common part", expected=f"iterations from {first:,} on", got="none")
     return Distance(math.fsum(abs(math.log(one[i] / other[i])) for i in common) / len(common), len(common))
 
 
@@ -93,7 +93,8 @@ def derive(path: Path, evidence: Evidence) -> dict[str, Any]:
             name: {row: [window_mean(logs[log], CUTS[name][row]) for log in runs] for row, runs in REPEATS[name].items()}
             for name in LOGS
         },
-        "gate": {name: _gate(name, logs, evidence) for name in LOGS},
+        "gate": {name: _gate(name, logs, evidence, late=False) for name in LOGS},
+        "gate_late": {name: _gate(name, logs, evidence, late=True) for name in LOGS},
     }
 
 
@@ -112,20 +113,25 @@ def _figures(rows: list[dict[str, float]], dataset: str, variant: str) -> dict[s
     }
 
 
-def _gate(dataset: str, logs: dict[Log, list[dict[str, float]]], evidence: Evidence) -> dict[str, Any]:
-    """{network: {log: {variant: {seed: distance}}}} and {network: {"spread": {variant: distance of the two seeds}}}."""
+def _gate(dataset: str, logs: dict[Log, list[dict[str, float]]], evidence: Evidence, late: bool) -> dict[str, Any]:
+    """{network: {log: {variant: {seed: distance}}}}; late: over the second half of our runs, and only the logs that reach it."""
+    theirs = {key: losses_per_window(logs[log]) for key, log in compared(dataset).items()}
     found: dict[str, Any] = {}
     for network, folder in GATES[dataset].items():
         stored = evidence.find(folder)
         if stored is None:
             continue
         curves = {name: stored.each_curve(name) for name in stored.variants()}
+        first = stored.settings["iterations"] // 2 if late else FIRST
         found[network] = {
             key: {
-                variant: {str(seed): distance(losses_per_window(logs[log]), curve).value for seed, curve in seeds.items()}
+                variant: {
+                    str(seed): distance(losses_per_window(logs[log]), curve, first).value for seed, curve in seeds.items()
+                }
                 for variant, seeds in curves.items()
             }
             for key, log in compared(dataset).items()
+            if logs[log][-1]["iteration"] >= first
         }
     return found
 
