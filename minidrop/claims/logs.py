@@ -114,7 +114,7 @@ def _figures(rows: list[dict[str, float]], dataset: str, variant: str) -> dict[s
 
 
 def _gate(dataset: str, logs: dict[Log, list[dict[str, float]]], evidence: Evidence, late: bool) -> dict[str, Any]:
-    """{network: {log: {variant: {seed: distance}}}}; late: over the second half of our runs, and only the logs that reach it."""
+    """{network: {log: {variant: {seed: distance}}}}; late: over the second half of our runs, for logs that reach it."""
     theirs = {key: losses_per_window(logs[log]) for key, log in compared(dataset).items()}
     found: dict[str, Any] = {}
     for network, folder in GATES[dataset].items():
@@ -125,13 +125,11 @@ def _gate(dataset: str, logs: dict[Log, list[dict[str, float]]], evidence: Evide
         first = stored.settings["iterations"] // 2 if late else FIRST
         found[network] = {
             key: {
-                variant: {
-                    str(seed): distance(losses_per_window(logs[log]), curve, first).value for seed, curve in seeds.items()
-                }
+                variant: {str(seed): distance(curve, ours, first).value for seed, ours in seeds.items()}
                 for variant, seeds in curves.items()
             }
-            for key, log in compared(dataset).items()
-            if logs[log][-1]["iteration"] >= first
+            for key, curve in theirs.items()
+            if max(curve) >= first
         }
     return found
 
