@@ -98,7 +98,7 @@ def _network(_context: click.Context, _parameter: click.Parameter, value: str) -
     "--evaluation-images",
     type=click.IntRange(1),
     default=None,
-    help="The first N are measured, all if there are fewer.  [default: as many as the protocol says]",
+    help="So many are measured, of the first ones; all if there are fewer.  [default: as many as the protocol says]",
 )
 @click.option("--checkpoint-every", type=click.IntRange(1), default=None, help="Iterations.  [default: at every evaluation]")
 @click.option(

@@ -27,7 +27,7 @@ COLUMNS = {
     "gradient_norm": "length of the whole gradient at the last step",
     "dead_dense": "share of the hidden stage's units whose output is 0 for every evaluation image",
     "dead_logits": "share of the logits that are 0 for every evaluation image",
-    "lost_classes": "classes of whose evaluation images none has a logit other than 0 for its own class",
+    "lost_classes": "classes whose own logit is 0 on all of their evaluation images",
     **{f"right_{label}": f"evaluation images of class {label} that are classified rightly" for label in range(CLASSES)},
     **{f"images_{label}": f"evaluation images of class {label}" for label in range(CLASSES)},
     "keep_probability": "mean over evaluation images and units",

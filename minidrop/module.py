@@ -78,6 +78,8 @@ class Module:
     def children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of each direct part: a module that is an attribute, or stands in a list that is one."""
         for name, value in vars(self).items():
+            if name == "hooks":  # whoever looks on is no part, even if it is a module
+                continue
             if isinstance(value, Module):
                 yield name, value
             elif isinstance(value, (list, tuple)):

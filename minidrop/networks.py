@@ -77,7 +77,7 @@ class Size(NamedTuple):
 SIZES = {
     "published": Size((64, 64), (7, 5), 1000),
     "described": Size((64, 64, 64), (11, 7, 5), 1000, padding="same"),
-    "lite": Size((16, 32), (7, 5), 512, small_kernels=(3, 2)),  # 32x32: some 150 to 250 steps/s on one core
+    "lite": Size((16, 32), (7, 5), 512, small_kernels=(3, 2)),  # 32x32: some 150 to 250 steps/s on one core, by the core
 }
 
 

@@ -212,10 +212,10 @@ class Trainer:
             self.seconds = time.perf_counter() - started
             if self.iteration % run.protocol.evaluate_every == 0 or last:
                 self.evaluate(started)
+            if last:
+                self._keep_weights("end")  # before the checkpoint, after which a killed run would count as done
             if self.iteration % run.checkpoint_every == 0 or last or stopped:
                 self.save()
-            if last:
-                self._keep_weights("end")
             if on_step is not None:
                 on_step(self)
         test_accuracy = None if stopped == "interrupted" else accuracy(self.network, self.test, self.mean, run.device)

@@ -88,11 +88,13 @@ class Variant:
 
     def same_as(self, other: Variant) -> bool:
         """True if the two names say the same: the order of options does not matter, nor how a number is written."""
-        return (self.base, self.options, self.numbers) == (other.base, other.options, other.numbers)
+        mine, theirs = (
+            (one.base, one.options, repr(one.distribution), {key: one.numbers.get(key) for key in NUMBERS_FOR_ALL})
+            for one in (self, other)
+        )  # the distribution has its default numbers filled in: beta is beta-p_max=.999
+        return mine == theirs
 
 
 def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    """The number that `text` is, if it is written as people write numbers: no blanks, no _, no nan."""
+    return float(text) if re.fullmatch(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) else None

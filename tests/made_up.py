@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import pathlib
 from dataclasses import asdict
 
+import minidrop as md
 from minidrop.history import COLUMNS, rows_as_csv
 from minidrop.reproduce.grid import Grid, history_path, result_path
 from minidrop.reproduce.provenance import provenance
+
+RESULTS = pathlib.Path(md.__file__).parent.parent / "lessons" / "results"
+DIGESTS = {}
+for path in RESULTS.glob("gate-*/config.json"):
+    stored = json.loads(path.read_text())
+    DIGESTS[stored["settings"]["dataset"]] = stored["dataset"]["train_sha256"]
 
 
 def experiment(folder, rows_of, recorded=None, **settings):
@@ -17,7 +25,8 @@ def experiment(folder, rows_of, recorded=None, **settings):
     """
     grid = Grid(**settings)
     values = {**asdict(grid), "variants": list(grid.variants), "protocol_values": asdict(grid.measured_protocol())}
-    dataset = {"label": "Made up", "train_sha256": "0" * 64, "test_sha256": "1" * 64, "test_images": 10_000}
+    digest = DIGESTS.get(grid.dataset, "0" * 64)  # as the stored runs of these data have it
+    dataset = {"label": "Made up", "train_sha256": digest, "test_sha256": "1" * 64, "test_images": 10_000}
     (folder / "history").mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"settings": values, "dataset": dataset, "provenance": [provenance()]}))
     for run in grid.runs():

@@ -133,7 +133,7 @@ def test_what_the_names_mean():
 @pytest.mark.parametrize(
     ("name", "problem"),
     [("resnet", "unknown base"), ("", "unknown base"), ("cnn-scaled", "'scaled' does not go with cnn"), ("beta-detach", "detach without scaled"),
-     ("beta-scaled-scaled", "twice"), ("alpha-p_max=.9", "p_max= does not go with alpha"), ("beta-p_max=high", "p_max=high: not a number"), ("beta-size=3", "size= does not go"),
+     ("beta-scaled-scaled", "twice"), ("alpha-p_max=.9", "p_max= does not go with alpha"), ("beta-p_max=high", "p_max=high: not a number"), ("beta-size=3", "size= does not go"), ("beta-p_max=.9_5", "not a number"), ("beta-p_max= .95", "not a number"), ("beta-p_max=nan", "not a number"),
      ("beta-slope=1", "slope= does not go with beta"), ("alpha-c=.1", "c= does not go with alpha"), ("alpha-slope=1e", "not a number like .95 or 1e-3"),
      ("beta-scaled-expectation", "leave one out"), ("dropout-0.3", "does not go with dropout"), ("cnn-learning_rate=-1e-3", "not a number|not above 0"), ("beta-", "'' does not go")],
 )  # fmt: skip

@@ -309,6 +309,15 @@ def test_hooks_run_in_order_and_belong_to_one_module():
     assert seen == [0, 1, 2, 0, 2]
 
 
+def test_a_module_that_looks_on_is_no_part_of_what_it_looks_at():
+    layer = md.nn.Dense(3, 2)
+    layer.register_forward_hook(md.nn.Sequential(md.nn.Dense(4, 4)).register_forward_hook)
+    watcher = md.nn.Dense(5, 5)
+    watcher.forward = lambda *_: md.Tensor([0.0])
+    layer.register_forward_hook(watcher)
+    assert len(layer.parameters()) == 2 and [name for name, _ in layer.named_modules()] == [""]
+
+
 def test_a_module_that_fails_has_no_hook_called():
     layer = md.nn.Dense(3, 2)
     layer.register_forward_hook(lambda *_: pytest.fail("there is no output to look at"))

@@ -78,7 +78,7 @@ def cells(folder, row):
 def test_the_table_is_true(small):
     """Each number of a row, from the files alone."""
     folder, _ = small
-    name, paper, at, peak, peak_at, tail, error, spread, test, dead, seeds, wrong = cells(folder, "CNN with dropout")
+    name, paper, at, peak, peak_at, tail, error, spread, test, lost, seeds, wrong = cells(folder, "CNN with dropout")
     histories = [read_history(folder / "history" / f"dropout_seed{seed}.csv") for seed in (0, 1)]
     peaks = [max(row["accuracy"] for row in rows) for rows in histories]
     first = [
@@ -90,7 +90,7 @@ def test_the_table_is_true(small):
     assert error == f"{math.sqrt(np.mean(peaks) * (1 - np.mean(peaks)) / 360):.4f}" and spread == f"{np.std(peaks, ddof=1):.4f}"
     results = [json.loads((folder / "history" / f"dropout_seed{seed}.json").read_text()) for seed in (0, 1)]
     assert test == f"{np.mean([result['test_accuracy'] for result in results]):.4f}"
-    assert dead == f"{np.mean([rows[-1]['dead_logits'] for rows in histories]):.2f}" and (seeds, wrong) == ("2", "")
+    assert lost == f"{np.mean([rows[-1]['lost_classes'] for rows in histories]):.2f}" and (seeds, wrong) == ("2", "")
 
 
 def test_figures_and_page(small):
@@ -315,6 +315,7 @@ def test_a_divergence_is_on_record_while_the_run_is_under_way(explosive, tmp_pat
         (["--network", "published"], "`published` network needs larger images"),
         (["--variants", "beta-p_max=2"], "Beta: bad p_max"),
         (["--variants", "beta-p_max=.95 beta-p_max=0.95"], "each once"),
+        (["--variants", "beta beta-p_max=.999"], "each once"),
         (["--scheduler", "tcp://127.0.0.1:9"], "the cluster does not answer"),
     ],
 )

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+import pathlib
+import subprocess
+import types
 
 import numpy as np
 import pytest
 
+import minidrop as md
 from minidrop.claims import rules
 from minidrop.claims.rules import Sides
+from minidrop.errors import DataError
+
+ROOT = pathlib.Path(md.__file__).parent.parent
 
 
 def made_up(level, iterations=106_000, every=1_000, climb=5_000, wobble=0.0, seed=0):
@@ -73,14 +80,29 @@ def test_the_p_of_a_row_and_its_interval_agree():
     assert rules.p_of_row(0.71, values, spread, 10) == pytest.approx(1)
 
 
+def verdict_of(published, values, spread, degrees=10, others=0.5):
+    """The verdict of a row in a table whose other four rows have p-values of `others`."""
+    p = rules.p_of_row(published, values, spread, degrees)
+    adjusted = rules.holm({"row": p, **{str(i): others for i in range(4)}})["row"]
+    return rules.judge_row(rules.predict(values, spread, degrees), p, adjusted, rules.HALF_WIDTH["cifar10"])
+
+
 @pytest.mark.parametrize(
     ("published", "spread", "verdict"),
     [(0.712, 0.004, "reproduced"), (0.60, 0.004, "not reproduced"), (0.712, 0.02, "undecided"), (0.60, 0.2, "undecided")],
 )
 def test_a_row_can_come_out_three_ways(published, spread, verdict):
-    values = [0.70, 0.71, 0.72]
-    p = rules.holm({"row": rules.p_of_row(published, values, spread, 10), "another": 0.5})["row"]
-    assert rules.judge_row(rules.predict(values, spread, 10), p, rules.HALF_WIDTH["cifar10"]) == verdict
+    assert verdict_of(published, [0.70, 0.71, 0.72], spread) == verdict
+
+
+def test_outside_the_interval_is_never_reproduced():
+    """Holm asks more of 'not reproduced'; between the two lies undecided."""
+    values, spread = [0.70, 0.71, 0.72], 0.004
+    prediction = rules.predict(values, spread, 10)
+    outside = prediction.mean + 1.1 * prediction.half
+    assert 0.02 < rules.p_of_row(outside, values, spread, 10) < 0.05
+    assert verdict_of(outside, values, spread) == "undecided"
+    assert verdict_of(prediction.mean + 0.99 * prediction.half, values, spread) == "reproduced"
 
 
 def test_one_run_of_each_row_decides_nothing():
@@ -88,7 +110,7 @@ def test_one_run_of_each_row_decides_nothing():
     assert degrees == 0 and math.isnan(spread)
     prediction = rules.predict([0.7], spread, degrees)
     assert prediction.half == math.inf and prediction.interval == (0.7, 0, 1)
-    assert rules.judge_row(prediction, rules.p_of_row(0.1, [0.7], spread, degrees), 0.02) == "undecided"
+    assert rules.judge_row(prediction, *[rules.p_of_row(0.1, [0.7], spread, degrees)] * 2, 0.02) == "undecided"
 
 
 def test_many_seeds_do_not_make_every_row_fail():
@@ -99,7 +121,7 @@ def test_many_seeds_do_not_make_every_row_fail():
     published = 0.7 + 0.006  # an ordinary run
     assert abs(published - values.mean()) > 2 * spread / 20  # outside the interval of the mean
     p = rules.p_of_row(published, values, spread, degrees)
-    assert rules.judge_row(rules.predict(values, spread, degrees), p, 0.02) == "reproduced"
+    assert rules.judge_row(rules.predict(values, spread, degrees), p, p, 0.02) == "reproduced"
 
 
 def test_an_interval_of_an_accuracy_stays_within_0_and_1():
@@ -202,8 +224,59 @@ def test_leads_that_are_all_the_same_have_a_spread_all_the_same():
     assert rules.judge(rules.higher([1 / 17, 1 / 17, 1 / 17], 1 / 17)) == "undecided"  # one threshold of 17
 
 
-def test_the_cuts_fit_the_published_logs():
+def test_health_is_that_of_a_window():
+    rows = [{"iteration": 1_000 * i, "loss": 1.0, "lost_classes": int(i == 5)} for i in range(1, 11)]
+    assert rules.is_healthy(rows, 6_000, 10_000) and rules.is_healthy(rows, 1_000, 4_000)
+    assert not rules.is_healthy(rows, 5_000, 5_000) and not rules.is_healthy(rows, 1_000, 10_000)
+    rows[7]["loss"] = math.nan  # ten equal or missing logits are no sign of health
+    assert not rules.is_healthy(rows, 6_000, 10_000)
+
+
+def test_losses_that_do_not_fit_into_windows():
+    for every in (2_000, 750, 300):
+        rows = [{"iteration": i, "loss": 1.0} for i in range(every, 12_001, every)]
+        with pytest.raises(DataError, match="distance divides 1,000"):
+            rules.losses_per_window(rows)
+
+
+def test_the_cuts_fit_each_other():
     for dataset, cuts in rules.CUTS.items():
         assert min(cuts.values()) >= rules.COMMON[dataset] >= rules.WINDOW * rules.EVERY
     for name, accuracy in (("cifar10", 0.72), ("mnist", 0.99)):
         assert math.isclose(rules.MARGIN[name], math.sqrt(accuracy * (1 - accuracy) / 1_600), rel_tol=0.03)
+
+
+# Fixed ----------------------------------------------------------------------------------------------------------------
+
+
+def rules_at(commit):
+    """The module of rules as it was at a commit, or None where there is no such commit here."""
+    git = ["git", "-C", str(ROOT), "show", f"{commit}:minidrop/claims/rules.py"]
+    try:
+        source = subprocess.run(git, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    then = types.ModuleType("minidrop.claims.rules_then")
+    then.__package__ = "minidrop.claims"
+    exec(compile(source, "rules.py", "exec"), vars(then))
+    return then
+
+
+NUMBERS = ("EVERY", "WINDOW", "SIDE", "CUTS", "COMMON", "HALF_WIDTH", "MARGIN", "THRESHOLDS", "FIGURE_4", "PRIMARY")
+
+
+def test_the_rules_are_those_of_the_commit_that_fixed_them():
+    """No word and no number of them has changed since, so that no long run was seen before its rule."""
+    date, commit = rules.FIXED
+    then = rules_at(commit)
+    if then is None:
+        pytest.skip(f"no commit {commit} here: not a checkout, or one without its history")
+    assert then.RULES == rules.RULES and date == "2026-11-25"
+    for name in NUMBERS:
+        assert getattr(then, name) == getattr(rules, name), name
+
+
+def test_a_rule_that_changed_is_noticed(monkeypatch):
+    monkeypatch.setattr(rules, "RULES", rules.RULES.replace("undecided", "reproduced", 1))
+    with pytest.raises((AssertionError, pytest.skip.Exception)):
+        test_the_rules_are_those_of_the_commit_that_fixed_them()

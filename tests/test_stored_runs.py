@@ -28,7 +28,7 @@ def test_a_stored_table_is_that_of_its_files(folder):
 
 
 def summary(folder, variant):
-    """(mean peak, mean of the means of the last 20, its spread over seeds or None, mean share of dead logits at the end)."""
+    """(mean peak, mean of the means of the last 20, its spread over seeds or None, mean number of lost classes at the end)."""
     runs = [run for run in read_runs(RESULTS / folder) if run.run.variant == variant]
     tails = [summarise(run.rows)["mean_last"] for run in runs]
     spread = deviation(tails) if len(tails) > 1 else None
@@ -36,7 +36,7 @@ def summary(folder, variant):
         mean([summarise(run.rows)["peak"] for run in runs]),
         mean(tails),
         spread,
-        mean([run.rows[-1]["dead_logits"] for run in runs]),
+        mean([run.rows[-1]["lost_classes"] for run in runs]),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import DataError
 from ..history import summarise
+from ..protocol import PAPER
 from ..reproduce.grid import Finished, Grid, read_config, read_json, read_runs, steps_path
 from ..variants import VARIANTS
 from .intervals import Interval, of_mean
@@ -42,6 +43,13 @@ class Stored:
     def each(self, variant: str, number: Callable[[Finished], float]) -> BySeed:
         """One number per run of a variant, by seed."""
         return {seed: number(run) for seed, run in self.of(variant).items()}
+
+    @property
+    def as_the_paper(self) -> bool:
+        """Whether its runs can be laid beside the paper's: its network, and its protocol in every point."""
+        own = {"evaluate_every": self.settings["evaluate_every"]}
+        protocol = {**dataclasses.asdict(PAPER), **own}
+        return bool(self.settings["network"] == "published" and self.settings["protocol_values"] == protocol)
 
     def each_curve(self, variant: str) -> dict[int, dict[int, float]]:
         """The training losses of a variant's runs, by seed: {iteration: mean over the EVERY iterations before it}."""
@@ -136,7 +144,7 @@ class Evidence:
                 got="no such file",
                 help="minidrop claims --published curves.csv derives it",
             )
-        return read_json(path, {"source", "rows", "repeats", "gate"})
+        return read_json(path, {"source", "rows", "repeats", "gate", "gate_late"})
 
     def __getitem__(self, name: str) -> Stored:
         if name not in self.experiments:
@@ -149,18 +157,25 @@ class Evidence:
         return self.experiments[name]
 
     def of_paper(self, dataset: str, variant: str) -> dict[int, tuple[Finished, Stored]]:
-        """The runs of one variant that can be laid beside the paper's, by seed: `published` network, `paper` protocol.
+        """The runs of one variant that can be laid beside the paper's (`Stored.as_the_paper`), by seed.
 
-        From all experiments; where several have a seed, the longest run. Each with the experiment that it is from.
+        From all experiments; where several have a seed, the longest run. Each with the experiment that it is from. Raises
+        DataError if they are not all of the same data.
         """
         found: dict[int, tuple[Finished, Stored]] = {}
         for stored in self.experiments.values():
-            settings = stored.settings
-            if (settings["dataset"], settings["network"], settings["protocol"]) != (dataset, "published", "paper"):
+            if stored.settings["dataset"] != dataset or not stored.as_the_paper:
                 continue
             for seed, run in stored.of(variant).items():
                 if seed not in found or run.rows[-1]["iteration"] > found[seed][0].rows[-1]["iteration"]:
                     found[seed] = run, stored
+        kinds = {stored.config["dataset"]["train_sha256"]: stored.name for _, stored in found.values()}
+        if len(kinds) > 1:
+            raise DataError(
+                f"stored runs of {dataset} are of different data",
+                expected="one kind: all from the original files, or all from the same copy",
+                got=", ".join(f"{name}: sha256 {digest[:12]}..." for digest, name in kinds.items()),
+            )
         return found
 
     def find(self, *names: str) -> Stored | None:

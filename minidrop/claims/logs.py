@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ..errors import DataError
 from ..reproduce.published import LOGS
 from .evidence import Evidence
-from .rules import CUTS, EVERY, THRESHOLDS, WINDOW, arrivals, losses_per_window, peak_until, window_mean
+from .rules import CUTS, THRESHOLDS, arrivals, losses_per_window, peak_until, window_mean, window_start
 
 GATES = {
     "mnist": {"published": "gate-mnist", "described": "gate-mnist-described"},
@@ -105,7 +105,7 @@ def _figures(rows: list[dict[str, float]], dataset: str, variant: str) -> dict[s
     reached = arrivals(rows, THRESHOLDS[dataset], cut)
     return {
         "cut": cut,
-        "first": cut - (WINDOW - 1) * EVERY,
+        "first": window_start(cut),
         "window_mean": window_mean(rows, cut),
         "peak": best,
         "peak_iteration": next(row["iteration"] for row in rows if row["accuracy"] == best),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..reproduce.grid import Finished
@@ -13,18 +13,20 @@ from .intervals import of_mean
 from .ledger import Claim
 from .rules import (
     COMMON,
+    CUTS,
     MARGIN,
     PRIMARY,
-    SETTINGS,
     THRESHOLDS,
     Sides,
     arrivals,
     equal,
     higher,
     holm_sides,
+    is_healthy,
     judge,
     lead,
     window_mean,
+    window_start,
 )
 from .runs import command
 from .tables import experiment
@@ -33,45 +35,58 @@ SCALED = "beta-scaled"
 
 
 class Pair(NamedTuple):
-    """Two networks on a dataset, with the runs of those seeds that both have to the common cut."""
+    """Two networks on a dataset: the runs of those seeds that both have as far as they are compared.
+
+    cuts: until where. lost: the seeds of which a run lost a class in its window; `healthy` leaves them out.
+    """
 
     dataset: str
     one: str
     other: str
+    cuts: tuple[int, int]
     runs: dict[int, tuple[Finished, Finished]]
+    lost: frozenset[int]
     stored: tuple[Stored, ...]
 
-    def differences(self, number: Callable[[Finished], float]) -> list[float]:
-        """number(one) - number(other), by seed."""
-        return [number(one) - number(other) for one, other in self.runs.values()]
+    def differences(self, seeds: Iterable[int]) -> list[float]:
+        """The primary statistic, each side in the window before its cut: one - other, by seed."""
+        return [
+            _mean_of(one, self.cuts[0]) - _mean_of(other, self.cuts[1]) for one, other in (self.runs[seed] for seed in seeds)
+        ]
+
+    @property
+    def healthy(self) -> list[int]:
+        """The seeds by which accuracies are judged."""
+        return [seed for seed in self.runs if seed not in self.lost]
 
     @property
     def common(self) -> int:
-        """The iteration up to which the two are compared."""
+        """The iteration until which both were trained."""
         return COMMON[self.dataset]
 
 
-def pair(evidence: Evidence, dataset: str, one: str, other: str) -> Pair:
-    """The runs of two rows of the paper's tables, as the gate has them, paired by seed."""
-    sides = [evidence.of_paper(dataset, SETTINGS[dataset].get(name, name)) for name in (one, other)]
+def _mean_of(run: Finished, cut: int) -> float:
+    mean = window_mean(run.rows, cut)
+    assert mean is not None  # `pair` takes no others
+    return mean
+
+
+def pair(evidence: Evidence, dataset: str, one: str, other: str, kind: str = "higher") -> Pair:
+    """The runs of two rows of the paper's tables, paired by seed: until each row's own cut, or for other kinds until COMMON."""
+    cuts = (CUTS[dataset][one], CUTS[dataset][other]) if kind == "higher" else (COMMON[dataset], COMMON[dataset])
+    sides = [evidence.of_paper(dataset, name) for name in (one, other)]
     both = {
-        seed: tuple(side[seed] for side in sides)
+        seed: (sides[0][seed], sides[1][seed])
         for seed in sorted(sides[0].keys() & sides[1].keys())
-        if all(window_mean(side[seed][0].rows, COMMON[dataset]) is not None for side in sides)
+        if all(window_mean(side[seed][0].rows, cut) is not None for side, cut in zip(sides, cuts, strict=True))
     }
+    lost = frozenset(
+        seed
+        for seed, found in both.items()
+        if not all(is_healthy(run.rows, window_start(cut), cut) for (run, _), cut in zip(found, cuts, strict=True))
+    )
     stored = dict.fromkeys(stored for found in both.values() for _, stored in found)
-    return Pair(dataset, one, other, {seed: (a[0], b[0]) for seed, (a, b) in both.items()}, tuple(stored))
-
-
-def accuracy(found: Pair) -> Callable[[Finished], float]:
-    """The primary statistic, up to the common cut."""
-
-    def value(run: Finished) -> float:
-        mean = window_mean(run.rows, found.common)
-        assert mean is not None  # `pair` takes no others
-        return mean
-
-    return value
+    return Pair(dataset, one, other, cuts, {seed: (a[0], b[0]) for seed, (a, b) in both.items()}, lost, tuple(stored))
 
 
 def leads(found: Pair) -> list[float]:
@@ -158,7 +173,9 @@ SECONDARY = (
 
 def ordering_claims(evidence: Evidence) -> list[Claim]:
     """Every claim of section III.B that compares two networks; Holm's procedure over the nine tests of the primary ones."""
-    pairs = {order.key: pair(evidence, order.dataset, order.first, order.second) for order in (*ORDERINGS, *SECONDARY)}
+    pairs = {
+        order.key: pair(evidence, order.dataset, order.first, order.second, order.kind) for order in (*ORDERINGS, *SECONDARY)
+    }
     family = holm_sides({order.key: sides(order, pairs[order.key]) for order in ORDERINGS})
     primary = [ordering(order, pairs[order.key], family[order.key], "primary, p by Holm over all nine") for order in ORDERINGS]
     return primary + [ordering(order, pairs[order.key], sides(order, pairs[order.key]), "secondary") for order in SECONDARY]
@@ -166,36 +183,55 @@ def ordering_claims(evidence: Evidence) -> list[Claim]:
 
 def sides(order: Ordering, found: Pair) -> Sides:
     """The two one-sided p-values of an ordering."""
-    if order.kind == "equal":
-        return equal(found.differences(accuracy(found)), MARGIN[order.dataset])
     if order.kind == "faster":
         return higher(leads(found), 1 / len(THRESHOLDS[order.dataset]))
-    return higher(found.differences(accuracy(found)))
+    differences = found.differences(found.healthy)
+    return equal(differences, MARGIN[order.dataset]) if order.kind == "equal" else higher(differences)
 
 
 def ordering(order: Ordering, found: Pair, p: Sides, rank: str) -> Claim:
     """The claim, its number and its verdict."""
     if not found.runs:
         return waiting(order, rank, [experiment(order.dataset, name) for name in (order.first, order.second)])
-    numbers = leads(found) if order.kind == "faster" else found.differences(accuracy(found))
-    interval = of_mean(numbers)
-    interval = interval.within(-1, 1)
+    fast = order.kind == "faster"
+    seeds = list(found.runs) if fast else found.healthy
+    numbers = leads(found) if fast else found.differences(seeds)
+    interval = of_mean(numbers).within(-1, 1) if numbers else None
     what = {
         "faster": f"lead over {len(THRESHOLDS[order.dataset])} accuracies, until iteration {found.common:,}",
-        "equal": f"difference, margin {MARGIN[order.dataset]}",
-        "higher": "difference",
+        "equal": f"difference until iteration {found.common:,}, margin {MARGIN[order.dataset]}",
+        "higher": "difference, each in its window",
     }[order.kind]
     return Claim(
         order.key,
         order.section,
         order.sentence,
-        f"{what}: {interval.text(2 if order.kind == 'faster' else 4, signed=True)}",
+        f"{what}: {interval.text(2 if fast else 4, signed=True)}" if interval else f"{what}: every pair has a lost class",
         judge(p),
         found.stored,
-        seeds_text(list(found.runs)),
-        details=(f"{rank}; p for the claim {p.claim:.4f}, for its contrary {p.contrary:.4f}", *_without_lost(order, found)),
-        table=tuple(threshold_rows(found)) if order.kind == "faster" else (),
+        seeds_text(seeds),
+        details=(
+            f"{rank}; p for the claim {p.claim:.4f}, for its contrary {p.contrary:.4f}",
+            *([] if fast or not found.lost else [_with_lost(found)]),
+        ),
+        table=tuple(threshold_rows(found)) if fast else (),
         numbers={"difference": interval, "by_seed": numbers, "sides": p},
+    )
+
+
+def _with_lost(found: Pair) -> str:
+    """A line on the seeds that were left out because a class was lost: that costs ten points by itself."""
+    left_out = ", ".join(map(str, sorted(found.lost)))
+    everyone = of_mean(found.differences(found.runs)).within(-1, 1)
+    return f"left out, for a class was lost in the window: seed {left_out}; with them {everyone.text(signed=True)}"
+
+
+def reached(order: Ordering) -> int:
+    """How far an ordering has to be run."""
+    return (
+        max(CUTS[order.dataset][name] for name in (order.first, order.second))
+        if order.kind == "higher"
+        else COMMON[order.dataset]
     )
 
 
@@ -205,23 +241,12 @@ def waiting(order: Ordering, rank: str, names: list[str]) -> Claim:
         order.key,
         order.section,
         order.sentence,
-        f"not yet run to iteration {COMMON[order.dataset]:,}",
+        f"not yet run to iteration {reached(order):,}",
         "undecided",
         details=(rank,),
         on="`published` network, `paper` protocol",
         commands=tuple(command(name) for name in dict.fromkeys(names)),
     )
-
-
-def _without_lost(order: Ordering, found: Pair) -> list[str]:
-    """A line on the seeds in which one of the two has lost a class at the end: that costs ten points by itself."""
-    if order.kind == "faster":
-        return []
-    lost = {seed for seed, runs in found.runs.items() if any(run.rows[-1]["lost_classes"] for run in runs)}
-    rest = [value for seed, value in zip(found.runs, found.differences(accuracy(found)), strict=True) if seed not in lost]
-    if not lost or not rest:
-        return []
-    return [f"seed {', '.join(map(str, sorted(lost)))} has lost a class at the end; without: {of_mean(rest).text(signed=True)}"]
 
 
 def threshold_rows(found: Pair) -> list[tuple[str, ...]]:

@@ -8,7 +8,7 @@ from .evidence import Evidence, seeds_text
 from .intervals import of_mean
 from .ledger import Claim
 from .orderings import SCALED, Ordering, Pair, pair, waiting
-from .rules import FIGURE_4, SETTINGS, Sides, higher, judge, mean_until
+from .rules import FIGURE_4, SIDE, higher, mean_until
 from .tables import TITLE, experiment
 
 
@@ -21,9 +21,9 @@ def figure_4(evidence: Evidence) -> Claim:
     """Mean accuracy until iteration N, scaled beta minus dropout, for several N."""
     key, section = "figure-4", "III.B, Figure 4"
     sentence = "Until it crashes, the accuracy of scaled beta runs above that of dropout"
-    found = pair(evidence, "cifar10", SCALED, "dropout")
+    found = pair(evidence, "cifar10", SCALED, "dropout", "faster")  # until the common cut
     if not found.runs:
-        order = Ordering(key, section, sentence, "cifar10", SCALED, "dropout", "higher")
+        order = Ordering(key, section, sentence, "cifar10", SCALED, "dropout", "faster")
         return waiting(order, "secondary; by windows of time", [experiment("cifar10", name) for name in (SCALED, "dropout")])
     return figure_4_of(key, section, sentence, found)
 
@@ -57,35 +57,44 @@ def dead_units(evidence: Evidence, dataset: str) -> Claim:
     """Units with z < 0 for every image measured, at the last evaluation; and how many of those of the row before came back."""
     key, section = f"dead-units-{dataset}", "abstract, II"
     sentence = f"ReLU units die, DropAlan's escape ({TITLE[dataset]})"
-    runs = {name: evidence.of_paper(dataset, SETTINGS[dataset].get(name, name)) for name in ("cnn", "beta")}
+    runs = {name: evidence.of_paper(dataset, name) for name in ("cnn", "beta")}
     seeds = sorted(runs["cnn"].keys() & runs["beta"].keys())
     if not seeds:
-        order = Ordering(key, section, sentence, dataset, "cnn", "beta", "higher")
+        order = Ordering(key, section, sentence, dataset, "cnn", "beta", "faster")
         return waiting(order, "secondary", [experiment(dataset, name) for name in ("cnn", "beta")])
-    cut = min(runs[name][seed][0].rows[-1]["iteration"] for name in runs for seed in seeds)
-    last = {name: [at_cut(runs[name][seed][0].rows, cut) for seed in seeds] for name in runs}
-    back = {name: [share_back(runs[name][seed][0].rows, cut) for seed in seeds] for name in runs}
-    difference = [cnn - beta for cnn, beta in zip(last["cnn"], last["beta"], strict=True)]
-    returns = [beta - cnn for cnn, beta in zip(back["cnn"], back["beta"], strict=True)]
-    counts = {name: of_mean(values) for name, values in last.items()}
-    shares = {name: of_mean(values).within(0, 1) for name, values in back.items()}
+    both = [(runs["cnn"][seed][0].rows, runs["beta"][seed][0].rows) for seed in seeds]
+    ends = [min(rows[-1]["iteration"] for rows in pair_) for pair_ in both]  # as far as both of a seed were trained
+    silent = [[at_cut(pair_[side], end) for pair_, end in zip(both, ends, strict=True)] for side in (0, 1)]
+    back = [[share_back(pair_[side], end) for pair_, end in zip(both, ends, strict=True)] for side in (0, 1)]
+    fewer = [cnn - beta for cnn, beta in zip(*silent, strict=True)]
+    more_back = [beta - cnn for cnn, beta in zip(*back, strict=True) if cnn is not None and beta is not None]
+    shares = [[share for share in side if share is not None] for side in back]
+    texts = [f"{_mean(side):.1%}" if side else "none to come back" for side in shares]
     return Claim(
         key,
         section,
         sentence,
-        f"units with z < 0 on every image, at iteration {cut:,.0f}: CNN {_mean(last['cnn']):.0f}, beta"
-        f" {_mean(last['beta']):.0f}; come back by the next: CNN {_mean(back['cnn']):.1%}, beta {_mean(back['beta']):.1%}",
-        judge(Sides(*(max(pair_) for pair_ in zip(higher(difference), higher(returns), strict=True)))),
+        f"units with z < 0 on every image at the end: CNN {_mean(silent[0]):.1f}, beta {_mean(silent[1]):.1f}; come back by the"
+        f" next evaluation: CNN {texts[0]}, beta {texts[1]}",
+        judge_dead(fewer, more_back),
         tuple(dict.fromkeys(runs[name][seed][1] for name in runs for seed in seeds)),
         seeds_text(seeds),
         details=(
-            "secondary; reproduced if fewer of beta's units are below 0 and more come back, not if it is the other way",
-            f"CNN minus beta: {of_mean(difference).text(0, signed=True)} units; beta minus CNN, share that comes back: "
-            f"{of_mean(returns).text(3, signed=True)}",
+            "secondary",
+            f"CNN minus beta: {of_mean(fewer).text(1, signed=True)} units"
+            + (f"; beta minus CNN, share that comes back: {of_mean(more_back).text(3, signed=True)}" if more_back else ""),
             "a unit may also come back because other images are measured: 1,600 are drawn anew each time",
         ),
-        numbers={"counts": counts, "shares": shares},
+        numbers={"silent": silent, "back": back},
     )
+
+
+def judge_dead(fewer: list[float], more_back: list[float]) -> str:
+    """CNN minus beta, units below 0; beta minus CNN, share that comes back, where both have any -> the verdict."""
+    fewer_sides, back_sides = higher(fewer), higher(more_back)
+    if fewer_sides.contrary < SIDE:
+        return "not reproduced"
+    return "reproduced" if fewer_sides.claim < SIDE and not back_sides.contrary < SIDE else "undecided"
 
 
 def at_cut(rows: list[dict[str, float]], cut: float) -> float:
@@ -93,11 +102,11 @@ def at_cut(rows: list[dict[str, float]], cut: float) -> float:
     return next(row["below_zero"] for row in reversed(rows) if row["iteration"] <= cut)
 
 
-def share_back(rows: list[dict[str, float]], cut: float) -> float:
-    """Of the units below 0 on every image at one evaluation, the share that was not at the next; over all until `cut`."""
+def share_back(rows: list[dict[str, float]], cut: float) -> float | None:
+    """Of the units below 0 on every image at one evaluation, the share that was not at the next; None if there was none."""
     seen = [row for row in rows if row["iteration"] <= cut]
     silent = math.fsum(row["below_zero"] for row in seen[:-1])
-    return math.fsum(row["came_back"] for row in seen[1:]) / silent if silent else 0.0
+    return math.fsum(row["came_back"] for row in seen[1:]) / silent if silent else None
 
 
 def _mean(values: list[float]) -> float:

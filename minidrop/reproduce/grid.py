@@ -37,7 +37,7 @@ LATER: dict[str, Any] = {"cuda_graphs": False, "record_steps": 0, "evaluation_im
 class Grid:
     """The settings of an experiment; `evaluate_every` and `checkpoint_every` default to what fits the iterations.
 
-    evaluation_images: how many images to measure on, the first ones; 0: as many as the protocol says.
+    evaluation_images: how many images to measure on, of the first ones; 0: as many as the protocol says.
     """
 
     dataset: str = "digits"

@@ -25,7 +25,7 @@ HEADER = (
     "standard error",
     "spread over seeds",
     "whole test set, last weights",
-    "dead logits",
+    "lost classes",
     "seeds",
     "went wrong",
 )
@@ -82,7 +82,7 @@ def row_of(variant: str, runs: list[Finished], settings: dict[str, Any]) -> tupl
         error,
         f"{deviation(peaks):.4f}" if len(peaks) > 1 else "",
         f"{mean(tests):.4f}" if tests else "",
-        f"{mean([run.rows[-1]['dead_logits'] for run in runs]):.2f}",
+        f"{mean([run.rows[-1]['lost_classes'] for run in runs]):.2f}",
         str(len(runs)),
         "; ".join(troubles(runs)),
     )
@@ -125,8 +125,8 @@ def notes(config: dict[str, Any], runs: list[Finished]) -> list[str]:
         "`peak` is the highest of all evaluations, as in the paper: a maximum, and so on the high side; the mean of the last "
         f"20 evaluations is not (left out where there are fewer than {ENOUGH}). `standard error` is that of one evaluation.",
         "`spread` is the standard deviation of the peak over seeds; with more than one seed, the other columns are means.",
-        "`dead logits`: the share of the logits that are 0 for every evaluation image, at the end. Behind a ReLU, a class "
-        "whose logit is 0 for its own images can no longer be learnt, until it escapes; each that does adds some ten points.",
+        "`lost classes`: classes whose own logit is 0 on all of their evaluation images, at the end; mean over seeds. Behind a "
+        "ReLU such a class gets no gradient from its own images; each costs some ten points until it comes back.",
         "The paper counts evaluations from 0, one per 1,000 iterations: add 1,000. Its runs were 88,000 to 250,000 iterations "
         "long.",
     ]
