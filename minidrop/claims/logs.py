@@ -31,7 +31,7 @@ Log = tuple[str, int]
 # Runs in the logs that are not rows of a table: not labelled, or repeats. The repeats of beta have the same name in the code.
 OTHERS: dict[str, tuple[Log, ...]] = {
     "cifar10": (("convdropalan_cifar", 1), ("convdropalanprob2_cifar_noscale", 0), ("convdropalanprob2_cifar_noscale", 1)),
-    "mnist": (("convdropalanprob2_cifar_noscale", 2),),  # three rows, with losses that only MNIST gives
+    "mnist": (),
 }
 REPEATS: dict[str, dict[str, tuple[Log, ...]]] = {
     "cifar10": {"beta": (LOGS["cifar10"]["beta"], *OTHERS["cifar10"][1:])},
