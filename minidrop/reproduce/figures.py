@@ -44,8 +44,9 @@ Curves = dict[str, list[dict[str, float]]]
 
 def look(variant: str, position: int) -> dict[str, Any]:
     """Colour and line style of a variant: fixed for the paper's five, by its position for others."""
-    index = RUNS.get(variant, position) % len(COLOURS)
-    return {"color": COLOURS[index], "linestyle": STYLES[index]}
+    index = RUNS.get(variant, position)
+    again = index // len(COLOURS)  # the colours come round again, with other lines
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": STYLES[(index + again) % len(STYLES)]}
 
 
 def draw(make: Callable[..., Any], *arguments: Any) -> bytes:
@@ -109,7 +110,8 @@ def scaled_figure(figure: Any, runs: list[Finished], published: Curves, title: s
             label = "ours" if len(runs) == 1 else f"ours, {len(runs)} seeds" if index == 0 else None
             axes.plot(*columns(run.rows, column), color=colour, alpha=1 if len(runs) == 1 else 0.6, label=label)
         if "beta-scaled" in published:
-            axes.plot(*columns(published["beta-scaled"], column), color="black", linestyle=":", label="published")
+            beside = as_far_as(published["beta-scaled"], runs)
+            axes.plot(*columns(beside, column), color="black", linestyle=":", label="published")
         for run in runs:
             for kind, moment in run.divergence.moments.items():
                 axes.axvline(
@@ -148,7 +150,8 @@ def comparison_figure(figure: Any, runs: list[Finished], published: Curves, titl
             axes.fill_between(iterations, low, high, color=line["color"], alpha=0.15, linewidth=0)
         if variant in published and strong:
             label = f"published: {NAMES[variant]}"
-            axes.plot(*columns(published[variant], "accuracy"), color=line["color"], linestyle=":", linewidth=1.4, label=label)
+            beside = as_far_as(published[variant], runs)
+            axes.plot(*columns(beside, "accuracy"), color=line["color"], linestyle=":", linewidth=1.4, label=label)
     axes.set(xlabel="iteration", ylabel="accuracy")
     worst = min(run.rows[-1]["accuracy"] for run in runs)
     if worst > 0.4:
@@ -161,7 +164,7 @@ DIAGNOSTICS = {
     "loss": "training loss (nats)",
     "gradient_norm": "gradient norm",
     "dead_dense": "share of dead hidden units",
-    "dead_logits": "share of dead logits",
+    "lost_classes": "lost classes",
     "keep_probability": "mean keep probability",
     "largest_z": "largest |z|",
 }
@@ -178,6 +181,8 @@ def diagnostics_figure(figure: Any, runs: list[Finished], title: str) -> None:
         axes.set_ylabel(label, fontsize=10)
         if column.startswith(("dead", "keep")):
             axes.set_ylim(-0.03, 1.03)
+        if column == "lost_classes":
+            axes.set_ylim(-0.3, 10.3)
     for axes in panels[1]:
         axes.set_xlabel("iteration")
         axes.tick_params(axis="x", labelsize=9)
@@ -192,6 +197,12 @@ def diagnostics_figure(figure: Any, runs: list[Finished], title: str) -> None:
 def columns(rows: list[dict[str, float]], column: str) -> tuple[list[float], list[float]]:
     """Rows -> iterations, and one column's values."""
     return [row["iteration"] for row in rows], [row[column] for row in rows]
+
+
+def as_far_as(published: list[dict[str, float]], runs: list[Finished]) -> list[dict[str, float]]:
+    """The rows of a published curve up to where the longest of ours ends: the rest would leave ours no room."""
+    last = max(run.rows[-1]["iteration"] for run in runs)
+    return [row for row in published if row["iteration"] <= last] or published
 
 
 def together(runs: list[Finished], column: str) -> tuple[Any, Any]:
@@ -211,7 +222,7 @@ def write_figures(folder: Path, runs: list[Finished], published: Curves, title: 
         "figure2.png": "Beta: probability to be kept, and expected output",
         "figure3.png": "Loss and accuracy of the scaled run",
         "figure4.png": "Accuracy: dropout against DropAlan",
-        "diagnostics.png": "Loss, gradient, dead units, keep probability and largest |z|",
+        "diagnostics.png": "Loss, gradient, dead units, lost classes, keep probability and largest |z|",
     }
     write_atomically(folder / "figure1.png", draw(distribution_figure, Alpha(), alpha))
     write_atomically(folder / "figure2.png", draw(distribution_figure, Beta(), beta))
