@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 _EIGHT = '"cnn dropout alpha beta beta-scaled alpha-slope=1.2 beta-p_max=.95 beta-scaled-p_max=.95"'
 _GATE = "--evaluate-every 1000 --seeds 2"
+_CONTRAST = "--evaluate-every 1000"
 _WHY = '"beta beta-scaled beta-scaled-detach beta-p_max=0 alpha alpha-scaled'
 _LINEAR = 'beta-linear beta-scaled-linear beta-scaled-detach-linear beta-p_max=0-linear alpha-linear alpha-scaled-linear"'
 _STEPS = "--record-steps 200 --on-divergence stop"
@@ -31,10 +32,10 @@ GATE = {
     ),
     "gate-mnist-described": Planned(
         "the network of the text, as a contrast",
-        f'--dataset mnist --network described --variants "dropout beta" --iterations 20000 {_GATE}',
+        f'--dataset mnist --network described --variants "dropout beta" --iterations 20000 {_CONTRAST}',
     ),
     "gate-cifar10-described": Planned(
-        "the same", f'--dataset cifar10 --network described --variants "dropout beta" --iterations 10000 {_GATE}'
+        "the same", f'--dataset cifar10 --network described --variants "dropout beta" --iterations 10000 {_CONTRAST}'
     ),
 }
 
