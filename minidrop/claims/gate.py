@@ -139,6 +139,24 @@ def table(evidence: Evidence, dataset: str) -> list[tuple[str, ...]]:
     return rows
 
 
+def short_table(evidence: Evidence, dataset: str) -> list[tuple[str, ...]]:
+    """For the README: of each row of the paper how far its own settings lie, what seeds do, and the text's network."""
+    found = matches(evidence, dataset, "published")
+    late = matches(evidence, dataset, "published", "gate_late")
+    contrast = matches(evidence, dataset, "described") if evidence.find(GATES[dataset]["described"]) else {}
+    trained = evidence[GATES[dataset]["described"]].variants() if contrast else []
+    rows: list[tuple[str, ...]] = [
+        ("log", "`published`", "second half", "two seeds are apart", "`described`", "cannot be told from")
+    ]
+    for log in (name for name in NAMES if name in found):
+        match = found[log]
+        own, rest = (min(one.distances[name] for name in _settings_of(log, one)) for one in (match, late[log]))
+        described = f"{contrast[log].distances[log]:.3f}" if log in trained else ""
+        possible = ", ".join(f"`{name}`" for name in match.possible)
+        rows.append((NAMES[log], f"{own:.3f}", f"{rest:.3f}", f"{match.spread:.3f}", described, possible))
+    return rows
+
+
 def _gate(evidence: Evidence, dataset: str) -> Claim:
     stored = evidence[GATES[dataset]["published"]]
     contrast = evidence.find(GATES[dataset]["described"])

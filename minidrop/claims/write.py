@@ -13,7 +13,7 @@ from ..reproduce.table import markdown
 from ..serialization import write_atomically
 from .crash import COMPOSED, EXPLICIT, crash_claims, died, totals
 from .evidence import LOGS_FILE, Evidence, Stored, steps
-from .gate import gate_claims, table
+from .gate import gate_claims, short_table
 from .ledger import Section, ledger
 from .logs import GATES, as_bytes, derive
 from .lost import lost_claims
@@ -22,7 +22,7 @@ from .questions import question_claims
 from .rules import FIXED, RULES
 from .runs import PLANNED, command
 from .significance import significance_claims
-from .tables import TITLE, readme_table, table_claims, windows
+from .tables import readme_table, table_claims, windows
 from .theory import theory_claims
 from .training import training_claims
 from .zeros import zero_claims
@@ -75,8 +75,9 @@ def claims_text(evidence: Evidence) -> str:
 def readme_block(evidence: Evidence) -> str:
     """What stands in the README between BEGIN and END: the gate, Tables I and II."""
     gates = [
-        f"**{TITLE[dataset]}**: distance of our loss curves from the published logs' (mean |log ratio|):\n\n"
-        + markdown(table(evidence, dataset))
+        f"**{evidence[GATES[dataset]['published']].config['dataset']['label']}**, our first "
+        f"{evidence[GATES[dataset]['published']].settings['iterations']:,} iterations:\n\n"
+        + markdown(short_table(evidence, dataset))
         for dataset in ("mnist", "cifar10")
         if evidence.find(GATES[dataset]["published"])
     ]
