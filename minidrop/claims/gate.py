@@ -127,7 +127,7 @@ def table(evidence: Evidence, dataset: str) -> list[tuple[str, ...]]:
             *(f"`{name}`" for name in variants),
             "two seeds are apart",
             *(["`described`"] if contrast else []),
-            "may be of",
+            "cannot be told from",
         )
     ]
     for log, match in found.items():
