@@ -20,8 +20,8 @@
 # **New names** `minidrop.reproduce.grid`, `minidrop.reproduce.table`, `minidrop.reproduce.published`, `minidrop.reproduce.figures`, `minidrop.history.summarise`
 #
 # The paper trains five networks on handwritten digits and reports one number for each: the highest accuracy that any evaluation showed. That is its
-# Table II. We have trained the same five, five times each, and lay the two tables side by side. Most of the numbers agree. A few do not,
-# by a lot, and those are the ones to learn from.
+# Table II. We have trained the same five, three times each, and lay the two tables side by side. Four of the rows come in the paper's order. One is off
+# by a lot, and that is the one to learn from.
 
 # %%
 import math
@@ -51,8 +51,12 @@ from minidrop.training import Run, train
 # | DropAlan alpha, beta | no activation function; a unit is dropped with a probability that depends on its own input (lesson 07) |
 # | DropAlan beta, scaled | the same, and what is kept is divided by its probability to be kept |
 #
-# All five share the rest: three convolutions with pooling, a dense layer, ten logits **with a ReLU on them**, plain gradient descent with batches of 16. Every 1,000
+# All five share the rest: two convolutions with pooling, a dense layer, ten logits **with a ReLU on them**, plain gradient descent with batches of 16. Every 1,000
 # iterations the published code looked at 1,600 test images. The table has the best of some 150 such looks, and the iteration at which it came.
+#
+# (Two convolutions, where the paper's text has three: in the published file the second one is called on the *image*, so that the result of the first is thrown away. The
+# program ran, and what it trained is our `published` network. The network of the text is `described`. That both hand the same number of features to the dense layer, 576 on MNIST and
+# 1,024 on CIFAR-10, is chance.)
 
 # %%
 table = TABLES["mnist"]
@@ -72,7 +76,7 @@ display(
 #
 # One training run takes a dataset, a network, a variant, a seed and a protocol. An experiment is a grid of them, and `minidrop reproduce` leaves a folder behind:
 # settings, and for each run a file with a row per evaluation. What we use here was made with the paper's protocol, quirks included, and with
-# `lite`, a small network of the same shape, so that five seeds fit into an evening without a GPU.
+# `lite`, a small network of the shape of `published`, so that three seeds of each take minutes, not days, without a GPU.
 
 # %%
 made_with("mnist-lite")
@@ -81,7 +85,13 @@ runs = [run for run in read_runs(results("mnist-lite")) if run.run.variant in ta
 rows = runs[0].rows
 print(f"{len(runs)} runs; the first is {runs[0].run.name}, with {len(rows)} rows; its last one:")
 for column, value in rows[-1].items():
-    print(f"  {column:17} {value:.4g}")
+    if not column.startswith(("right_", "images_", "z_", "norm_")):  # four groups of columns
+        print(f"  {column:20} {value:.4g}")
+print("and, for each digit, how many of its images were classified rightly:")
+print(
+    "  "
+    + ", ".join(f"{k}: {rows[-1][f'right_{k}']} of {rows[-1][f'images_{k}']}" for k in range(10))
+)
 
 # %% [markdown]
 # A row of our table needs little. For each seed: the peak, and, as a second opinion, the mean of the last 20 evaluations, which no lucky moment can lift. Then
@@ -116,7 +126,7 @@ for variant, published in table.items():
         f"| {NAMES[variant]} | {published.accuracy:.4f} | {peak:.4f} | {tail:.4f} | {worst:.4f} |"
         f" {best:.4f} |"
     )
-display(Markdown("MNIST, `lite` network, 20,000 iterations:\n\n" + "\n".join(lines)))
+display(Markdown("MNIST, `lite` network, 10,000 iterations:\n\n" + "\n".join(lines)))
 
 # %%
 theirs = {row[0]: row for row in rows_of(config, runs)}
@@ -130,9 +140,19 @@ say(
     holds=difference < 1e-4 and summarise(rows)["peak"] == max(row["accuracy"] for row in rows),
 )
 
+gap = max(published.accuracy - our_row(variant)[3] for variant, published in table.items())
+worst = our_row("cnn")[2]
+say(
+    "Look at the last two columns. The best seed of each network comes within {gap:.3f} of the paper,"
+    " although it is small and has run for a fraction of the time. The CNN's worst seed stops at"
+    " {worst:.2f}, and drags its mean along.",
+    gap=gap,
+    worst=worst,
+    holds=gap < 0.02 and worst < 0.7,
+)
+
 # %% [markdown]
-# Look at the last two columns. The best seeds are close to the paper, although the network is small and has run for a fraction of the time. The worst seeds of some networks are
-# far off, and drag the means along. A mean over seeds hides which of the two we look at, so let us look at every seed.
+# A mean over seeds hides such a thing, so let us look at every seed.
 #
 # ## Every seed a line
 
@@ -150,39 +170,49 @@ for axes, variant in zip(panels, table, strict=True):
     )
     axes.set_yticks(np.arange(0.3, 1.01, 0.1))
 panels[0].set_ylabel("accuracy")
-figure.suptitle("MNIST, lite network: five seeds each; dotted: the paper's peak", fontsize=10)
+figure.suptitle("MNIST, lite network: three seeds each; dotted: the paper's peak", fontsize=10)
 plt.show()
 
 # %% [markdown]
-# Two things stand out. First, in each panel most lines end in a tight bundle near the paper's dotted line. Second, some lines do not climb, they take **stairs**,
-# and some stay on a step for good. A step is about a tenth of the images high. MNIST has ten digits. It looks as if whole digits were
+# Two things stand out. First, in four of the panels all lines end in a tight bundle near the paper's dotted line. Second, some lines do not climb, they take **stairs**,
+# and two of the CNN's still stand on a step at the end. A step is about a tenth of the images high. MNIST has ten digits. It looks as if whole digits were
 # missing.
 #
-# Take the median over seeds instead of the mean, so that one bad seed does not decide:
+# First the four that bundle:
 
 # %%
-middle = {
-    variant: float(
-        np.median([summarise(run.rows)["mean_last"] for run in runs if run.run.variant == variant])
-    )
+tails = {
+    variant: [summarise(run.rows)["mean_last"] for run in runs if run.run.variant == variant]
     for variant in table
 }
-ahead, behind = (
-    [middle[name] for name in ("cnn", "dropout", "beta-scaled")],
-    [middle[name] for name in ("alpha", "beta")],
+ahead = tails["dropout"] + tails["beta-scaled"]
+late = max(
+    row["iteration"]
+    for run in runs
+    if run.run.variant == "beta"
+    for row in run.rows
+    if min(row[f"right_{k}"] / row[f"images_{k}"] for k in range(10)) < 0.1
 )
 say(
-    "Medians over seeds of the mean of the last 20: CNN {cnn:.4f}, dropout {dropout:.4f}, scaled"
-    " beta {scaled:.4f}; then, {gap:.4f} below the lowest of these, alpha {alpha:.4f} and beta"
-    " {beta:.4f}. That is the grouping of the paper's table: three networks close together in"
-    " front, unscaled alpha and beta behind.",
-    cnn=middle["cnn"],
-    dropout=middle["dropout"],
-    scaled=middle["beta-scaled"],
-    alpha=middle["alpha"],
-    beta=middle["beta"],
-    gap=min(ahead) - max(behind),
-    holds=min(ahead) > max(behind),
+    "Mean of the last 20, over three seeds: dropout {dropout:.4f}, scaled beta {scaled:.4f}, alpha"
+    " {alpha:.4f}, beta {beta:.4f}. *Every* seed of dropout and scaled beta is above every seed of"
+    " alpha, and these are above every seed of beta. That is the paper's order. (One seed of beta did"
+    " not know one of the digits until iteration {late:,}, and the first of its last 20 evaluations"
+    " were made before.) The paper's CNN stands between the two groups; ours cannot be placed: its"
+    " seeds lie {spread:.2f} apart.",
+    dropout=np.mean(tails["dropout"]),
+    scaled=np.mean(tails["beta-scaled"]),
+    alpha=np.mean(tails["alpha"]),
+    beta=np.mean(tails["beta"]),
+    spread=np.ptp(tails["cnn"]),
+    late=late,
+    holds=min(ahead) > max(tails["alpha"])
+    and late >= rows[-20]["iteration"]
+    and min(tails["alpha"]) > max(tails["beta"])
+    and table["dropout"].accuracy == table["beta-scaled"].accuracy
+    and table["dropout"].accuracy > table["cnn"].accuracy > table["alpha"].accuracy
+    and table["alpha"].accuracy > table["beta"].accuracy
+    and np.ptp(tails["cnn"]) > 0.1,
 )
 
 # %% [markdown]
@@ -251,23 +281,26 @@ say(
 # can raise it. The class is *lost*. It comes back only by accident, when other images happen to move the shared weights so that one of its images gets above 0.
 # When that happens, the line in the figure takes its step up.
 #
-# ## The loss counts lost classes
+# ## Counting lost classes
 #
-# An image of a lost class has at least the loss ln 10: its own logit is 0, and no other is lower. A tenth of the images are of that class. So each lost class adds $\frac{1}{10} \ln 10$ to the mean loss, and takes a tenth
-# from the accuracy. Divide the last training loss of each run by that unit:
+# The history has a column for it: `lost_classes` counts the classes whose own logit is 0 on all of their evaluation images. Here it is for the runs
+# above, and for those of the `published` network, of which two seeds of each have been trained for 20,000 iterations. (Four of the paper's went on to 150,000. That has **not yet been run**.)
+#
+# The loss should know it too. An image of a lost class has at least the loss ln 10: its own logit is 0, and no other is lower. A tenth of the images are of that class. So each lost class adds
+# $\frac{1}{10} \ln 10$ to the mean loss, and takes a tenth from the accuracy. In the figure the last training loss is in that unit.
 
 # %%
+made_with("gate-mnist")
+published_size = [run for run in read_runs(results("gate-mnist")) if run.run.variant in table]
 unit = math.log(10) / 10
 
 
-def lost_by_loss(run):
-    """How many whole units of ln 10 / 10 are in the last training loss of a run; a healthy one is well below 1."""
-    return int(run.rows[-1]["loss"] // unit)
+def last_row(run):
+    return run.rows[-1]
 
 
-paper_size = read_runs(results("mnist-paper"))
 figure, axes = plt.subplots(figsize=(6.6, 3.8))
-counts = np.arange(0, 5)
+counts = np.arange(0, 7)
 axes.plot(
     counts,
     0.98 - counts / 10,
@@ -275,50 +308,96 @@ axes.plot(
     linewidth=1,
     label="a tenth of the images per lost class",
 )
-for run in [*runs, *paper_size]:
-    size = run.run.network
+for run in [*runs, *published_size]:
+    x, y = last_row(run)["loss"] / unit, last_row(run)["accuracy"]
     axes.plot(
-        run.rows[-1]["loss"] / unit,
-        run.rows[-1]["accuracy"],
-        marker="o" if size == "lite" else "s",
+        x,
+        y,
+        marker="o" if run.run.network == "lite" else "s",
         markersize=8,
         alpha=0.7,
         linestyle="none",
         color=COLOURS[run.run.variant],
     )
+    if last_row(run)["lost_classes"]:
+        axes.annotate(
+            last_row(run)["lost_classes"], (x, y), (6, 4), textcoords="offset points", fontsize=9
+        )
 for variant in table:
     axes.plot([], [], "o", color=COLOURS[variant], label=NAMES[variant])
-axes.plot([], [], "s", color="#777777", label="square: the paper's network")
+axes.plot([], [], "s", color="#777777", label="square: the published network")
 axes.set(
     xlabel="last training loss, in units of ln 10 / 10",
     ylabel="last accuracy",
-    title="MNIST, every stored run: lite and paper network",
+    title="MNIST, last row of each run; the number: lost classes, by the history",
 )
 axes.legend(fontsize=8, loc="lower left")
 plt.show()
 
 # %%
-hidden = [run for run in runs if lost_by_loss(run) >= 1 and run.rows[-1]["accuracy"] > 0.95]
-open_ones = [run for run in [*runs, *paper_size] if lost_by_loss(run) >= 1 and run not in hidden]
-misfit = [abs(run.rows[-1]["accuracy"] - (0.98 - lost_by_loss(run) / 10)) for run in open_ones]
+all_runs = [*runs, *published_size]
+losers = [run for run in all_runs if last_row(run)["lost_classes"]]
+misfits = [
+    run for run in all_runs if int(last_row(run)["loss"] // unit) != last_row(run)["lost_classes"]
+]
+before = misfits[0].rows[-2]["lost_classes"]
 say(
-    "{lost:.0f} runs have lost at least one class by this count. In {open_ones:.0f} of them the"
-    " accuracy says so too. In {hidden:.0f} it does not: its loss has a whole unit too much, and"
-    " its accuracy is {accuracy:.3f}.",
-    lost=len(hidden) + len(open_ones),
-    open_ones=len(open_ones),
+    "{lost:.0f} of {count:.0f} runs end with at least one lost class. The whole units in the last"
+    " training loss give the same count in {same:.0f} of the {count:.0f}. The one misfit, a"
+    " {variant} of the lite network, has {units:.0f} units and {now:.0f} lost classes. One row earlier"
+    " it had lost {before:.0f}: the loss is a mean over the iterations between two rows, and in these"
+    " a digit came back.".replace("{variant}", NAMES[misfits[0].run.variant]),
+    lost=len(losers),
+    count=len(all_runs),
+    same=len(all_runs) - len(misfits),
+    units=last_row(misfits[0])["loss"] // unit,
+    now=last_row(misfits[0])["lost_classes"],
+    before=before,
+    holds=len(losers) >= 1
+    and len(misfits) == 1
+    and misfits[0].run.network == "lite"
+    and before == last_row(misfits[0])["loss"] // unit == last_row(misfits[0])["lost_classes"] + 1,
+)
+
+
+# %% [markdown]
+# And the accuracy? Each lost class should be a digit that is never classified rightly. The history has that too, digit by digit.
+
+
+# %%
+def never_right(row):
+    """The digits of which no evaluation image was classified rightly."""
+    return [k for k in range(10) if row[f"right_{k}"] == 0]
+
+
+hidden = [run for run in losers if len(never_right(last_row(run))) < last_row(run)["lost_classes"]]
+row = last_row(hidden[0])
+say(
+    "In {open:.0f} of the {lost:.0f} runs just as many digits are never right. In {hidden:.0f} they"
+    " are fewer: {classes:.0f} classes are lost, but only {missing:.0f} digits are never right, and"
+    " one of the others has {right:.0f} right answers for its {images:.0f} images. It is the digit"
+    " 0.",
+    open=len(losers) - len(hidden),
+    lost=len(losers),
     hidden=len(hidden),
-    accuracy=hidden[0].rows[-1]["accuracy"],
+    classes=row["lost_classes"],
+    missing=len(never_right(row)),
+    right=row["right_0"],
+    images=row["images_0"],
     holds=len(hidden) == 1
-    and len(open_ones) >= 3
-    and hidden[0].run.variant == "beta"
-    and np.median(misfit) < 0.03,
+    and row["lost_classes"] == len(never_right(row)) + 1
+    and 0 not in never_right(row)
+    and all(
+        len(never_right(last_row(run))) == last_row(run)["lost_classes"]
+        for run in losers
+        if run not in hidden
+    ),
 )
 
 # %% [markdown]
 # How can a network that has lost a digit be right about it? By the way a class is read off. If all ten logits of an image are 0, they are equal, and `argmax` of equal
-# numbers returns the **first**: class 0. A network that has lost the digit 0, and only answers "ten zeros" to it, gets the zeros right. Its accuracy is that of a healthy
-# network and its loss is not. One more reason to look at both. (It also explains why the point at the bottom right, with four units of loss, sits above the line.)
+# numbers returns the **first**: class 0. A network that has lost the digit 0, and only answers "ten zeros" to it, gets the zeros right. For no other digit can that happen. (In the figure it is the point that sits above
+# the line: its accuracy counts one lost class too few, its loss does not.) One more reason to look at both.
 #
 # ## Live: the digits that are lost
 #
@@ -333,7 +412,7 @@ trained = {
             dataset="digits",
             network="lite",
             variant=variant,
-            seed=0,
+            seed=1,
             iterations=steps,
             protocol=PAPER,
         )
@@ -352,11 +431,6 @@ def logits_of(network):
         return network(md.Tensor(images)).data
 
 
-def lost_classes(logits, labels):
-    """Classes whose own logit is above 0 for almost none of their images: they can hardly send a gradient back."""
-    return [k for k in range(10) if np.mean(logits[labels == k, k] > 0) < 0.1]
-
-
 figure, panels = plt.subplots(1, 2, figsize=(9, 3.9))
 for axes, (variant, result) in zip(panels, trained.items(), strict=True):
     logits = logits_of(result.network)
@@ -365,34 +439,29 @@ for axes, (variant, result) in zip(panels, trained.items(), strict=True):
     axes.imshow(confusion / confusion.sum(axis=1, keepdims=True), cmap="Blues", vmin=0, vmax=1)
     axes.grid(False)
     axes.set(xlabel="answer", ylabel="digit", xticks=range(10), yticks=range(10))
-    axes.set_title(
-        f"{variant}: "
-        + (
-            "lost " + ", ".join(map(str, lost_classes(logits, labels)))
-            if variant == "cnn"
-            else "every image sends a gradient"
-        )
-    )
+    count = result.history.rows[-1]["lost_classes"]
+    axes.set_title(f"{variant}: lost classes: {count}")
 plt.show()
 
 # %%
-relu_logits = logits_of(trained["cnn"].network)
-lost = lost_classes(relu_logits, labels)
 accuracy = {variant: summarise(result.history.rows)["peak"] for variant, result in trained.items()}
+lost = {variant: result.history.rows[-1]["lost_classes"] for variant, result in trained.items()}
 say(
-    "With the ReLU, {lost:.0f} digits are lost after {steps:,} iterations, and the best evaluation"
-    " was {relu:.2f}; with linear logits it was {linear:.2f}.",
-    lost=len(lost),
+    "With the ReLU, {lost:.0f} of the ten digits are lost after {steps:,} iterations, and the best"
+    " evaluation was {relu:.2f}; with linear logits none is, and it was {linear:.2f}.",
+    lost=lost["cnn"],
     steps=steps,
     relu=accuracy["cnn"],
     linear=accuracy["cnn-linear"],
-    holds=len(lost) >= 1 and accuracy["cnn-linear"] > accuracy["cnn"] + 0.05,
+    holds=lost["cnn"] >= 1
+    and lost["cnn-linear"] == 0
+    and accuracy["cnn-linear"] > accuracy["cnn"] + 0.05,
     agree=1.0,  # which digits are lost, and how many, hangs on the last bit
 )
 
 # %% [markdown]
 # The left matrix has empty columns: digits that the network never answers. An empty column alone does not make a digit lost: as long as its logit is above 0 for some of its
-# images, they pull it up. Which ones they are depends on the seed and, because training amplifies the last bit of every sum, on the
+# images, they pull it up. Exercise 1 lists the lost ones. Which ones they are depends on the seed and, because training amplifies the last bit of every sum, on the
 # machine. That some are lost does not.
 #
 # ## Digits against digits-linear
@@ -448,17 +517,19 @@ say(
 # %% [markdown]
 # ## Who loses classes?
 #
-# The same count for all stored runs under the paper's protocol: how many runs of each network end with at least one unit of ln 10 / 10 in their loss.
+# The column `lost_classes` once more, now for three stored experiments, all with the ReLU on the logits: how many runs of each network end with at least one.
 
 # %%
 sources = {
     "digits, lite": "digits",
     "MNIST, lite": "mnist-lite",
-    "MNIST, paper's network": "mnist-paper",
+    "MNIST, published": "gate-mnist",
 }
 counted = {
     (name, variant): [
-        lost_by_loss(run) >= 1 for run in read_runs(results(folder)) if run.run.variant == variant
+        last_row(run)["lost_classes"] >= 1
+        for run in read_runs(results(folder))
+        if run.run.variant == variant
     ]
     for name, folder in sources.items()
     for variant in table
@@ -490,16 +561,67 @@ say(
 )
 
 # %% [markdown]
-# Dropout and the scaled variant have not lost one. It is tempting to say that noise in front of the logits saves them: a logit that is a little below 0 on average is above it now
-# and then. But alpha and beta make noise too, and lose classes all the same. Why these two differ from the rest is open here. The functions of exercises 1 and 2, and a variant
-# such as `alpha-scaled`, are the tools to look.
+# Dropout and the scaled beta have not ended with one. It is tempting to say that noise in front of the logits saves them: a logit that is a little below 0 on average is above it now
+# and then. But alpha and beta make noise too, and lose classes all the same. What dropout and the scaled networks share is something else: a unit that is kept is *divided by its probability to be kept*. For that there
+# is one more network to look at, a scaled alpha. Lesson 11 has five seeds of each, on digits (the first three of alpha, beta and scaled beta are the runs above once more):
+
+# %%
+made_with("expectation")
+five = read_runs(results("expectation"))
+
+
+def ends_with_lost(*variants):
+    return sum(last_row(run)["lost_classes"] >= 1 for run in five if run.run.variant in variants)
+
+
+on_the_way = max(
+    row["lost_classes"]
+    for run in five
+    if run.run.variant in ("alpha-scaled", "beta-scaled")
+    for row in run.rows
+    if row["iteration"] >= 1000
+)
+say(
+    "Alpha ends with a lost class in {alpha:.0f} of five seeds, beta in {beta:.0f}, the scaled alpha"
+    " and the scaled beta in {scaled:.0f} of ten. On the way (after 1,000 iterations or more) these"
+    " had up to {most:.0f} lost classes too, and got them back.",
+    alpha=ends_with_lost("alpha"),
+    beta=ends_with_lost("beta"),
+    scaled=ends_with_lost("alpha-scaled", "beta-scaled"),
+    most=on_the_way,
+    holds=ends_with_lost("alpha") >= 2
+    and ends_with_lost("beta") >= 2
+    and ends_with_lost("alpha-scaled", "beta-scaled") == 0
+    and on_the_way >= 1
+    and len([run for run in five if run.run.variant == "alpha-scaled"]) == 5,
+)
+
+# %% [markdown]
+# So for alpha and beta it is the division that brings classes back. *Why* it does is open here. The functions of exercises 1 and 2 are the tools to look.
 #
-# The paper's own runs on MNIST all end with a loss far below one unit: none had lost a class. Each was a single run. Neither of our two CNNs of the paper's size got off its step
-# in the time it had. So with the published protocol a table of single runs is also a draw: a run that had lost a digit would have gone into it as a worse *method*.
+# The paper's own runs on MNIST all end with a loss far below one unit: none had lost a class. Each was a single run.
+
+# %%
+bare = [run for run in published_size if run.run.variant in ("cnn", "alpha", "beta")]
+lost_by_seed = {
+    seed: sum(last_row(run)["lost_classes"] >= 1 for run in bare if run.run.seed == seed)
+    for seed in (0, 1)
+}
+say(
+    "Of our published network's CNN, alpha and beta, {first:.0f} of three have lost a class with seed"
+    " 0, and {second:.0f} of three with seed 1, after 20,000 iterations. One seed starts all variants"
+    " from the same weights.",
+    first=lost_by_seed[0],
+    second=lost_by_seed[1],
+    holds=len(bare) == 6 and lost_by_seed == {0: 0, 1: 3},
+)
+
+# %% [markdown]
+# So with the published protocol a table of single runs is also a draw: a run that had lost a digit would have gone into it as a worse *method*. (Whether such a run gets its digit back in 150,000 iterations has not yet been tried.)
 #
 # ## What to keep
 #
-# * Lay every seed out before you take a mean. Medians of five seeds bring back the paper's grouping; means are decided by who lost a class.
+# * Lay every seed out before you take a mean. The mean of our CNN is decided by who lost a class, not by what it can learn; the other four come in the paper's order.
 # * Behind a ReLU, a logit at or below 0 gets no gradient. A class whose own logit is 0 for all its images is lost until an accident frees it.
 # * Each lost class adds a tenth of ln 10 to the loss. Accuracy can hide it, for `argmax` of ten zeros is 0.
 # * Leave the logits linear, and the problem is gone.
@@ -544,5 +666,5 @@ check("08.3", peak_and_spread)
 # * `minidrop/reproduce/grid.py`: which runs make an experiment, and what they leave in its folder.
 # * `minidrop/reproduce/table.py`: the table, with the notes that a reader of it needs.
 # * `minidrop/networks.py`: the five networks in one class, and what else a variant's name can say.
-# * `minidrop/measuring.py`: how accuracy and dead logits are counted.
+# * `minidrop/measuring.py`: how accuracy and lost classes are counted.
 # * `lessons/solutions/lesson_08.py`: solutions.

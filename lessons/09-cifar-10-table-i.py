@@ -71,17 +71,18 @@ if full:  # needs the data: `minidrop data fetch cifar10`
 # %% [markdown]
 # ## Ours beside it
 #
-# Our runs are smaller in every way, and each table and figure below says so: the `lite` network, 30,000 iterations, and a **JPEG copy** of CIFAR-10 (the same photographs, compressed with losses
-# at some point of their life; minidrop compares checksums, and labels what is not the original).
+# Our runs are smaller in every way, and each table and figure below says so: the `lite` network, 10,000 iterations where the paper has 54,000 to 250,000, and a **JPEG copy** of CIFAR-10 (the same photographs, compressed with losses
+# at some point of their life; minidrop compares checksums, and labels what is not the original). The `published` network has **not yet been run** at the paper's length.
 
 # %%
 made_with("cifar10-lite")
 every = read_runs(results("cifar10-lite"))
 seeds = [
-    seed for seed in range(5) if sum(run.done and run.run.seed == seed for run in every) == 5
+    seed for seed in range(3) if sum(run.done and run.run.seed == seed for run in every) == 5
 ]  # of these all five are there
 runs = [run for run in every if run.run.seed in seeds]
 WHERE = f"CIFAR-10 (JPEG copy), lite network, {len(seeds)} seeds"
+LENGTH = runs[0].rows[-1]["iteration"]
 
 
 def of(variant):
@@ -109,7 +110,7 @@ for variant, row in TABLES["cifar10"].items():
     )
 display(
     Markdown(
-        f"{WHERE}, 30,000 iterations; beside it the paper's network on the original data:\n\n"
+        f"{WHERE}, {LENGTH:,} iterations; beside it the paper's numbers, its network on the original data:\n\n"
         + "\n".join(lines)
     )
 )
@@ -117,30 +118,49 @@ display(
 # %%
 tails = {variant: over_seeds(variant, "mean_last") for variant in TABLES["cifar10"]}
 means = {variant: values.mean() for variant, values in tails.items()}
-within = np.mean([np.ptp(values) for values in tails.values()])
+front = np.concatenate([tails["alpha"], tails["beta-scaled"]])
+rest = np.concatenate([tails["dropout"], tails["cnn"], tails["beta"]])
 say(
-    "Our five networks end within {spread:.3f} of each other (means over seeds of the last 20). The"
-    " seeds of one and the same network lie {within:.3f} apart, on average. Whether the paper's"
-    " differences are more than that is the question of lesson 12.",
+    "Our five networks end within {spread:.3f} of each other (means over seeds of the last 20). Every"
+    " seed of alpha ({alpha:.3f} on average) and of scaled beta ({scaled:.3f}) is above every seed of"
+    " dropout ({dropout:.3f}), the CNN ({cnn:.3f}) and beta ({beta:.3f}); among these three the order"
+    " changes from seed to seed.",
     spread=max(means.values()) - min(means.values()),
-    within=within,
-    holds=max(means.values()) - min(means.values()) < 0.04 and within > 0.005,
-)
-
-# %%
-dead = max(run.rows[-1]["dead_logits"] for run in runs)
-healthy = np.mean([run.rows[-1]["loss"] for run in runs]) / (math.log(10) / 10)
-say(
-    "No logit is dead at the end of any of these runs ({dead:.0f} of ten). Lost classes cannot be"
-    " counted from the loss as in lesson 08: an ordinary loss is {healthy:.1f} units of ln 10 / 10"
-    " here, for photographs are harder than digits.",
-    dead=10 * dead,
-    healthy=healthy,
-    holds=dead < 0.05 and healthy > 2,
+    alpha=means["alpha"],
+    scaled=means["beta-scaled"],
+    dropout=means["dropout"],
+    cnn=means["cnn"],
+    beta=means["beta"],
+    holds=max(means.values()) - min(means.values()) < 0.04
+    and front.min() > rest.max()
+    and len(
+        {
+            tuple(np.argsort(seed))
+            for seed in zip(tails["dropout"], tails["cnn"], tails["beta"], strict=True)
+        }
+    )
+    > 1,
 )
 
 # %% [markdown]
-# Five seeds; if some were not complete for all five networks, only those would count that are. The titles say how many.
+# Alpha in front: in the paper's table it has the lowest peak of all. But that table is of the whole course, and these runs stop early. In the author's own logs, too, the order of the first 10,000 iterations is not that of the
+# table: over the evaluations from 6,000 to 10,000 the scaled variant is ahead of dropout, on average, and alpha ahead of the CNN. Whether three seeds can tell us anything is the question of lesson 12.
+
+# %%
+lost = [run.rows[-1]["lost_classes"] for run in runs]
+healthy = np.mean([run.rows[-1]["loss"] for run in runs]) / (math.log(10) / 10)
+say(
+    "At the end of these runs {lost:.0f} of {count:.0f} have lost a class (lesson 08). From the loss"
+    " one could not have told: an ordinary loss is {healthy:.1f} units of ln 10 / 10 here, for"
+    " photographs are harder than digits.",
+    lost=np.count_nonzero(lost),
+    count=len(runs),
+    healthy=healthy,
+    holds=healthy > 2,
+)
+
+# %% [markdown]
+# Three seeds; if some were not complete for all five networks, only those would count that are. The titles say how many.
 #
 # ## Figure 4: dropout against DropAlan
 
@@ -157,7 +177,7 @@ for axes, variants in ((left, ("dropout", "beta-scaled")), (right, ("cnn", "alph
             linewidth=2,
             label=NAMES[variant],
         )
-    axes.set(xlabel="iteration (1,000s)", ylim=(0.2, 0.7))
+    axes.set(xlabel="iteration (1,000s)", ylim=(0.2, 0.6))
     axes.legend(loc="lower right", fontsize=9)
 left.set(ylabel="accuracy, 1,600 test images", title="as in the paper's Figure 4")
 right.set_title("the other three")
@@ -171,15 +191,13 @@ def at(variant, column, iteration):
     return values[:, iterations <= iteration][:, -1]
 
 
-halfway = {
-    variant: at(variant, "accuracy", 12_000).mean() for variant in ("dropout", "beta-scaled")
-}
+early_on = {variant: at(variant, "accuracy", 4000).mean() for variant in ("dropout", "beta-scaled")}
 say(
-    "After 12,000 iterations the scaled variant is at {scaled:.3f}, dropout at {dropout:.3f}: the"
+    "After 4,000 iterations the scaled variant is at {scaled:.3f}, dropout at {dropout:.3f}: the"
     " paper's picture, in small.",
-    scaled=halfway["beta-scaled"],
-    dropout=halfway["dropout"],
-    holds=halfway["beta-scaled"] > halfway["dropout"],
+    scaled=early_on["beta-scaled"],
+    dropout=early_on["dropout"],
+    holds=early_on["beta-scaled"] > early_on["dropout"],
 )
 
 # %% [markdown]
@@ -252,7 +270,7 @@ def first_at(run, level):
 
 figure, axes = plt.subplots(figsize=(7.4, 3.3))
 arrivals = {
-    variant: np.array([first_at(run, 0.6) for run in of(variant)]) for variant in TABLES["cifar10"]
+    variant: np.array([first_at(run, 0.5) for run in of(variant)]) for variant in TABLES["cifar10"]
 }
 for position, (variant, when) in enumerate(arrivals.items()):
     axes.plot(
@@ -268,7 +286,7 @@ for position, (variant, when) in enumerate(arrivals.items()):
     )
 axes.set_yticks([0, -1, -2, -3, -4], [NAMES[variant] for variant in arrivals])
 axes.set(
-    xlabel="first evaluation at or above .60 (1,000s of iterations)",
+    xlabel="first evaluation at or above .5 (1,000s of iterations)",
     title=f"{WHERE}; bar: mean",
     ylim=(-4.6, 0.6),
 )
@@ -277,15 +295,18 @@ plt.show()
 # %%
 saved = arrivals["dropout"] - arrivals["beta-scaled"]
 say(
-    "The scaled variant reaches .60 after {scaled:,.0f} iterations on average, dropout after"
+    "The scaled variant reaches .5 after {scaled:,.0f} iterations on average, dropout after"
     " {dropout:,.0f}, and the scaled one is first in {first:.0f} of {count:.0f} pairs of the same"
-    " seed. The plain CNN needs {cnn:,.0f}.",
+    " seed. The plain CNN needs {cnn:,.0f}. Alpha is there first of all, after {alpha:,.0f}.",
     scaled=arrivals["beta-scaled"].mean(),
     dropout=arrivals["dropout"].mean(),
     first=(saved > 0).sum(),
     count=len(saved),
     cnn=arrivals["cnn"].mean(),
-    holds=saved.mean() > 0,
+    alpha=arrivals["alpha"].mean(),
+    holds=(saved > 0).all()
+    and arrivals["cnn"].mean() > arrivals["dropout"].mean()
+    and arrivals["alpha"].mean() == min(when.mean() for when in arrivals.values()),
 )
 
 # %% [markdown]
@@ -304,29 +325,27 @@ def slope(run):
 
 
 slopes = {variant: np.mean([slope(run) for run in of(variant)]) for variant in arrivals}
-gaps = {
-    variant: (at(variant, "loss", 30_000).mean(), at(variant, "accuracy", 30_000).mean())
-    for variant in ("cnn", "dropout", "beta-scaled")
-}
+last_loss = {variant: at(variant, "loss", LENGTH).mean() for variant in arrivals}
 say(
-    "In the second half of the runs dropout gains {dropout:.3f} per 10,000 iterations, the CNN"
-    " {cnn:.3f}, the scaled variant {scaled:.3f}. The mean training loss of the last stretch is"
-    " {cnn_loss:.2f} for the CNN and {dropout_loss:.2f} with dropout (measured with half of the units missing, so it is higher in any case). Dropout is climbing fastest.",
+    "All of them. In the second half of the runs accuracy grows at a rate of {least:.2f} per 10,000"
+    " iterations or more in each of the five; for dropout it is {dropout:.2f}, for the scaled variant"
+    " {scaled:.2f}. The mean training loss of the last stretch is {cnn_loss:.2f} for the CNN and"
+    " {dropout_loss:.2f} with dropout (measured with half of the units missing, so it is higher in any"
+    " case).",
+    least=min(slopes.values()),
     dropout=slopes["dropout"],
-    cnn=slopes["cnn"],
     scaled=slopes["beta-scaled"],
-    cnn_loss=gaps["cnn"][0],
-    dropout_loss=gaps["dropout"][0],
-    holds=slopes["dropout"] > max(slopes["cnn"], slopes["beta-scaled"])
-    and gaps["dropout"][0] > gaps["cnn"][0] + 0.05,
+    cnn_loss=last_loss["cnn"],
+    dropout_loss=last_loss["dropout"],
+    holds=min(slopes.values()) > 0.1 and last_loss["dropout"] > last_loss["cnn"] + 0.05,
 )
 
 # %% [markdown]
-# At 30,000 iterations the race is not over. In the paper it takes dropout more than 100,000 to get ahead. A short run that ends early favours the fast starter.
+# At 10,000 iterations the race is not over. In the paper it takes dropout more than 100,000 to get ahead. A short run that ends early favours the fast starter.
 #
 # ## Live, on digits
 #
-# The same two networks on `digits`, from the same weights, with the same images in the same order. (`MINIDROP_LESSON_SCALE=full` takes CIFAR-10 here, and an hour.)
+# The same two networks on `digits`, from the same weights, with the same images in the same order. (`MINIDROP_LESSON_SCALE=full` takes CIFAR-10 here, and some minutes.)
 
 # %%
 live = {
@@ -337,7 +356,7 @@ live = {
                 network="lite",
                 variant=variant,
                 seed=0,
-                iterations=30_000 if full else 2000,
+                iterations=10_000 if full else 2000,
                 protocol=dataclasses.replace(PAPER, evaluate_every=1000 if full else 50),
             )
         ).history.rows
@@ -365,10 +384,22 @@ plt.show()
 
 # %%
 last = {variant: np.mean([row["loss"] for row in rows[-5:]]) for variant, rows in live.items()}
+waited = {
+    variant: next(row["iteration"] for row in rows if row["loss"] < math.log(10) - 0.1)
+    for variant, rows in live.items()
+}
+if not full:  # photographs have no such wait
+    say(
+        "Both start with a long wait at ln 10. The loss of the scaled variant is a tenth below it after"
+        " {scaled:,} iterations, with dropout after {dropout:,}.",
+        scaled=waited["beta-scaled"],
+        dropout=waited["dropout"],
+        holds=500 < waited["beta-scaled"] < waited["dropout"],
+        agree=0.5,
+    )
 say(
     "Over the last stretch the training loss is {scaled:.2f} for the scaled variant and"
-    " {dropout:.2f} with dropout. Both start with a long wait at ln 10; the scaled variant leaves"
-    " it first.",
+    " {dropout:.2f} with dropout.",
     scaled=last["beta-scaled"],
     dropout=last["dropout"],
     holds=last["beta-scaled"] < last["dropout"],
@@ -378,7 +409,7 @@ say(
 # %% [markdown]
 # ## Figure 3: loss and accuracy of the scaled run
 #
-# Now the figure that the paper is remembered for. Ours ends before the interesting part; the grey band is where the published run left off.
+# Now the figure that the paper is remembered for. Ours ends long before the interesting part; the grey band is where the published run left off.
 
 # %%
 scaled = of("beta-scaled")
@@ -404,10 +435,11 @@ plt.show()
 # %%
 ln10 = float(np.float32(math.log(10)))
 say(
-    "None of our {count:.0f} scaled runs crashed in 30,000 iterations. The number in the published"
+    "None of our {count:.0f} scaled runs crashed in {length:,} iterations. The number in the published"
     " log is {ln10:.16f}: the natural logarithm of 10, rounded to float32, on every digit that a"
     " float32 has.",
     count=len(scaled),
+    length=LENGTH,
     ln10=ln10,
     holds=not any(run.divergence for run in scaled) and ln10 == 2.3025851249694824,
     agree=1e-9,
@@ -435,35 +467,39 @@ axes.set(
     ylabel="largest |z| of 1,600 images",
     title=f"input of the hidden stage: {WHERE}",
 )
-axes.legend(fontsize=8, loc="upper left")
+axes.legend(fontsize=8, loc="lower right")
 plt.show()
 
 # %%
 early, end = (
     {variant: at(variant, "largest_z", when).mean() for variant in TABLES["cifar10"]}
-    for when in (6000, 30_000)
+    for when in (2000, LENGTH)
 )
+largest = max(row["largest_z"] for run in scaled for row in run.rows)
 say(
-    "From iteration 6,000 to 30,000 the largest |z| of the CNN goes from {cnn_early:.1f} to"
-    " {cnn:.1f}. In the scaled network it hardly moves: {scaled_early:.1f}, then {scaled:.1f}, the"
-    " smallest of all five.",
+    "From iteration 2,000 to {length:,} the largest |z| of the CNN goes from {cnn_early:.1f} to"
+    " {cnn:.1f}. In the scaled network it goes from {scaled_early:.1f} to {scaled:.1f}, the smallest of"
+    " all five, and in none of its evaluations is it above {largest:.1f}.",
+    length=LENGTH,
     cnn_early=early["cnn"],
     cnn=end["cnn"],
     scaled_early=early["beta-scaled"],
     scaled=end["beta-scaled"],
-    holds=end["cnn"] > 2 * early["cnn"]
-    and end["beta-scaled"] < 1.3 * early["beta-scaled"]
-    and end["beta-scaled"] == min(end.values()),
+    largest=largest,
+    holds=end["cnn"] > early["cnn"] + 1
+    and end["beta-scaled"] == min(end.values())
+    and early["beta-scaled"] == min(early.values())
+    and largest < end["cnn"],
     agree=0.2,
 )
 
 # %% [markdown]
-# That surprises: of the five, the network that is said to blow up keeps its numbers smallest. Not once in 30,000 iterations do we see them run away. Bear it in mind for lesson
+# That surprises: of the five, the network that is said to blow up keeps its numbers smallest. Not once in these iterations do we see them run away. Bear it in mind for lesson
 # 10, where the suspects are.
 #
 # ## What to keep
 #
-# * On a JPEG copy of CIFAR-10, with a small network and 30,000 iterations, the five networks end close to each other, no farther than luck with so few seeds would put them.
+# * On a JPEG copy of CIFAR-10, with a small network and 10,000 iterations, the five networks are within a few points of each other, all of them still climbing, alpha and scaled beta ahead. At the paper's length: not yet run.
 # * The iteration of the best evaluation is no measure of speed: on a plateau it is a draw, and with overfitting it is something else. Fix a level, or fix an iteration.
 # * By such measures the scaled variant learns faster than dropout here too; dropout is slow to start, and in the paper it is ahead in the end.
 # * The crash is a loss of exactly float32(ln 10): ten equal logits, and no way back.

@@ -76,14 +76,14 @@ say(
 # %% [markdown]
 # On MNIST, with $a$ near 1, the formula gives a quarter of that, and the differences of Table II are smaller still.
 #
-# The paper's 1,600 are nearly always the same images, the first of the test set (the dead network of lesson 10 shows that a few change). That is one draw, and all its networks share its luck. Our MNIST runs were measured on the same 1,600, and once,
+# The paper's 1,600 come out of a shuffle buffer of 100 images (`minidrop/protocol.py`), so that each evaluation sees 1,600 of the first 1,699 test images: nearly always the same. That is one draw, and all its networks share its luck. Our MNIST runs were measured in the same way, and once,
 # at the end, on all 10,000:
 
 # %%
 made_with("mnist-lite")
 mnist = [run for run in read_runs(results("mnist-lite")) if run.done and run.run.variant in NAMES]
 gap = np.array([run.result["test_accuracy"] - run.rows[-1]["accuracy"] for run in mnist])
-healthy = np.array([run.rows[-1]["accuracy"] > 0.95 for run in mnist])
+healthy = np.array([run.rows[-1]["lost_classes"] == 0 for run in mnist])
 
 figure, axes = plt.subplots(figsize=(6, 3.8))
 for run, shown in zip(mnist, healthy, strict=True):
@@ -95,20 +95,20 @@ for run, shown in zip(mnist, healthy, strict=True):
             color=COLOURS[run.run.variant],
             alpha=0.75,
         )
-axes.plot([0.962, 0.99], [0.962, 0.99], color="#777777", linewidth=1, linestyle=":")
+axes.plot([0.964, 0.984], [0.964, 0.984], color="#777777", linewidth=1, linestyle=":")
 for variant in TABLES["mnist"]:
     axes.plot([], [], "o", color=COLOURS[variant], label=NAMES[variant])
 axes.set(
-    xlabel="accuracy on the first 1,600 test images",
+    xlabel="accuracy on 1,600 of the first 1,699 test images",
     ylabel="on all 10,000",
-    title="MNIST, lite network, last weights (runs above .95)",
+    title="MNIST, lite network, last weights (runs without a lost class)",
 )
 axes.legend(fontsize=8, loc="lower right")
 plt.show()
 
 # %%
 say(
-    "All {count:.0f} of these runs lie above the diagonal: the first 1,600 images are *harder* than"
+    "All {count:.0f} of these runs lie above the diagonal: the first images are *harder* than"
     " the rest, and cost every network about {gap:.4f}, some {times:.1f} times the standard error."
     " If so, they cost the networks of Table II something too. For the comparison of networks it"
     " matters little, because all of them have the same handicap.",
@@ -172,9 +172,21 @@ say(
 )
 
 # %% [markdown]
-# Three points of accuracy would swallow all of Table I. But wait: is that what happened? In the paper the images were **not** new each time. A network that does not change gets the same images right each time, and
-# its 150 evaluations are nearly the same number. What makes them differ is that training goes on, and some images flip. How much that is, only histories can say. Take the last 20 evaluations of each stored
-# run, and compare their best with their mean.
+# Three points of accuracy would swallow all of Table I. But wait: is that what happened? In the paper the images were **not** new each time, but 1,600 of the same 1,699. Draw those from a network that does not change, and is right on a share of $.72$ of the 1,699:
+
+# %%
+same = random.hypergeometric(round(0.72 * 1699), 1699 - round(0.72 * 1699), n, 10_000) / n
+say(
+    "The standard deviation from evaluation to evaluation is {same:.4f}, {share:.2f} standard"
+    " errors: its 150 evaluations are nearly the same number.",
+    same=same.std(),
+    share=same.std() / formula,
+    holds=same.std() < 0.3 * formula,
+)
+
+# %% [markdown]
+# What else makes them differ is that training goes on, and some images flip. How much that is, only histories can say. Take the last 20 evaluations of each stored
+# run, and compare their best with their mean. (On MNIST only of runs that knew all ten digits throughout: one that comes back makes a step, not a wobble.)
 
 
 # %%
@@ -187,11 +199,18 @@ def wobble(accuracies):
 
 made_with("cifar10-lite")
 cifar = [run for run in read_runs(results("cifar10-lite")) if run.done]
+
+
+def knows_all(row):
+    """At least half of the images of each digit are classified rightly."""
+    return all(row[f"right_{k}"] >= row[f"images_{k}"] / 2 for k in range(10))
+
+
 tails = {
     "MNIST, lite network": [
         np.array([row["accuracy"] for row in run.rows[-20:]])
         for run in mnist
-        if run.rows[-1]["accuracy"] > 0.95
+        if all(knows_all(row) for row in run.rows[-20:])
     ],
     "CIFAR-10 (JPEG copy), lite network": [
         np.array([row["accuracy"] for row in run.rows[-20:]]) for run in cifar
@@ -214,7 +233,7 @@ axes.plot(
 axes.set(
     xlabel="standard deviation from evaluation to evaluation, trend removed",
     ylabel="best minus mean of the last 20",
-    ylim=(0, 0.044),
+    ylim=(0, 0.056),
 )
 axes.legend(fontsize=8, loc="upper left")
 plt.show()
@@ -233,8 +252,8 @@ say(
     " from evaluation to evaluation, {mnist_ratio:.2f} and {cifar_ratio:.2f} standard errors, and"
     " the best of the last 20 lies {mnist_lift:.4f} and {cifar_lift:.4f} above their mean. On"
     " CIFAR-10 part of that is trend, for these runs still climb: the squares lie above the line.",
-    holds=numbers["mnist_lift"] > numbers["mnist_wobble"]
-    and numbers["cifar_lift"] > numbers["cifar_wobble"]
+    holds=abs(numbers["mnist_lift"] / (lift[20] * numbers["mnist_wobble"]) - 1) < 0.2
+    and numbers["cifar_lift"] > 1.3 * lift[20] * numbers["cifar_wobble"]
     and numbers["cifar_ratio"] < 1.1,
     agree=0.2,
     **numbers,
@@ -355,7 +374,7 @@ say(
 #
 # $$t = \frac{\bar d}{s / \sqrt{n}}.$$
 #
-# Dropout against the scaled variant, and dropout against beta, on MNIST:
+# Dropout against the other four, on MNIST, three seeds each:
 
 
 # %%
@@ -401,29 +420,36 @@ scaled, beta, plain = (
     differences(mnist, "dropout", other) for other in ("beta-scaled", "beta", "cnn")
 )
 say(
-    "Dropout minus beta: {beta:.4f} on average, t = {t_beta:.1f}. Dropout minus scaled beta:"
-    " {scaled:.4f}, t = {t_scaled:.1f}. Dropout minus CNN: {plain:.3f}, by far the largest mean of"
-    " the three, and yet t = {t_plain:.1f}: one seed lost classes (lesson 08) and makes both the"
-    " mean and its error.",
+    "Dropout minus beta: {beta:.4f} on average, above 0 in all three seeds, t = {t_beta:.1f}. Dropout"
+    " minus scaled beta: {scaled:.4f}, t = {t_scaled:.1f}. Dropout minus CNN: {plain:.3f}, by far the"
+    " largest mean of the three, and yet t = {t_plain:.1f}, less than for beta: lost classes (lesson"
+    " 08) make both the mean and its error.",
     beta=beta.mean(),
     t_beta=t_statistic(beta),
     scaled=scaled.mean(),
     t_scaled=t_statistic(scaled),
     plain=plain.mean(),
     t_plain=t_statistic(plain),
-    holds=(beta > 0).all()
-    and t_statistic(beta) > 3
-    and t_statistic(plain) < 1.5
-    and plain.mean() > beta.mean(),
+    holds=len(beta) == 3
+    and (beta > 0).all()
+    and abs(t_statistic(scaled)) < 1
+    and t_statistic(plain) < t_statistic(beta)
+    and plain.mean() > 5 * beta.mean(),
 )
 
 # %% [markdown]
 # How large must t be? If the differences were pure luck, normally distributed around 0, t would scatter like this:
 
+
 # %%
+def t_by_luck(count, repeats=200_000):
+    """t of as many experiments of `count` seeds in which there is no difference."""
+    noise = random.standard_normal((repeats, count))
+    return noise.mean(axis=1) / (noise.std(axis=1, ddof=1) / math.sqrt(count))
+
+
 count = len(beta)
-luck = random.standard_normal((200_000, count))
-luck = luck.mean(axis=1) / (luck.std(axis=1, ddof=1) / math.sqrt(count))
+luck = t_by_luck(count)
 critical = np.quantile(np.abs(luck), 0.95)
 figure, axes = plt.subplots(figsize=(7.4, 3))
 axes.hist(
@@ -451,14 +477,17 @@ p_value = {
     for name, d in (("scaled", scaled), ("beta", beta))
 }
 say(
-    "With {count:.0f} seeds, luck stays within {critical:.2f} in 19 of 20 cases. (With many seeds"
-    " it would be 1.96.) A t as large as that of dropout minus beta comes by luck with probability"
-    " {p_beta:.4f}; as that of dropout minus scaled beta, {p_scaled:.2f}.",
+    "With {count:.0f} seeds, luck stays within {critical:.2f} in 19 of 20 cases, with five within"
+    " {five:.2f}, and with many within 1.96. A t as large as that of dropout minus beta comes by luck"
+    " with probability {p_beta:.3f}; as that of dropout minus scaled beta, {p_scaled:.2f}. So three"
+    " seeds that agree, and a mean three and a half times its standard error, are not enough for the"
+    " customary .05.",
     count=count,
     critical=critical,
+    five=np.quantile(np.abs(t_by_luck(5)), 0.95),
     p_beta=p_value["beta"],
     p_scaled=p_value["scaled"],
-    holds=p_value["beta"] < 0.05,
+    holds=0.05 < p_value["beta"] < 0.1 and 3.4 < t_statistic(beta) < 3.6,
 )
 
 # %% [markdown]
@@ -470,61 +499,113 @@ say(
 
 # %%
 def sign_flip(d):
-    """-> the share of the sign patterns with a mean as far from 0 as that of `d`, or further; and all means."""
+    """-> the share of the sign patterns with a mean as far from 0 as that of `d`, or further."""
     patterns = np.array(list(itertools.product((1, -1), repeat=len(d))))
     means = (patterns * np.abs(d)).mean(axis=1)
-    return np.mean(np.abs(means) >= abs(d.mean()) - 1e-12), means
+    return np.mean(np.abs(means) >= abs(d.mean()) - 1e-12)
 
 
-p_beta, means = sign_flip(beta)
-p_scaled, _ = sign_flip(scaled)
 smallest = 2 / 2**count
 say(
-    "Dropout minus beta: p = {p_beta:.4f}. Dropout minus scaled beta: p = {p_scaled:.4f}. Both are"
-    " the **smallest p that this test can give** with {count:.0f} seeds: all signs agree, only the"
-    " two patterns with all signs alike are as extreme, and 2 of {patterns:.0f} is {smallest:.4f}."
-    " Yet the first difference is {times:.1f} times the second, which is a matter of {images:.1f}"
-    " images of 1,600.",
-    p_beta=p_beta,
-    p_scaled=p_scaled,
+    "Dropout minus beta: p = {p_beta:.2f}. Dropout minus scaled beta: p = {p_scaled:.2f}. Dropout"
+    " minus CNN, a matter of {points:.0f} points: p = {p_plain:.2f} again. That is the **smallest p"
+    " that this test can give** with {count:.0f} seeds: all signs agree, only the two patterns with"
+    " all signs alike are as extreme, and 2 of {patterns:.0f} is {smallest:.2f}.",
+    p_beta=sign_flip(beta),
+    p_scaled=sign_flip(scaled),
+    p_plain=sign_flip(plain),
+    points=100 * plain.mean(),
     count=count,
     patterns=2**count,
     smallest=smallest,
-    times=beta.mean() / scaled.mean(),
-    images=1600 * scaled.mean(),
-    holds=p_beta == smallest and p_scaled == smallest,
+    holds=sign_flip(beta) == smallest and sign_flip(plain) == smallest < sign_flip(scaled),
+)
+
+# %% [markdown]
+# Of this last pair we have five seeds elsewhere. Under the `careful` protocol, without a ReLU on the logits, no class can be lost. There the CNN and dropout have been trained for 5,000 iterations each, and looked at
+# the 10,000 test images once, at the end:
+
+# %%
+made_with("mnist-lite-careful")
+careful = [run for run in read_runs(results("mnist-lite-careful")) if run.done]
+cnn_test, dropout_test = (
+    {run.run.seed: run.result["test_accuracy"] for run in careful if run.run.variant == variant}
+    for variant in ("cnn", "dropout")
+)
+five = np.array([dropout_test[seed] - cnn_test[seed] for seed in sorted(cnn_test)])
+say(
+    "Dropout minus CNN is now {mean:.4f}, with dropout ahead in {ahead:.0f} of {count:.0f} seeds:"
+    " t = {t:.1f}, and by the sign-flip test p = {p:.2f}. Of the {points:.0f} points nothing is left"
+    " that these seeds could tell from luck.",
+    mean=five.mean(),
+    ahead=(five > 0).sum(),
+    count=len(five),
+    t=t_statistic(five),
+    p=sign_flip(five),
+    points=100 * plain.mean(),
+    holds=len(five) == 5
+    and abs(five.mean()) < 0.005
+    and abs(t_statistic(five)) < 2
+    and sign_flip(five) > 0.2
+    and not any(run.rows[-1]["lost_classes"] for run in careful),
 )
 
 # %% [markdown]
 # A test asks whether there *is* a difference, not whether it is worth having. Look at its size too.
 #
-# And with five seeds, however clear the case, the honest test cannot reach the customary .05. The t test can, because it *assumes* the bell curve. With six seeds both can (exercise 3). With three seeds, as in our `digits` runs, the smallest
+# And with five seeds, however clear the case, the honest test cannot reach the customary .05: 2 of 32 is one in sixteen. The t test can, because it *assumes* the bell curve. With six seeds both can (exercise 3). With three, the smallest
 # possible p is a quarter. With one seed there is nothing to test.
 #
 # ## How much does pairing buy?
 #
-# If seeds are hard or easy for all networks alike, the differences scatter less than two independent runs would. Compare, over all pairs of networks:
+# If seeds are hard or easy for all networks alike, the differences scatter less than two independent runs would. Compare, over all pairs of networks. Five seeds of six networks on digits, with linear logits, come from lesson 11; three seeds
+# from lessons 08 and 09, without the CNN on MNIST, which lost classes.
 
 # %%
-ratios = []
-for runs, keep in ((mnist, 0.95), (cifar, 0.0)):
-    for one, other in itertools.combinations(TABLES["mnist"], 2):
+made_with("expectation")
+digits = [run for run in read_runs(results("expectation")) if run.done]
+
+
+def pairing(runs, variants):
+    """For each pair of networks: how much less the paired differences scatter than unpaired ones would."""
+    ratios = []
+    for one, other in itertools.combinations(variants, 2):
         first, second = last_20(runs, one), last_20(runs, other)
-        seeds = [
-            seed
-            for seed in sorted(first.keys() & second.keys())
-            if min(first[seed], second[seed]) > keep
-        ]
-        if len(seeds) > 2:
-            x, y = (np.array([side[seed] for seed in seeds]) for side in (first, second))
-            ratios.append((x - y).std(ddof=1) / math.hypot(x.std(ddof=1), y.std(ddof=1)))
+        x, y = (np.array([side[seed] for seed in sorted(first)]) for side in (first, second))
+        ratios.append((x - y).std(ddof=1) / math.hypot(x.std(ddof=1), y.std(ddof=1)))
+    return ratios
+
+
+five_seeds = pairing(
+    digits,
+    [
+        "cnn-linear",
+        "alpha-linear",
+        "alpha-scaled-linear",
+        "beta-linear",
+        "beta-scaled-linear",
+        "beta-p_max=0-linear",
+    ],
+)
+three_seeds = pairing(mnist, ["dropout", "alpha", "beta", "beta-scaled"]) + pairing(
+    cifar, list(TABLES["cifar10"])
+)
 say(
-    "Over {count:.0f} pairs of networks (seeds that lost a class left out), the standard deviation"
-    " of the paired differences is {ratio:.2f} times that of unpaired ones (median). Squared, that"
-    " is the share of seeds that pairing leaves necessary.",
-    count=len(ratios),
-    ratio=np.median(ratios),
-    holds=len(ratios) >= 10 and np.median(ratios) < 1,
+    "Over {count:.0f} pairs of networks on digits, the standard deviation of the paired differences"
+    " is {ratio:.2f} times that of unpaired ones (median). Squared, that is the share of seeds that"
+    " pairing leaves necessary: {squared:.2f}. With three seeds the same median is {three:.2f}, over"
+    " {pairs:.0f} pairs that go from {low:.2f} to {high:.2f}: three numbers cannot tell.",
+    count=len(five_seeds),
+    ratio=np.median(five_seeds),
+    squared=np.median(five_seeds) ** 2,
+    three=np.median(three_seeds),
+    pairs=len(three_seeds),
+    low=min(three_seeds),
+    high=max(three_seeds),
+    holds=len(five_seeds) >= 10
+    and np.median(five_seeds) < 0.9
+    and min(three_seeds) < 0.5
+    and max(three_seeds) > 1.2,
     agree=0.2,
 )
 
