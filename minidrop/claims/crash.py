@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from ..reproduce.grid import Finished
 from .evidence import Evidence, Stored, seeds_text, steps
@@ -227,21 +228,30 @@ def _marks(stored: Stored, swallowing: Stored) -> Claim:
     )
 
 
+class Fates(NamedTuple):
+    """How many runs died, of how many: with DropAlan composed of elementary ops, and as one op."""
+
+    composed: int
+    composed_runs: int
+    explicit: int
+    explicit_runs: int
+
+
 def _interventions(stored: Stored) -> Claim:
     rows: list[tuple[str, ...]] = [("", "composed: died", "at steps", "explicit op: died", "zeros met: composed", "explicit")]
-    dead: dict[str, tuple[int, int, int]] = {}
+    dead: dict[str, Fates] = {}
     tries = 0
     for option, name in OPTIONS.items():
         sides = [_runs(stored, variant + option) for variant in (COMPOSED, EXPLICIT)]
         found = [sorted(step for run in runs if (step := died(run)) is not None) for runs in sides]
         zeros = [f"{totals(runs)['zeros']:.0f}" if runs else "" for runs in sides]
-        dead[option] = (len(found[0]), len(found[1]), len(sides[0]))
+        dead[option] = Fates(len(found[0]), len(sides[0]), len(found[1]), len(sides[1]))
         tries += len(sides[1])
         counts = [f"{len(steps)} of {len(runs)}" if runs else "not run" for steps, runs in zip(found, sides, strict=True)]
         rows.append((name, counts[0], ", ".join(f"{step:,}" for step in found[0]), counts[1], *zeros))
-    explicit = sum(count for _, count, _ in dead.values())
-    helps = [OPTIONS[option] for option, (count, _, _) in dead.items() if not count and dead[""][0]]
-    helps += [] if explicit or not dead[""][0] else ["the explicit op"]
+    explicit = sum(fates.explicit for fates in dead.values())
+    helps = [OPTIONS[option] for option, fates in dead.items() if not fates.composed and dead[""].composed]
+    helps += [] if explicit or not dead[""].composed else ["the explicit op"]
     every = [run for run in stored.runs if died(run) is not None]
     marked = [
         run
@@ -253,8 +263,11 @@ def _interventions(stored: Stored) -> Claim:
         "crash-interventions",
         "ours",
         "What prevents the crash, each remedy alone, same seeds?",
-        f"no gradient through k(z): {dead['-detach'][0]} of {dead['-detach'][2]} died; the explicit op: {explicit} of {tries}",
-        f"no deaths with: {', '.join(helps) or 'none of them'}; deaths with every other" if dead[""][0] else "nobody died",
+        f"no gradient through k(z): {dead['-detach'].composed} of {dead['-detach'].composed_runs} died; the explicit op:"
+        f" {explicit} of {tries}",
+        f"no deaths with: {', '.join(helps) or 'none of them'}; deaths with every other"
+        if dead[""].composed
+        else "no run died",
         (stored,),
         stored.seeds(COMPOSED),
         table=tuple(rows),
