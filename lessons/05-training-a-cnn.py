@@ -13,14 +13,14 @@
 #
 # **You need** lesson 03 (dense layers, cross-entropy, gradient descent) and lesson 04 (convolution).
 #
-# **You get** the paper's network trained on real images by ten lines of your own, its filters and feature maps, and the standard error of its accuracy.
+# **You get** a network of the paper's shape, trained on real images by ten lines of your own, its filters and feature maps, and the standard error of its accuracy.
 #
 # **Time** about 15 seconds on two cores.
 #
 # **New names** `md.functional.max_pool2d`, `md.nn.MaxPool2d`, `md.nn.Flatten`, `minidrop.training`, `minidrop.protocol`, `minidrop.networks`,
 # `md.datasets.mnist`, `md.save`, `md.load`, `minidrop.errors.DataError`, `minidrop.reproduce.grid.read_runs`
 #
-# You have the parts: convolution, dense layers, a loss, its gradient. Here they become the network of the paper: three convolutions, each followed by a
+# You have the parts: convolution, dense layers, a loss, its gradient. Here they become the paper's kind of network: two convolutions, each followed by a
 # pooling step, then two dense layers. You write the loop that trains it, look inside, and then ask the question that every table of accuracies
 # depends on: how far would the number move if it had been measured on other images?
 
@@ -46,7 +46,7 @@ from minidrop.training import Run, train
 # ## The images
 #
 # One cell chooses. By default the lesson trains the small network, `lite`, on `digits`: 8x8 images that come with scikit-learn, so that no download
-# is needed. With `MINIDROP_LESSON_SCALE=full` it trains the network in the paper's size on MNIST, if the files are on the machine
+# is needed. With `MINIDROP_LESSON_SCALE=full` it trains the paper's own network, `published`, on MNIST, if the files are on the machine
 # (`minidrop data fetch mnist` gets them). Everything below works for either, and every number you read is of the run that made this page.
 
 
@@ -62,7 +62,7 @@ def choose_images():
 
 
 train_set, test_set = choose_images()
-size, rate, steps = ("paper", 0.01, 3000) if train_set.name == "mnist" else ("lite", 0.05, 1500)
+size, rate, steps = ("published", 0.01, 3000) if train_set.name == "mnist" else ("lite", 0.05, 1500)
 print(train_set, test_set, sep="\n")
 
 figure, panels = plt.subplots(1, 10, figsize=(9, 1.25))
@@ -162,11 +162,15 @@ say(
 # %% [markdown]
 # (If two numbers of a window are equally large, `winners` would mark both. One of them has to take it all: in minidrop the first. That is exercise 1.)
 #
-# ## The paper's network
+# ## The network
 #
-# Three times convolution, pooling, ReLU; then the maps are laid out as one long row of numbers (`Flatten`), a dense layer, a ReLU, and a
+# Twice convolution, pooling, ReLU; then the maps are laid out as one long row of numbers (`Flatten`), a dense layer, a ReLU, and a
 # dense layer with one output per class. Pooling stands before the ReLU here: the order does not change the result (the larger of max(a, 0) and max(b, 0)
-# is max(the larger of a and b, 0)), and the ReLU has a quarter of the work.
+# is max(the larger of a and b, 0)), and the ReLU has a quarter of the work. Nothing is padded: a filter goes only where it fits in whole, so that a
+# 3x3 filter makes a 6x6 map of an 8x8 image.
+#
+# The paper's text says *three* convolutions. Its program has three, too, but calls the second one on the image, so that the first one's result is thrown
+# away: two were trained, and minidrop's `published` is these two. `lite` is smaller, of the same shape, with still smaller filters for images as small as ours.
 
 # %%
 print(size, SIZES[size])
@@ -175,14 +179,15 @@ print(size, SIZES[size])
 def build(weights):
     """The network; `weights` is the generator that its starting weights are drawn from."""
     layers, channels, side = [], 1, images.shape[2]
-    for filters, kernel in zip(SIZES[size]["filters"], SIZES[size]["kernels"], strict=True):
+    kernels = SIZES[size].kernels_for(images.shape[1:])
+    for filters, kernel in zip(SIZES[size].filters, kernels, strict=True):
         layers += [
-            md.nn.Conv2d(channels, filters, kernel, padding="same", generator=weights),
+            md.nn.Conv2d(channels, filters, kernel, generator=weights),
             md.nn.MaxPool2d(2),
             md.nn.ReLU(),
         ]
-        channels, side = filters, side // 2
-    units = SIZES[size]["units"]
+        channels, side = filters, (side - kernel + 1) // 2
+    units = SIZES[size].units
     layers += [
         md.nn.Flatten(),
         md.nn.Dense(channels * side * side, units, generator=weights),
@@ -204,6 +209,7 @@ print("one seed, three times:", len(set(same)) == 1)
 # %%
 seeds = md.Generator(0)
 weights, order, masks = seeds.spawn(), seeds.spawn(), seeds.spawn()
+order.spawn()  # minidrop takes a fourth one, off `order`, for protocols that draw what to measure on
 model = build(weights)
 blind = model(md.Tensor(watched[:40]))
 print(model)
@@ -285,7 +291,7 @@ say(
 )
 
 # %% [markdown]
-# Look at the left end of the curve: for a while next to nothing happens, close to ln 10, and then the loss falls at once. Three convolutions and two dense layers with small
+# Look at the left end of the curve: for a while next to nothing happens, close to ln 10, and then the loss falls. Two convolutions and two dense layers with small
 # weights pass on a faint signal and a faint gradient; until they have grown a little, the network gives every image nearly the same answer. How long this lasts
 # depends on the step size. (That is why we take .05 for the small digits: with the paper's .01 the plateau would fill most of a run as short as this one.)
 #
@@ -388,19 +394,18 @@ growth = np.linalg.norm(layers[0][1]) / np.linalg.norm(layers[0][0])
 say(
     "The first layer's weights are {growth:.1f} times as large as at the start, yet they have not"
     " forgotten it: the cosine between then and now is {first:.2f}. Over the other layers it is"
-    " {second:.2f}, {third:.2f}, {dense:.2f} and {last:.2f}.",
+    " {second:.2f}, {dense:.2f} and {last:.2f}.",
     growth=growth,
     first=cosines[0],
     second=cosines[1],
-    third=cosines[2],
-    dense=cosines[3],
-    last=cosines[4],
+    dense=cosines[2],
+    last=cosines[3],
     holds=growth > 1 and min(cosines) > 0.4,
     agree=0.15,
 )
 
 # %% [markdown]
-# Whoever expects clean edge detectors is surprised. Some filters do have a red side and a blue side, but each is still mixed with the noise it started from: thousands
+# Whoever expects clean edge detectors is surprised. Some filters do have a red side and a blue side, but each is still mixed with the noise it started from: all kinds
 # of directions are there from the start, and training strengthens those that help. Nothing in the loss asks for filters that are nice to look at.
 #
 # What do the filters see? Below, one test image on its way through: the first eight maps of each convolution, negative numbers cut off. (Cutting off is the
@@ -417,8 +422,8 @@ with md.no_grad():
         if isinstance(layer, md.nn.Conv2d):
             stages.append(np.maximum(x.data[0], 0))
 
-figure = plt.figure(figsize=(9, 3.3))
-grid = figure.add_gridspec(3, count + 2)
+figure = plt.figure(figsize=(9, 2.4))
+grid = figure.add_gridspec(len(stages), count + 2)
 axes = figure.add_subplot(grid[:, :2])
 axes.imshow(test[chosen, 0], cmap="gray_r")
 axes.set_title(f"image: a {test_labels[chosen]}")
@@ -435,13 +440,12 @@ plt.show()
 # %%
 silent = [float((maps == 0).mean()) for maps in stages]
 say(
-    "Dark is 0, yellow the largest. Of the numbers in the three stages {first:.2f}, {second:.2f}"
-    " and {third:.2f} are exactly 0: for this image the ReLU switches them off. In the first stage"
-    " one can still find the digit, its strokes or what is left between them; in the last there is"
-    " little left but *how much of this pattern*.",
+    "Dark is 0, yellow the largest. Of the numbers in the two stages {first:.2f} and {second:.2f}"
+    " are exactly 0: for this image the ReLU switches them off. In the first stage one can still"
+    " find the digit, its strokes or what is left between them; in the second, after pooling, there"
+    " is little left but *how much of this pattern*.",
     first=silent[0],
     second=silent[1],
-    third=silent[2],
     holds=all(0 < share < 1 for share in silent),
     agree=0.25,
 )
@@ -555,14 +559,14 @@ say(
 
 # %%
 made_with("mnist-lite-careful")
-made_with("mnist-paper")
+made_with("gate-mnist")
 careful = [run for run in read_runs(results("mnist-lite-careful")) if run.run.variant == "cnn"][:2]
-published = [run for run in read_runs(results("mnist-paper")) if run.run.variant == "cnn"]
+published = [run for run in read_runs(results("gate-mnist")) if run.run.variant == "cnn"]
 
 figure, panels = plt.subplots(1, 2, figsize=(9, 3.3), sharey=True)
 for axes, runs, images_each, title in (
     (panels[0], careful, 6000, "lite, careful protocol: 6,000 held-out images"),
-    (panels[1], published, 1600, "paper's size and protocol: 1,600 test images"),
+    (panels[1], published, 1600, "published network and protocol: 1,600 test images"),
 ):
     for run, colour in zip(runs, (BLUE, GREEN), strict=False):
         iterations = np.array([row["iteration"] for row in run.rows])
@@ -594,37 +598,46 @@ say(
 )
 
 # %%
-curve = np.array([row["accuracy"] for row in careful[1].rows])
-dent = int(np.diff(curve).argmin()) + 1
-error = math.sqrt(curve[dent] * (1 - curve[dent]) / 6000)
+ends = [np.mean([row["accuracy"] for row in run.rows[-8:]]) for run in published]
+never = [  # digits of which no image is right, by seed and evaluation
+    [sum(row[f"right_{digit}"] == 0 for digit in range(10)) for row in run.rows]
+    for run in published
+]
 say(
-    "The dent in the curve of seed 1, at step {step:,}, is {depth:.1f} standard errors deep. The"
-    " images were the same before, in and after it, so they are not to blame: the network itself"
-    " had taken a bad step, and recovered.",
-    step=careful[1].rows[dent]["iteration"],
-    depth=(curve[dent - 1] - curve[dent]) / error,
-    holds=curve[dent - 1] - curve[dent] > 5 * error and curve[-1] > curve[dent - 1],
+    "Right: larger filters and more of them, and more steps. Over its last eight evaluations seed 0"
+    " is right in {first:.3f} of the cases, seed 1 in only {second:.3f}: of {never:.0f} of the ten"
+    " digits it gets not one image right. At the first evaluation it was {start:.0f}; each stair in"
+    " the curve is a digit that came back.",
+    first=ends[0],
+    second=ends[1],
+    never=never[1][-1],
+    start=never[1][0],
+    holds=len(published) == 2
+    and never[0][-1] == 0
+    and never[1][0] > never[1][-1] > 0
+    and (np.diff(never[1]) <= 0).all()
+    and ends[1] < 1 - 0.08 * never[1][-1]
+    and ends[0] > 0.95,
 )
 
 # %% [markdown]
-# Right: larger filters and more of them, more steps, and it gets stuck. What holds it down is one line of the published code, **a ReLU on the ten
-# logits**. A class whose logit is 0 for its own images gets no gradient, and stays out: the network has lost whole digits. Lessons 08 and 10 are about that. The plain
-# network on the left, and ours, leave the logits as they are.
+# What holds it down is one line of the published code, **a ReLU on the ten logits**. A class whose logit is 0 for its own images gets no gradient from them, and stays out until the steps for other
+# images happen to move it: the network has lost whole digits. Lesson 08 is about that. The plain network on the left, and ours, leave the logits as they are.
 
 # %%
-tail = np.array([row["accuracy"] for row in published[0].rows[-8:]])
+tail = np.array([row["accuracy"] for row in published[1].rows[-8:]])
 error = math.sqrt(tail.mean() * (1 - tail.mean()) / 1600)
 say(
-    "The last eight evaluations of that run (seed 0): mean {mean:.3f}, and they scatter by only"
-    " {scatter:.4f}, while each has a standard error of {error:.4f}.",
-    mean=tail.mean(),
+    "The last eight evaluations of seed 1 scatter by only {scatter:.4f}, while each has a standard"
+    " error of {error:.4f}.",
     scatter=tail.std(ddof=1),
     error=error,
-    holds=tail.std(ddof=1) < 0.5 * error and tail.mean() < 0.85,
+    holds=tail.std(ddof=1) < 0.5 * error,
 )
 
 # %% [markdown]
-# Is the standard error wrong then? No: all eight evaluations looked at the *same* 1,600 images, so the luck of that draw is in all of them alike and does not show in the scatter.
+# Is the standard error wrong then? No: all eight evaluations looked at nearly the *same* 1,600 images (the published code takes them from the first 1,700 or so of the test set, by way of a
+# small shuffle buffer), so the luck of that draw is in all of them alike and does not show in the scatter.
 # **A smooth curve is no proof of a precise number.**
 #
 # ## What to keep
@@ -672,7 +685,7 @@ check("05.3", images_needed)
 # ## Read on
 #
 # * `minidrop/ops/pool.py`: max-pooling one place of the window at a time, without copying windows; the first of equal maxima wins.
-# * `minidrop/networks.py`: the paper's networks in two sizes, and every variant of the later lessons.
+# * `minidrop/networks.py`: the network of the paper's program, that of its text, and the small one; what shape the images have after each stage.
 # * `minidrop/protocol.py`: `PAPER` and `CAREFUL`, one value each; the 100-element shuffle buffer.
 # * `minidrop/training.py`: the loop of this lesson in `Trainer.step`, and what a checkpoint has to hold.
 # * `minidrop/serialization.py`: a file that is complete or not there at all.

@@ -562,7 +562,7 @@ say(
 
 # %% [markdown]
 # Dropout works against learning by heart, and 5,000 steps of 16 images are hardly enough to learn 54,000 images by heart. The paper's dropout network had its peak on MNIST
-# after 115,000, and its tables give dropout a lead on both data sets. How large a lead has to be to mean something is the subject of lesson 12.
+# after 116,000, and its tables give dropout a lead on both data sets. How large a lead has to be to mean something is the subject of lesson 12.
 #
 # ## What to keep
 #

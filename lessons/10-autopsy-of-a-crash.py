@@ -18,7 +18,7 @@
 #
 # **Time** about 40 seconds on two cores.
 #
-# **New names** `md.detect_anomaly`, `minidrop.as_published.ComposedDropAlan`, `minidrop.as_published.SwallowingReLU`
+# **New names** `md.detect_anomaly`, `minidrop.as_published.ComposedDropAlan`, `minidrop.as_published.SwallowingReLU`, `minidrop.measuring.measure`
 #
 # The paper's best DropAlan network, beta scaled on CIFAR-10, trained well for 54,000 iterations and then, from one measurement to
 # the next, knew nothing any more. It happened again when the author repeated it. "I cannot yet say with certainty why", he writes,
@@ -35,6 +35,7 @@ import minidrop as md
 from checks import check
 from lesson import BLACK, BLUE, GREEN, ORANGE, RED, SKY, full, made_with, results, say
 from minidrop.as_published import ComposedDropAlan, SwallowingReLU
+from minidrop.measuring import measure
 from minidrop.reproduce.grid import read_runs, steps_path
 from minidrop.training import Run, Trainer, load_data
 
@@ -74,8 +75,9 @@ say(
 say(
     "The accuracy is {hits:.0f} of 1,600 at first, later {later:.0f}: whoever sees ten equal"
     " numbers and has to name the largest names the first, class 0, and is right as often as class"
-    " 0 comes up. (That it moves, over the rest of the log between {least:.0f} and {most:.0f}, says that the"
-    " evaluation did not always see the same 1,600 images, not that the network still lived.)",
+    " 0 comes up. (That it moves, over the rest of the log between {least:.0f} and {most:.0f}, does"
+    " not say that the network still lived: the test images come through a shuffle buffer, and so"
+    " it is not always the same 1,600.)",
     hits=1600 * published[55_000][1],
     later=1600 * published[60_000][1],
     least=class_0_seen[0],
@@ -191,7 +193,10 @@ def trainer_of(variant, seed=0, steps=0, weights=None):
 
 
 def plant_a_zero(trainer):
-    """Shift one unit's bias so that the z of one image of the next batch is exactly 0; returns by how much."""
+    """Shift one unit's bias so that the z of one image of the next batch is exactly 0.
+
+    Returns by how much, and the share of the features that are not 0 for that image.
+    """
     place = trainer.batches.state_dict()
     images, _ = next(trainer.batches)
     trainer.batches.load_state_dict(place)  # as if nobody had looked
@@ -202,13 +207,13 @@ def plant_a_zero(trainer):
     image, unit = np.unravel_index(np.abs(sums + bias).argmin(), sums.shape)  # the z nearest to 0
     shift = -sums[image, unit] - bias[unit]
     bias[unit] = -sums[image, unit]
-    return abs(float(shift)), unit
+    return abs(float(shift)), (features[image] > 0).mean()
 
 
 shares = {}
 for variant in ("beta-scaled-composed", "beta-scaled"):
     trainer = trainer_of(variant, steps=300)
-    shift, unit = plant_a_zero(trainer)
+    shift, heard = plant_a_zero(trainer)
     for step in range(3):
         trainer.step()
         names = [name for name, _ in trainer.network.named_parameters()]
@@ -236,21 +241,24 @@ plt.show()
 
 # %%
 first, last = shares["beta-scaled-composed", 0], shares["beta-scaled-composed", 2]
-dense = names.index("dense.weight")
+dense, second = names.index("dense.weight"), names.index("features.3.weight")
 say(
-    "Shift of the bias: {shift:.1e}. After **one** step the convolutions are NaN throughout"
-    " ({conv:.0%} of conv 1), of the dense layer just the unit that was hit ({dense:.2%}: one of"
+    "Shift of the bias: {shift:.1e}. After **one** step the first convolution is NaN throughout"
+    " ({conv:.0%}), of the second one the filters that were not silent for this image ({conv2:.0%}),"
+    " of the dense layer just the unit that was hit ({dense:.2%}: one of"
     " 512), and the logits' weights are untouched ({logits:.0%}). After the second step the share"
     " in the logits' weights is {logits2:.0%}. minidrop's own op, at the same zero:"
     " {explicit:.0%}.",
     shift=shift,
     conv=first[0],
+    conv2=first[second],
     dense=first[dense],
     logits=first[dense + 2],
     logits2=shares["beta-scaled-composed", 1][dense + 2],
     explicit=max(shares["beta-scaled", 2]),
     agree=None,
     holds=first[0] == 1
+    and first[second] == heard
     and first[dense] < 0.01
     and first[dense + 2] == 0
     and last[dense + 2] == 1
@@ -269,7 +277,7 @@ for variant in ("beta-scaled-composed", "beta-scaled-composed-swallow"):
     trainer = trainer_of(variant, steps=300)
     plant_a_zero(trainer)
     swallowed[variant] = [trainer.step() for _ in range(6)]
-    measured = trainer.measure(trainer.test)
+    measured, _ = measure(trainer.network, trainer.test, trainer.mean, "cpu")
     print(
         f"{variant:30}",
         *(f"{loss:.16f}" for loss in swallowed[variant][-2:]),
@@ -390,7 +398,10 @@ for name, runs in rows:
     )
 
 # %%
-every_run = [run for runs in [*plain.values(), *fused.values()] for run in runs]
+again = "beta-scaled-composed-fused-p_max=.95"  # the same runs once more, as will be seen below
+every_run = [
+    run for variant, runs in [*plain.items(), *fused.items()] for run in runs if variant != again
+]
 recorded_totals = [run.result["recorded"]["totals"] for run in every_run]
 zeros = sum(total["zeros"] for total in recorded_totals)
 expectation = sum(total["expected_zeros"] for total in recorded_totals)
@@ -401,17 +412,22 @@ first_zero_kills = all(
     for run in runs
 )
 say(
-    "Over all {runs:.0f} stored runs, those with remedies (below) included, {zeros:.0f} zeros were"
-    " met and {expected:.1f} expected; with the bias added last, {few:.0f} and {expected_few:.1f}."
-    " Wherever the gradient went through the composed ops, **the first zero was the end of the"
+    "Over {runs:.0f} stored runs, those with remedies (below) included, {zeros:.0f} zeros were"
+    " met and {expected:.1f} expected; with the bias added last, {few:.0f} and {expected_few:.1f}, and"
+    " {lived:.0f} of {of:.0f} such runs lived through all of their {length:,.0f} iterations. Wherever the gradient went through the composed ops, **the first zero was the end of the"
     " run**, and no run died without one; minidrop's op met {survived:.0f} and trained on.",
     runs=len(every_run),
     zeros=zeros,
     expected=expectation,
     few=totals["bias added last"][0],
     expected_few=totals["bias added last"][1],
+    lived=sum(death is None for death in totals["bias added last"][2]),
+    of=len(groups["bias added last"]),
+    length=groups["bias added last"][0].run.iterations,
     survived=totals["bias inside the sum, minidrop's op"][0],
     holds=first_zero_kills
+    and sum(death is None for death in totals["bias added last"][2])
+    > len(groups["bias added last"]) / 2
     and abs(zeros - expectation) < 2.5 * np.sqrt(expectation)
     and totals["bias inside the sum, minidrop's op"][0] > 0
     and all(death is None for death in totals["bias inside the sum, minidrop's op"][2]),
@@ -489,57 +505,102 @@ say(
 )
 
 # %% [markdown]
-# ### Would the paper's network have met its zero by 54,000?
+# ### How often does the paper's network meet a zero?
 #
-# The paper's network has 1,000 units, its own density of z and its own biases. Two stored runs trained it for 10,000 iterations, on CIFAR-10 (JPEG
-# copy) and on MNIST, counting what to expect per step.
+# The paper's network has 1,000 units, its own density of z and its own biases. And it has two convolutions, not the three of the paper's text: the
+# published program calls its second convolution on the image, so that the first one's result is thrown away. That is the network `published`; two stored experiments trained it, on
+# CIFAR-10 (JPEG copy) and on MNIST, two seeds of every variant.
+#
+# Zeros are too rare to give a rate in runs as short as that. But near 0, z falls on a lattice of floats, and on each of them about as often. So every history counts the z on the 4,001 floats around 0;
+# divided by 4,001, that is the number of zeros to be expected (the column `lattice_zeros`).
 
 # %%
-made_with("crash-paper")
-made_with("crash-paper-mnist")
-rates = {}
-for name, folder in {"CIFAR-10": "crash-paper", "MNIST": "crash-paper-mnist"}.items():
-    (run,) = read_runs(results(folder))
-    totals_of_run = run.result["recorded"]["totals"]
-    with steps_path(results(folder), run.run).open() as file:
-        final = [float(row["expected_zeros"]) for row in csv.DictReader(file)]
-    rates[name] = (
-        totals_of_run["expected_zeros"] / run.result["iteration"],
-        np.mean(final),
-        totals_of_run["zeros"],
-    )
-    print(
-        f"{name:9} expected zeros per 1,000 steps: {1000 * rates[name][0]:.4f} over all,"
-        f" {1000 * rates[name][1]:.4f} in the last 200"
-    )
-
-# %%
-cifar, mnist = (
-    1 / rates[name][1] for name in ("CIFAR-10", "MNIST")
-)  # iterations until one zero is to be expected
+by_lattice = sum(run.rows[-1]["lattice_zeros"] for run in groups["bias added last"])
+by_law = totals["bias added last"][1]
 say(
-    "At the rate of the last steps, **one zero is to be expected in {cifar:,.0f} iterations on"
-    " CIFAR-10**. The published network died after 54,000, and near {again:,.0f} when it was run"
-    " again. On MNIST it would be one in {mnist:,.0f}; the published network was trained for"
-    " {lived:,.0f} there and lived (the chance of that: {none:.0%}).",
+    "In the {runs:.0f} runs with the bias added last both were counted: by the law {law:.2f} zeros"
+    " are to be expected in all of them together, by the lattice {lattice:.2f}.",
+    runs=len(groups["bias added last"]),
+    law=by_law,
+    lattice=by_lattice,
+    holds=abs(by_law - by_lattice) < 0.1 * by_law,
+)
+
+# %%
+made_with("gate-cifar10")
+made_with("gate-mnist")
+rates, counts = {}, []
+figure, axes = plt.subplots(figsize=(6.4, 3))
+for (name, folder), colour in zip(
+    {"CIFAR-10": "gate-cifar10", "MNIST": "gate-mnist"}.items(), (RED, BLUE), strict=True
+):
+    for run in read_runs(results(folder)):
+        if run.run.variant == "beta-scaled":
+            steps = np.array([0] + [row["iteration"] for row in run.rows])
+            lattice = np.array([0] + [row["lattice_zeros"] for row in run.rows])
+            half = len(steps) // 2
+            rate = (lattice[-1] - lattice[half]) / (steps[-1] - steps[half])
+            rates.setdefault(name, []).append(rate)
+            counts.append((run.rows[-1]["zeros"], lattice[-1]))
+            label = f"{name}, seed {run.run.seed}: one in {1 / rate:,.0f}"
+            style = "-" if run.run.seed == 0 else "--"
+            axes.plot(steps / 1000, lattice, style, color=colour, label=label)
+axes.set(xlabel="iteration (1,000s)", ylabel="zeros to be expected so far")
+axes.legend(fontsize=8, title="scaled beta, second half", title_fontsize=8)
+plt.show()
+
+# %%
+cifar, mnist = (1 / np.mean(rates[name]) for name in ("CIFAR-10", "MNIST"))
+say(
+    "At the rate of the second half of these runs, **one zero is to be expected in {cifar:,.0f}"
+    " iterations on CIFAR-10**, and one in {mnist:,.0f} on MNIST. The published network died on"
+    " CIFAR-10 after 54,000, and near {again:,.0f} when it was run again; on MNIST it was trained for"
+    " {lived:,.0f} and lived.",
     cifar=cifar,
     again=crash_again,
     mnist=mnist,
     lived=mnist_survived,
-    none=np.exp(-mnist_survived / mnist),
     holds=54_000 / 4 < cifar < 54_000 * 4 and mnist > 2 * cifar,
 )
-dead_by_then, together = 1 - np.exp(-54_000 / cifar), 1 - np.exp(-5_000 / cifar)
+met, to_expect = np.sum(counts, axis=0)
 say(
-    "At that constant rate the chance to be dead by 54,000 is {dead_by_then:.0%}, and that two runs"
-    " die within 5,000 iterations of each other {together:.0%}.",
-    dead_by_then=dead_by_then,
-    together=together,
-    holds=0.3 < dead_by_then < 0.95 and together < 0.3,
+    "(Zeros met in these {runs:.0f} runs: {met:.0f}; to be expected: {to_expect:.2f}. With so few that"
+    " may be chance. minidrop's op trained on.)",
+    runs=len(counts),
+    met=met,
+    to_expect=to_expect,
+    holds=len(counts) == 4 and abs(met - to_expect) < 2.5 * np.sqrt(to_expect),
 )
 
 # %% [markdown]
-# Grains of salt. The density and the biases are those of one run on a JPEG copy, on a CPU, and the rate is carried on from 10,000 iterations to 54,000. The count of above had large biases; the network's are small, where the law holds only on average over biases. In that regime the `crash` runs met more zeros than expected (the numbers are above): no contradiction, but the true rate may well be a few times the predicted one. That both deaths fell near 50,000 is a coincidence that a constant rate does not explain. The alpha and the unscaled beta networks,
+# So the order of magnitude fits. More than that cannot be had from here, for a rate belongs to a kernel. Ours adds the bias last. What if it did not?
+
+
+# %%
+def expected_per_1000(runs):
+    """Zeros to be expected in 1,000 steps, over these runs."""
+    return (
+        1000
+        * sum(run.rows[-1]["lattice_zeros"] for run in runs)
+        / sum(run.rows[-1]["iteration"] for run in runs)
+    )
+
+
+last_on_digits = [run for run in read_runs(results("digits")) if run.run.variant == "beta-scaled"]
+outside, inside = expected_per_1000(last_on_digits), expected_per_1000(fused["beta-scaled-fused"])
+say(
+    "The same small network on digits: with the bias added last {outside:.4f} zeros to be expected"
+    " in 1,000 steps, with the bias inside the sum {inside:.3f}, {factor:.0f} times as many.",
+    outside=outside,
+    inside=inside,
+    factor=inside / outside,
+    agree=None,
+    holds=inside > 3 * outside,
+)
+
+# %% [markdown]
+# Keras adds its bias last, too, unless a kernel below it fuses the two; which it was on the author's machine is not recorded. And our rates are those of the first iterations, carried on to 54,000.
+# So nobody can say from them what the odds of a death were in 2018. That both deaths fell near 50,000 is a coincidence that a constant rate does not explain, either. The alpha and the unscaled beta networks,
 # which meet zeros too, were trained for up to 250,000 iterations without harm: no gradient goes through a division there.
 #
 # ## Suspect two: a step too large
@@ -571,7 +632,7 @@ def turn_up(variant, seed, scale, warmed):
         largest = max(largest, loss) if np.isfinite(loss) else np.inf
         if trainer.divergence:
             break
-    end = trainer.measure(trainer.test)
+    end, _ = measure(network, trainer.test, trainer.mean, "cpu")
     finite = all(np.isfinite(p.data).all() for p in network.parameters())
     fate = (
         "overflow"
@@ -758,27 +819,36 @@ cured = [by_remedy["guarded division"], by_remedy["detach (no gradient through k
 uncured = [row for row in table if row not in cured]
 say(
     "Against the zero only what removes the cause helps: guarding the division, or sending no"
-    " gradient through k: {cured:.0f} of {of:.0f} died. With none of the other remedies is the zero"
-    " harmless; {died:.0f} of {others:.0f} died of it, and each survivor is one that did not meet a"
-    " zero.",
+    " gradient through k: {cured:.0f} of {of:.0f} died, though all but {spared:.0f} of them met a zero. With"
+    " none of the other remedies is the zero harmless; with each of them at least {least:.0f} of"
+    " {each:.0f} died of it, and each survivor is one that did not meet a zero.",
     cured=sum(row["died"] for row in cured),
     of=sum(row["runs"] for row in cured),
-    died=sum(row["died"] for row in uncured),
-    others=sum(row["runs"] for row in uncured),
+    spared=sum(row["runs"] - row["survivors with a zero"] for row in cured),
+    least=min(row["died"] for row in uncured),
+    each=uncured[0]["runs"],
     holds=sum(row["died"] for row in cured) == 0
-    and sum(row["died"] for row in uncured) > 0
+    and min(row["died"] for row in uncured) > uncured[0]["runs"] / 2
     and sum(row["survivors with a zero"] for row in uncured) == 0
     and all(row["runs"] >= 5 for row in table),
 )
 when = {remedy: by_remedy[remedy]["when"] for remedy in ("none", "p_max = .95", "p_max = .8")}
 say(
     "p_max .95 changes the hour of no death: {deaths:.0f} with it, at the same steps as the"
-    " {none:.0f} without. With .8, which touches every z below -1, the two earliest come at the"
+    " {none:.0f} without. (They are the same runs to the last digit: no z went where that clip sets"
+    " in.) With .8, which touches every z below -1, the two earliest come at the"
     " same steps still, the others move; fewer they are not ({eight:.0f}).",
     deaths=len(when["p_max = .95"]),
     none=len(when["none"]),
     eight=len(when["p_max = .8"]),
     holds=when["none"] == when["p_max = .95"]
+    and np.array_equal(
+        *(
+            [row["loss"] for run in fused[variant] for row in run.rows]
+            for variant in (again, "beta-scaled-composed-fused")
+        ),
+        equal_nan=True,
+    )
     and when["none"][:2] == when["p_max = .8"][:2]
     and len(when["p_max = .8"]) >= len(when["none"]),
 )
@@ -808,23 +878,24 @@ say(
 # |---|---|---|---|
 # | loss afterwards | ln 10 to the last digit, for ever | the same, **if** a ReLU swallows NaN; else NaN | the same, if all ten logits die; else a large number, or NaN |
 # | accuracy afterwards | share of class 0 | share of class 0 | share of class 0 |
-# | weights | not recorded | NaN: one unit of the dense layer and everything below it first | finite, or overflowed |
+# | weights | not recorded | NaN: one unit of the dense layer and nearly everything below it first | finite, or overflowed |
 # | the steps before | only means of 1,000 | nothing at all to be seen | losses far above ln 10 |
 # | happens to | beta scaled, not alpha, not unscaled | only where a gradient goes through beta's division: beta scaled | any network whose steps are too large |
 # | z needed | not recorded | the ordinary one | many times the ordinary one, on digits |
 #
-# **What can be concluded.** The published program contains a fault that kills exactly the kind of network that died, within two steps and without warning. Its rate, predicted from
-# first principles and checked by counting to within a factor of a few, makes a death by iteration 54,000 about as likely as not on CIFAR-10, and a
-# long life on MNIST likely. With a ReLU that swallows NaN it leaves exactly the number in the log. Dead logits leave the same number, but to get there we had to turn z up, suddenly and many times over, and we
+# **What can be concluded.** The published program contains a fault that kills exactly the kind of network that died, within two steps and without warning. Its rate follows from
+# first principles, and counting bears it out. With our kernels, one zero is to be expected on CIFAR-10 in a number of iterations of the published order of magnitude, and far
+# more rarely on MNIST, where the scaled network lived. With a ReLU that swallows NaN it leaves exactly the number in the log. Dead logits leave the same number, but to get there we had to turn z up, suddenly and many times over, and we
 # watched for some hundred steps on digits; what the scale of z was in the published network after 54,000 iterations nobody knows.
 #
-# **What cannot.** One look at the weights would have told NaN from finite; nobody looked, and the log does not keep them. A spike may hide in the mean of a thousand losses. The
-# rate for the paper's network is carried on from its first 10,000 iterations, and does not explain why both runs died near 50,000. One more log of the author
-# (`convdropalan_cifar`, 173,000 iterations, no crash) does not say which variant it is; should it be the scaled one, it lived far longer than to be expected. So: the zero is a
-# sufficient cause in the published code, it fits the marks, and the time is no surprise. It is the best explanation we have, and not proven.
+# **What cannot.** One look at the weights would have told NaN from finite; nobody looked, and the log does not keep them. A spike may hide in the mean of a thousand losses. Our
+# rate is that of our kernels and of the first 10,000 iterations: it gives no odds for the author's machine, and does not explain why both runs died near 50,000. One more log of the author
+# (`convdropalan_cifar`, 173,000 iterations, no crash) does not say which variant it is. Its losses follow those of the crashed run closely, so it was probably a scaled one: if alpha, there is no puzzle, for alpha
+# has no division to die of; if beta, it lived three times as long as the two that died. So: the zero is a
+# sufficient cause in the published code, it fits the marks, and the time is of the order to be expected. It is the best explanation we have, and not proven.
 #
 # **Against our own first guess.** The notes that this lesson started from had seen a small imitation die in four runs of four, within 3,000 iterations, about one zero in 30 million
-# values. Here the small network with the bias added last lived through its first 20,000 iterations in most of the stored runs. Both can be true: the rate depends on
+# values. Here the small network with the bias added last lived through its 20,000 iterations in most of the stored runs. Both can be true: the rate depends on
 # what is added last, and that imitation was another network in another framework. A rate is a property of a kernel, not of a paper.
 #
 # The second of the author's ideas, too many units with a drop rate near 1, finds no support in these runs: lesson 15 lays the keep probability of those that died beside that of those that lived. A unit that is always dropped is only silent; a drop rate near 1 matters through $1/k$, and that is suspect two.
@@ -834,7 +905,7 @@ say(
 # * A loss of exactly ln K that never moves means equal logits: dead, or NaN swallowed. Look at the weights: finite or not?
 # * Autograd differentiates the branch that was not taken. Guard the **input** of a division, not its result.
 # * An exact 0 among floats is not impossible, it is rare: density times spacing, and training draws billions.
-# * The cures are as different as the causes: smaller steps help against dead logits and not at all against a zero; a guarded division is no protection against large steps.
+# * The cures are as different as the causes: smaller steps help against dead logits and hardly against a zero; a guarded division is no protection against large steps.
 #
 # ## Exercises
 #

@@ -494,21 +494,26 @@ def late(variant):
     return np.array([summarise(stored[variant, seed])["mean_last"] for seed in seeds])
 
 
-def loss(variant):
-    return np.array([[row["loss"] for row in stored[variant, seed]] for seed in seeds])
+def column(variant, name):
+    return np.array([[row[name] for row in stored[variant, seed]] for seed in seeds])
 
 
+pairs = [
+    (base + ending, f"{base}-expectation{ending}")
+    for base in ("alpha", "beta")
+    for ending in ("-linear", "")
+]
 say(
     "The pairing is exact: over {rows:,} rows of training loss, identity and expectation differ by"
-    " {difference:g}. Only what happens at inference differs.",
-    rows=2 * loss("alpha-linear").size,
-    difference=max(
-        abs(loss(f"{base}-linear") - loss(f"{base}-expectation-linear")).max()
-        for base in ("alpha", "beta")
-    ),
+    " {difference:g}. Only what happens at inference differs. (And so one run will do: every history"
+    " has a column `accuracy_expectation`, and in the runs with the identity it is, row by row, the"
+    " accuracy of the runs with the expectation.)",
+    rows=4 * column("alpha-linear", "loss").size,
+    difference=max(abs(column(a, "loss") - column(b, "loss")).max() for a, b in pairs),
     holds=all(
-        np.array_equal(loss(f"{base}-linear"), loss(f"{base}-expectation-linear"))
-        for base in ("alpha", "beta")
+        np.array_equal(column(a, "loss"), column(b, "loss"))
+        and np.array_equal(column(a, "accuracy_expectation"), column(b, "accuracy"))
+        for a, b in pairs
     ),
 )
 
@@ -624,10 +629,10 @@ unscaled_late, cnn_late, scaled_late, none_late = (
 )
 say(
     "Two pairs of curves. Beta: {beta:.3f}, the CNN with its ReLU: {cnn:.3f}. Scaled beta:"
-    " {scaled:.3f}, no dropping and no ReLU: {none:.3f}. Most of it is speed: accuracy .8 comes"
-    " after {slow:,.0f} iterations (beta, expectation), {cnn_slow:,.0f} (CNN), {fast:,.0f} (scaled"
-    " beta) and {none_fast:,.0f} (no dropping), on average, and at the last evaluation beta has"
-    " {beta_end:.3f} and scaled beta {scaled_end:.3f}. Whether the gradient goes through $k$ or not"
+    " {scaled:.3f}, no dropping and no ReLU: {none:.3f}. A good part of it is speed: accuracy .8"
+    " comes after {slow:,.0f} iterations (beta, expectation), {cnn_slow:,.0f} (CNN), {fast:,.0f}"
+    " (scaled beta) and {none_fast:,.0f} (no dropping), on average, and by the last evaluation the"
+    " lead has shrunk: beta has {beta_end:.3f} and scaled beta {scaled_end:.3f}. Whether the gradient goes through $k$ or not"
     " makes no difference here: detached, scaled beta reaches {detach:.3f}.",
     beta=unscaled_late,
     cnn=cnn_late,
@@ -647,8 +652,9 @@ say(
         abs(late("beta-scaled-detach-linear").mean() - scaled_late),
     )
     < 0.005
-    and abs(last("beta-scaled-linear") - last("beta-expectation-linear"))
-    < 0.5 * (scaled_late - unscaled_late)
+    and 0
+    < last("beta-scaled-linear") - last("beta-expectation-linear")
+    < 0.7 * (scaled_late - unscaled_late)
     and max(reaches("beta-scaled-linear").mean(), reaches("beta-p_max=0-linear").mean())
     < reaches("beta-expectation-linear").mean(),
 )
@@ -682,7 +688,30 @@ say(
 
 # %% [markdown]
 # Here neither the mismatch nor the faster mean explains it, or the control would do as well. What holds the low ones down is known from lesson 08: a class whose logit the ReLU has cut to 0 on its own images learns no more, until something lifts
-# it. What scaled beta has and the control has not is **noise**. How much noise reaches the logits can be read off the 100 passes above: the scatter of the logits from pass to pass, over their size.
+# it. The histories count the classes that are lost in this way.
+
+# %%
+lost = {
+    variant: column(variant, "lost_classes")
+    for variant in ("beta-p_max=0", "beta", "alpha", "beta-scaled", "alpha-scaled")
+}
+say(
+    "At the worst of its evaluations, each of these {runs:.0f} runs had lost at least one class of"
+    " ten. At the end the five runs of scaled beta have lost {scaled:.0f} between them, scaled alpha"
+    " {scaled_alpha:.0f}, alpha {alpha:.0f}, beta {beta:.0f}, and the control {none:.0f}.",
+    runs=5 * len(lost),
+    scaled=lost["beta-scaled"][:, -1].sum(),
+    scaled_alpha=lost["alpha-scaled"][:, -1].sum(),
+    alpha=lost["alpha"][:, -1].sum(),
+    beta=lost["beta"][:, -1].sum(),
+    none=lost["beta-p_max=0"][:, -1].sum(),
+    holds=all((counts.max(axis=1) >= 1).all() for counts in lost.values())
+    and lost["beta-scaled"][:, -1].sum() == lost["alpha-scaled"][:, -1].sum() == 0
+    and min(lost[variant][:, -1].sum() for variant in ("beta-p_max=0", "beta", "alpha")) > 0,
+)
+
+# %% [markdown]
+# So all lose classes, and the scaled networks get theirs back. What scaled beta has and the control has not is **noise**. How much noise reaches the logits can be read off the 100 passes above: the scatter of the logits from pass to pass, over their size.
 
 # %%
 noise = {variant: np.sqrt(100) * mean_report[variant]["coins"][0] for variant in mean_report} | {
@@ -706,7 +735,7 @@ for variant, values in with_relu.items():
         (noise[variant], values.min()),
         textcoords="offset points",
         xytext=(0, -12),
-        ha="center",
+        ha={"beta": "right", "alpha": "left"}.get(variant, "center"),
         fontsize=9,
     )
 axes.set(
@@ -735,55 +764,135 @@ say(
     agree=0.1,
     holds=set(order[-2:]) == {"dropout", "beta-scaled"}
     and set(order[:2]) == {"beta-p_max=0", "beta"}
+    and max(with_relu[v].mean() for v in order[:2]) < min(with_relu[v].mean() for v in order[2:])
     and min(with_relu[v].mean() for v in order[-2:]) > max(with_relu[v].mean() for v in order[:3]),
 )
 
 # %% [markdown]
-# Five points are a correlation and no proof; the control differs from scaled beta in its coins and in the gradient through $k$ (`beta-scaled-detach` behind a ReLU would part the two), so noise is the likely reason, not a proven one.
-#
 # ## The same on MNIST
 #
-# `digits` is small, and 4,000 iterations are few. The stored runs of lesson 08 have five seeds and 20,000 iterations on MNIST, the published ReLU on the logits, and both ways of inference.
+# `digits` is small, and 4,000 iterations are few. The stored runs of lesson 08 have three seeds and 10,000 iterations on MNIST, with the published ReLU on the logits. One run of beta gives both ways of inference: its columns `accuracy` and `accuracy_expectation`.
 
 # %%
 made_with("mnist-lite")
-on_mnist = {
-    (run.run.variant, run.run.seed): summarise(run.rows)["mean_last"]
-    for run in read_runs(results("mnist-lite"))
-}
-unscaled, expectation, scaled = (
-    100 * np.array([on_mnist[variant, seed] for seed in seeds])
-    for variant in ("beta", "beta-expectation", "beta-scaled")
-)
-_figure, axes = plt.subplots(figsize=(6.4, 3))
-for seed in seeds:
+on_mnist = {(run.run.variant, run.run.seed): run.rows for run in read_runs(results("mnist-lite"))}
+
+
+def points(rows, name, evaluations):
+    """Accuracy in percent, mean of so many last evaluations."""
+    return 100 * np.mean([row[name] for row in rows[-evaluations:]])
+
+
+def three_ways(histories, seeds, evaluations):
+    """(3, seeds): beta with the identity, beta with the expectation, scaled beta."""
+    return np.array(
+        [
+            [points(histories[variant, seed], name, evaluations) for seed in seeds]
+            for variant, name in (
+                ("beta", "accuracy"),
+                ("beta", "accuracy_expectation"),
+                ("beta-scaled", "accuracy"),
+            )
+        ]
+    )
+
+
+unscaled, expectation, scaled = three_ways(on_mnist, range(3), 20)
+_figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), width_ratios=(1, 1.2))
+for seed, style in enumerate(("-", "--", ":")):
     values = unscaled[seed], expectation[seed], scaled[seed]
-    axes.plot(range(3), values, "o-", color="#999999", markersize=4)
-axes.plot(
-    range(3), [unscaled.mean(), expectation.mean(), scaled.mean()], "_", color=RED, markersize=30
-)
-axes.set_xticks(range(3), ["beta, identity", "beta, expectation", "beta, scaled"])
-axes.set(ylabel="accuracy (%)", title="MNIST, lite: each line a seed; red: means", xlim=(-0.4, 2.4))
+    left.plot(range(3), values, "o" + style, color=BLACK, markersize=4, label=f"seed {seed}")
+    for variant in ("beta", "beta-scaled"):
+        rows = on_mnist[variant, seed]
+        right.plot(
+            [row["iteration"] for row in rows],
+            [row["lost_classes"] for row in rows],
+            linestyle=style,
+            color=COLOURS[variant],
+            label={"beta": "beta", "beta-scaled": "beta, scaled"}[variant] if seed == 0 else None,
+        )
+left.set_xticks(range(3), ["beta,\nidentity", "beta,\nexpectation", "beta,\nscaled"])
+left.set(ylabel="accuracy (%)", title="last 20 evaluations", xlim=(-0.4, 2.4))
+left.legend(fontsize=9)
+right.set(xlabel="iteration", ylabel="classes lost", title="all evaluations")
+right.legend(fontsize=9)
 plt.show()
+
+# %%
+inference, training = expectation - unscaled, scaled - expectation
+lost = {
+    variant: np.array(
+        [[row["lost_classes"] for row in on_mnist[variant, seed]] for seed in range(3)]
+    )
+    for variant in ("beta", "beta-scaled")
+}
+whole_again = [  # the first evaluation at which beta has all of its classes
+    on_mnist["beta", seed][int((lost["beta"][seed] == 0).argmax())]["iteration"]
+    for seed in range(3)
+]
 say(
-    "On MNIST it is **the other way round**: scaling gains {whole:.2f} points, inference by"
-    " expectation alone gains {inference:.2f}, in five seeds of five, and the other training adds"
-    " {training:+.2f}.",
-    whole=(scaled - unscaled).mean(),
-    inference=(expectation - unscaled).mean(),
-    training=(scaled - expectation).mean(),
-    holds=bool(((expectation - unscaled) > 0).all())
-    and abs((scaled - expectation).mean()) < 0.3 * (scaled - unscaled).mean(),
+    "On MNIST inference by expectation alone gains {least:.2f} to {most:.2f} points, in three seeds"
+    " of three. In two of them the other training then adds next to nothing ({first:+.2f} and"
+    " {third:+.2f}), in seed 1 it adds {second:+.2f}.",
+    least=inference.min(),
+    most=inference.max(),
+    first=training[0],
+    second=training[1],
+    third=training[2],
+    holds=bool((inference > 0.5).all())
+    and max(abs(training[0]), abs(training[2])) < 0.2
+    and training[1] > 1,
+)
+say(
+    "Here, too, classes get lost: unscaled beta starts with {start:.0f} of them gone in its three"
+    " runs together, and has all ten after {first:,.0f}, {second:,.0f} and {third:,.0f} iterations."
+    " Scaled beta has lost none at any of its evaluations. Seed 1 has had the least time to catch"
+    " up.",
+    start=lost["beta"][:, 0].sum(),
+    first=whole_again[0],
+    second=whole_again[1],
+    third=whole_again[2],
+    holds=lost["beta-scaled"].max() == 0
+    and bool((lost["beta"][:, 0] > 0).all())
+    and (np.diff(lost["beta"] == 0, axis=1).sum(axis=1) == 1).all()  # once whole, always whole
+    and whole_again[1] == max(whole_again),
 )
 
 # %% [markdown]
-# By its accuracy no class is lost in these fifteen runs (by its loss one is, the digit 0 of one seed: lesson 08), so there was nothing to rescue, and what is left is the mismatch that the paper suspected. So the answer to the paper's question is not one:
+# And the network that the paper trained? Two seeds of it are stored, 20,000 iterations each.
+
+# %%
+made_with("gate-mnist")
+of_paper = {(run.run.variant, run.run.seed): run.rows for run in read_runs(results("gate-mnist"))}
+unscaled, expectation, scaled = three_ways(of_paper, range(2), 10)
+inference, training = expectation - unscaled, scaled - expectation
+still_lost = [of_paper["beta", seed][-1]["lost_classes"] for seed in range(2)]
+say(
+    "The same, seed by seed (mean of the last ten evaluations). Inference by expectation gains"
+    " {first:.2f} and {second:.2f} points. The other training adds {nothing:+.2f} in seed 0, where"
+    " beta has lost no class, and {much:+.1f} in seed 1, where at the end it has still lost"
+    " {lost:.0f}, and had lost more before. Scaled beta has lost none.",
+    first=inference[0],
+    second=inference[1],
+    nothing=training[0],
+    much=training[1],
+    lost=still_lost[1],
+    holds=bool((inference > 0.5).all())
+    and abs(training[0]) < 0.2
+    and training[1] > 10
+    and still_lost[0] == 0
+    and 0 < still_lost[1] < of_paper["beta", 1][0]["lost_classes"]
+    and all(of_paper["beta-scaled", seed][-1]["lost_classes"] == 0 for seed in range(2)),
+)
+
+# %% [markdown]
+# So the answer to the paper's question is not one:
 #
-# 1. The disagreement of training and inference is real. On MNIST it is all that scaling mended for beta; on `digits` it is a small part.
+# 1. The disagreement of training and inference is real. It costs unscaled beta about a point on MNIST; on `digits` it is the smaller part of what scaling gained.
 # 2. On `digits` with linear logits the scaled layer trains like no layer at all, and that is faster there.
-# 3. On `digits` with the published ReLU on the logits, the coins of the scaled layer are probably loud enough to bring classes back; we did not count them. That is an interaction with a quirk of the code, and not a virtue of an expectation.
+# 3. With the published ReLU on the logits, unscaled networks lose classes, some for good and some for a while; the scaled ones lose none or get them back, probably because the coins are loud enough. Where a class is at stake, this outweighs all else. It is an interaction with a quirk of the code, and not a virtue of an expectation.
 #
-# What this cannot say: these are small networks. The paper trained up to 250,000 iterations, where $z$ may grow and $k$ get small (in lesson 09's scaled runs it did not, up to 30,000). All such pairs that were run stand in [CLAIMS.md](CLAIMS.md), under `why-scaling`.
+# What this cannot say: these are few seeds, and short runs. The paper trained up to 250,000 iterations, where lost classes may have come back, and where $z$ may grow and $k$ get small; **not yet run at full length**. All such pairs that were run stand in [CLAIMS.md](CLAIMS.md), under `why-scaling`.
 #
 # ## What to keep
 #
@@ -791,7 +900,7 @@ say(
 # * Two layers of alpha or beta are not: $z\,k(z)$ is bent, and the second layer's input is random. The gap grows with depth, and is smaller than that of dropout with ReLUs.
 # * Scaled layers are, at any depth, and then the mean network is linear.
 # * The published inference (identity) is off by a good part of the logits for unscaled alpha and beta; $z\,k(z)$ mends it. The loss suffers more than the accuracy.
-# * Why scaling helped depends on where one looks: by an inference that agrees with training on MNIST, mostly by its training on `digits`.
+# * Why scaling helped depends on where one looks: by an inference that agrees with training (a point on MNIST), by a faster training (`digits`), and, behind the published ReLU, by classes that stay lost without it.
 #
 # ## Exercises
 #
@@ -829,5 +938,5 @@ check("11.3", p_straight)
 # ## Read on
 #
 # * `minidrop/ops/dropalan.py`: `DropAlanExpectation`, the inference that $z\,k(z)$ stands for.
-# * `minidrop/networks.py`: the options `expectation`, `scaled`, `detach`, `linear`, and where the layer stands.
+# * `minidrop/variants.py`: the options `expectation`, `scaled`, `detach`, `linear`; `minidrop/networks.py`: where the layer stands.
 # * `lessons/results/README.md`: the stored runs. `lessons/solutions/lesson_11.py`: solutions.

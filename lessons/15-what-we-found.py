@@ -17,7 +17,7 @@
 #
 # **Time** about 5 seconds on two cores.
 #
-# **New names** `minidrop.claims.evidence.Evidence`, `minidrop.claims.evidence.peak`, `minidrop.claims.evidence.whole_test`, `minidrop.claims.write.SECTIONS`, `minidrop.claims.theory.Draws`, `minidrop.claims.intervals.of_share`
+# **New names** `minidrop.claims.evidence.Evidence`, `minidrop.claims.write.SECTIONS`, `minidrop.claims.gate.matches`, `minidrop.claims.theory.Draws`, `minidrop.claims.intervals.of_share`
 #
 # Fourteen lessons took a small paper apart. This page puts together what they found. Nothing is trained here: every number comes from a stored run, and each verdict is given by a rule, in code.
 # The full list, with seeds, intervals and the command that runs each experiment again, is [CLAIMS.md](CLAIMS.md); `minidrop claims` makes it anew.
@@ -27,8 +27,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from checks import check
-from lesson import BLUE, GREEN, ORANGE, RED, made_with, results, say
-from minidrop.claims.evidence import Evidence, peak, whole_test
+from lesson import BLUE, GREEN, RED, made_with, results, say
+from minidrop.claims.evidence import Evidence
+from minidrop.claims.gate import matches
 from minidrop.claims.intervals import of_share
 from minidrop.claims.theory import Draws
 from minidrop.claims.write import SECTIONS
@@ -40,14 +41,16 @@ claims = {claim.key: claim for _, found in SECTIONS for claim in found(evidence)
 # %% [markdown]
 # ## The verdicts
 #
-# A claim is **reproduced** if the interval of the number that decides it lies on the claim's side, **not reproduced** if it lies on the other, and **undecided** if it reaches over both, or if what would
-# decide it was never run. The last is the fate of all ten rows of Tables I and II: at full length the paper's network wants a GPU, and we had none. What we have instead is said below.
+# A claim is **reproduced** if the number that decides it lies surely on the claim's side, **not reproduced** if it lies surely on the other, and **undecided** if neither is sure, or if what would
+# decide it was not run. The rules were fixed before the long runs; they stand at the top of CLAIMS.md. The last is, so far, the fate of all ten rows of Tables I and II and of the five claims on which network is better or faster:
+# they want runs at full length, and these have not been made yet. What we know without them is said below.
 
 # %% tags=["thumbnail"]
+OF_PAPER = SECTIONS[1:6]  # the gate before them, and the questions behind, are ours
 verdicts = {"reproduced": GREEN, "undecided": "#bbbbbb", "not reproduced": RED}
 figure, axes = plt.subplots(figsize=(8.5, 3.4))
 names = []
-for row, (title, found) in enumerate(SECTIONS[:4]):
+for row, (title, found) in enumerate(OF_PAPER):
     left = 0
     names.append(title.split(":")[0])
     for verdict, colour in verdicts.items():
@@ -64,7 +67,9 @@ figure.legend(loc="outside lower center", ncols=3)
 plt.show()
 
 # %%
-of_paper = [claim for _, found in SECTIONS[:4] for claim in found(evidence)]
+of_paper = [
+    claim for _, found in OF_PAPER for claim in found(evidence) if claim.verdict in verdicts
+]
 count = {verdict: sum(claim.verdict == verdict for claim in of_paper) for verdict in verdicts}
 say(
     "Of {all:.0f} claims {yes:.0f} are reproduced, {no:.0f} are not, and {open:.0f} are undecided.",
@@ -127,101 +132,81 @@ labels = {
     "-learning_rate=.001": "a tenth of\nthe step",
 }
 made_with("crash-zero")
-figure, axes = plt.subplots(figsize=(8.5, 3.4))
-for shift, side, colour, name in ((-0.17, 0, RED, "composed"), (0.17, 1, BLUE, "one op")):
-    shares = [of_share(died[option][side], died[option][2]) for option in labels]
-    axes.bar(
-        np.arange(len(labels)) + shift,
-        [share.value for share in shares],
-        0.3,
-        yerr=[
-            [share.value - share.low for share in shares],
-            [share.high - share.value for share in shares],
-        ],
-        color=colour,
-        ecolor="#777777",
-        capsize=2,
-        label=name,
-    )
-axes.set_xticks(range(len(labels)), labels.values(), fontsize=8)
-axes.set(ylabel="share of 8 seeds that died", ylim=(0, 1.4))
-axes.legend(title="scaled beta, digits", fontsize=9, ncols=2, loc="upper right")
+figure, axes = plt.subplots(figsize=(8.5, 3.6))
+shares = {
+    labels[option]: of_share(died[option].composed, died[option].composed_runs) for option in labels
+}
+shares["as published,\none op"] = of_share(died[""].explicit, died[""].explicit_runs)
+axes.bar(
+    range(len(shares)),
+    [share.value for share in shares.values()],
+    0.5,
+    yerr=[
+        [share.value - share.low for share in shares.values()],
+        [share.high - share.value for share in shares.values()],
+    ],
+    color=[RED] * len(labels) + [BLUE],
+    ecolor="#777777",
+    capsize=2,
+)
+axes.set_xticks(range(len(shares)), shares, fontsize=8)
+axes.set(ylabel="share of 8 seeds that died", ylim=(0, 1))
+axes.set_title("Scaled beta on digits: composed of elementary ops (red), or as one op (blue)")
 plt.show()
 zero = claims["zero-rate"].numbers["all"]
 say(
     "Composed as published {dead:.0f} of {seeds:.0f} seeds died; as one op {none:.0f} of"
-    " {tries:.0f}, over all seven settings. The zeros come as often as float arithmetic says:"
+    " {tries:.0f}, with the same seeds. The zeros come as often as float arithmetic says:"
     " {expected:.0f} expected over all recorded runs, {met:.0f} met. On CIFAR-10, in the `lite`"
     " network, {cifar:.0f} of {cifar_seeds:.0f} seeds died.",
-    dead=died[""][0],
-    seeds=died[""][2],
-    none=sum(one for _, one, _ in died.values()),
-    tries=sum(tries for _, _, tries in died.values()),
+    dead=died[""].composed,
+    seeds=died[""].composed_runs,
+    none=sum(fates.explicit for fates in died.values()),
+    tries=sum(fates.explicit_runs for fates in died.values()),
     expected=zero[0],
     met=zero[1].value,
     cifar=len(claims["crash"].numbers["died"]),
     cifar_seeds=claims["crash"].numbers["runs"],
     holds=claims["crash-division"].verdict == "reproduced"
-    and died[""][0] > died[""][2] / 2
-    and sum(one for _, one, _ in died.values()) == 0
+    and died[""].composed > died[""].composed_runs / 2
+    and sum(fates.explicit for fates in died.values()) == 0
     and zero[0] in zero[1],
 )
 
 # %% [markdown]
-# **Scaled beta keeps up with dropout on MNIST.** That the paper has right, and it also holds if one measures with care: fully shuffled, with linear logits, on held-out images and then the whole test set.
+# **The logs are of another network than the paper describes.** The text has three convolutions. The published program calls the second one on the image, so that the first one's result is thrown away: what was trained are two
+# convolutions without padding. We had taken the text's network, padded to 'same', for the paper's. It has by chance as many features, and for two days everything was built on it. The loss curves tell the two apart.
 
 # %%
-comparisons = (
-    ("cifar10-lite", peak, "CIFAR-10 (JPEG copy), lite: peaks"),
-    ("mnist-lite", peak, "MNIST, lite: peaks"),
-    ("mnist-lite-careful", whole_test, "MNIST, lite, careful: whole test set"),
-)
-for name, _number, _title in comparisons:
-    made_with(name)
-pairs = [
-    ("beta-scaled", "dropout"),
-    ("beta-scaled", "cnn"),
-    ("beta-scaled", "beta"),
-    ("beta", "cnn"),
-    ("alpha", "cnn"),
-]
-figure, panels = plt.subplots(1, 3, figsize=(10.5, 3.2), sharey=True)
-difference = {}
-for axes, (name, number, title) in zip(panels, comparisons, strict=True):
-    for row, (one, other) in enumerate(pairs):
-        found = evidence[name].difference(one, other, number)
-        difference[name, one, other] = found
-        told = 0 not in found
-        axes.errorbar(
-            100 * found.value,
-            row,
-            xerr=[[100 * (found.value - found.low)], [100 * (found.high - found.value)]],
-            fmt="o",
-            color=BLUE if told else "#999999",
-            capsize=3,
-        )
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_title(title, fontsize=9)
-    axes.set_xlabel("difference, points")
-panels[0].set_yticks(range(len(pairs)), [f"{NAMES[one]} - {NAMES[other]}" for one, other in pairs])
-panels[0].tick_params(axis="y", labelsize=8)
-panels[0].invert_yaxis()
+made_with("gate-mnist")
+made_with("gate-mnist-described")
+published, described = (matches(evidence, "mnist", name) for name in ("published", "described"))
+logs = ["dropout", "beta"]
+figure, axes = plt.subplots(figsize=(8, 3.2))
+for shift, found, colour, name in (
+    (-0.17, published, BLUE, "two 'valid' convolutions"),
+    (0.17, described, RED, "three 'same' convolutions"),
+):
+    axes.bar(
+        np.arange(len(logs)) + shift,
+        [found[log].distances[log] for log in logs],
+        0.3,
+        color=colour,
+        label=name,
+    )
+axes.set_xticks(range(len(logs)), [NAMES[log] for log in logs])
+axes.set(ylabel="mean |log(our loss / its log)|", yscale="log")
+axes.set_title("MNIST: distance of our training loss from the published log's")
+axes.legend()
 plt.show()
-published = difference["mnist-lite", "beta-scaled", "dropout"]
-careful = difference["mnist-lite-careful", "beta-scaled", "dropout"]
 say(
-    "Scaled beta minus dropout on MNIST: {p:+.2f} points ({pl:+.2f} to {ph:+.2f}) under the"
-    " published protocol, {c:+.2f} ({cl:+.2f} to {ch:+.2f}) under the careful one. Blue above:"
-    " intervals that leave out 0.",
-    p=100 * published.value,
-    pl=100 * published.low,
-    ph=100 * published.high,
-    c=100 * careful.value,
-    cl=100 * careful.low,
-    ch=100 * careful.high,
-    holds=claims["scaled-as-dropout-mnist"].verdict == "reproduced"
-    and careful.low > -0.01
-    and careful.high < 0.01,
+    "With the network of the program our dropout lies {d:.3f} from its log and our beta {b:.3f};"
+    " with the network of the text {dd:.3f} and {bd:.3f}.",
+    d=published["dropout"].distances["dropout"],
+    b=published["beta"].distances["beta"],
+    dd=described["dropout"].distances["dropout"],
+    bd=described["beta"].distances["beta"],
+    holds=all(2 * published[log].distances[log] < described[log].distances[log] for log in logs),
 )
 
 # %% [markdown]
@@ -246,155 +231,51 @@ say(
 # %% [markdown]
 # **Too many dropped units did not kill it.** The author's second suspicion, a drop rate near 1, is not borne out: before their death the networks kept as many units as those that lived.
 #
-# **The one reason for the scaling's success does not exist.** The paper asks whether the scale merely makes a better expectation at inference. On MNIST that is all of it; on digits it is a small part, and most of the
-# gain comes from what the scale does to training. (`CLAIMS.md`, `why-scaling`, has every pair that was run.)
+# **A better expectation at inference is not all that scaling does.** The paper asks whether the scale merely makes a better expectation at inference. On digits, with linear logits, it is the smaller part: most of the
+# gain comes from what the scale does to training. On MNIST and CIFAR-10 this was not yet run with enough seeds. (`CLAIMS.md`, `why-scaling`, has every pair.)
 
 # %%
 why = claims["why-scaling"].numbers
-inference, training = (why[f"expectation, beta-linear{part}"] for part in ("", ", training"))
-mnist = [why[f"mnist-lite, beta{part}"] for part in ("", ", training")]
+inference, training = (why[f"digits, beta-linear{part}"] for part in ("", ", training"))
 before = claims["crash-drop-rate"].numbers
 say(
-    "Mean keep probability before death: {low:.2f} to {high:.2f}; of the survivors at the same"
-    " time: {other_low:.2f} to {other_high:.2f}. What scaling brought to beta: on digits with linear"
-    " logits {inference:.2f} points by an inference that agrees with training and {training:.2f} by"
-    " training; on MNIST {mnist_inference:.2f} and {mnist_training:.2f}.",
+    "Mean drop probability before death: {low:.2f} to {high:.2f}; of the survivors at the same"
+    " time: {other_low:.2f} to {other_high:.2f}. What scaling brought to beta on digits with linear"
+    " logits: {inference:.2f} points by an inference that agrees with training and {training:.2f} by"
+    " training.",
     low=min(before["before"]),
     high=max(before["before"]),
     other_low=min(before["beside"]),
     other_high=max(before["beside"]),
     inference=100 * inference.value,
     training=100 * training.value,
-    mnist_inference=100 * mnist[0].value,
-    mnist_training=100 * mnist[1].value,
     holds=claims["crash-drop-rate"].verdict == "not reproduced"
     and training.low > 0
-    and training.value > 2 * inference.value
-    and mnist[0].low > 0
-    and mnist[1].value < 0.3 * mnist[0].value,
-)
-
-# %% [markdown]
-# **The maximum flatters less than we thought.** The paper reports the best of 88 to 250 evaluations on the same 1,600 test images, and we expected that to be well above the truth (lesson 12). So we measured the same
-# weights on all 10,000 images too, at every evaluation.
-
-# %%
-made_with("fine")
-above = claims["maximum"].numbers
-gain = claims["granularity"].numbers["gain"]
-figure, axes = plt.subplots(figsize=(8.5, 3.2))
-run = evidence["fine"].of("beta-scaled")[0]
-whole = evidence["fine-all"].of("beta-scaled")[0]
-for one, colour, label in (
-    (run, ORANGE, "first 1,600 test images, every 100 iterations"),
-    (whole, BLUE, "all 10,000, every 100"),
-):
-    axes.plot(
-        [row["iteration"] for row in one.rows],
-        [row["accuracy"] for row in one.rows],
-        color=colour,
-        linewidth=0.8,
-        label=label,
-    )
-best = max(run.rows, key=lambda row: row["accuracy"])
-axes.plot(best["iteration"], best["accuracy"], "X", color=RED, markersize=9, label="the peak")
-axes.set(xlabel="iteration", ylabel="accuracy", ylim=(0.4, None))
-axes.set_title("CIFAR-10 (JPEG copy), lite, scaled beta, seed 0: one network, measured twice")
-axes.legend(fontsize=8, loc="lower right")
-plt.show()
-say(
-    "The best of {evaluations:.0f} evaluations on 1,600 images lies {above:+.1f} points"
-    " ({above_low:+.1f} to {above_high:+.1f}) from the accuracy of the same weights on all 10,000."
-    " Choosing the best moment adds {selection:.1f} points ({low:+.1f} to {high:+.1f}), and the"
-    " first 1,600 images are harder than all by about as much: the two cancel. Looking ten times as"
-    " often raises the peak by {gain:.1f} points.",
-    evaluations=len(run.rows),
-    above=100 * above["above"].value,
-    above_low=100 * above["above"].low,
-    above_high=100 * above["above"].high,
-    selection=100 * above["selection"].value,
-    low=100 * above["selection"].low,
-    high=100 * above["selection"].high,
-    gain=100 * gain.value,
-    holds=abs(above["above"].value) < 0.005 < above["selection"].value
-    and above["selection"].low < 0,
+    and training.value > 2 * inference.value,
 )
 
 # %% [markdown]
 # ## What we still do not know
 #
-# * **Tables I and II at full length.** Not yet run: the paper's network for 120,000 and 250,000 iterations, five seeds each. `CLAIMS.md` has the commands. Until then our runs stand beside the published curves at equal
-#   iteration, one seed each, and there the answers are mixed.
+# * **Tables I and II at full length, and who is better or faster.** Not yet run: the published network for 106,000 iterations on MNIST and 54,000 to 125,000 on CIFAR-10, with several seeds. `CLAIMS.md` has the commands, and the rules by which they will be judged.
+# * **What a lost class has to do with it.** Behind the published ReLU on the logits a digit can disappear. In the published network it happened to some of our runs and not to others, and to the author's CNN at its start.
 
 # %%
-apart = {
-    name: claims[f"curves-{name}"].numbers
-    for name in ("cifar10", "mnist")
-    if f"curves-{name}" in claims
-}
-lost = apart["mnist"]["apart"]["cnn"][0]
+lost = claims["lost-classes-mnist"].numbers
+runs, ever = (sum(one[name] for one in lost.values()) for name in ("runs", "ever"))
+steady = [name for name in ("dropout", "beta-scaled") if not lost[name]["ever"]]
 say(
-    "At equal iteration {same:.0f} of {all:.0f} networks on MNIST are where the published log is,"
-    " within the error of two evaluations, and {same_c:.0f} of {all_c:.0f} on CIFAR-10. Our CNN on"
-    " MNIST is {lost:.0f} points below: with the published ReLU on its logits this seed has lost"
-    " three digits (lesson 08).",
-    same=len(apart["mnist"]["same"]),
-    all=len(apart["mnist"]["apart"]),
-    same_c=len(apart["cifar10"]["same"]),
-    all_c=len(apart["cifar10"]["apart"]),
-    lost=-100 * lost,
-    holds=-0.35 < lost < -0.25,
+    "On MNIST {ever:.0f} of {runs:.0f} runs of the published network had lost a class at some"
+    f" evaluation from iteration 2,000 on; of {' and '.join(NAMES[name] for name in steady)} none.",
+    ever=ever,
+    runs=runs,
+    holds=0 < ever < runs and len(steady) == 2,
 )
 
 # %% [markdown]
-# * **Whether it converges faster in general.** Measured as iterations to a fixed accuracy, and not as the place of a maximum. This is the paper's main claim, and the answer depends on the data and on what it is compared with:
-
-# %%
-faster = [
-    claims[key].numbers["difference"]
-    for key in ("faster-cifar10", "faster-cifar10-cnn", "faster-mnist")
-]
-answer = {
-    key: claims[key].verdict for key in ("faster-cifar10", "faster-cifar10-cnn", "faster-mnist")
-}
-say(
-    "Scaled beta against dropout on CIFAR-10: {a:+,.0f} iterations ({al:+,.0f} to {ah:+,.0f}),"
-    f" {answer['faster-cifar10']}; against the CNN: {{b:+,.0f}} ({{bl:+,.0f}} to {{bh:+,.0f}}),"
-    f" {answer['faster-cifar10-cnn']}; against dropout on MNIST: {{c:+,.0f}} ({{cl:+,.0f}} to"
-    f" {{ch:+,.0f}}), {answer['faster-mnist']}.",
-    a=faster[0].value,
-    al=faster[0].low,
-    ah=faster[0].high,
-    b=faster[1].value,
-    bl=faster[1].low,
-    bh=faster[1].high,
-    c=faster[2].value,
-    cl=faster[2].low,
-    ch=faster[2].high,
-    holds=all(found.low < found.value < found.high for found in faster),
-)
-
-# %% [markdown]
-# * **What happened in 2018.** The zero is a sufficient cause, its marks are those of the published log to the last digit, and its rate in the paper's network makes a death by 54,000 iterations likely. But the published
+# * **What happened in 2018.** The zero is a sufficient cause, and its marks are those of the published log to the last digit. How likely it was to come within 54,000 iterations, only runs of the published network at full length can say. And the published
 #   weights are gone. A step that was too large leaves similar marks, and nobody can look any more (lesson 10).
-# * **Whether any of it carries over.** One small network, two small datasets, plain gradient descent. A single step towards today's practice, batch norm after the dense layer, changes more than all that this page compares (two seeds, so the order is a hint, and the gain of the CNN is not):
-
-# %%
-made_with("batchnorm")
-norm = claims["batchnorm"].numbers
-say(
-    "With batch norm the CNN gains {cnn:.1f} points ({low:.1f} to {high:.1f}), dropout {dropout:.1f},"
-    " beta {beta:.1f}; scaled beta {scaled:+.1f}, and its two seeds lie far apart. The CNN is then"
-    " ahead of it by {ahead:.0f} points.",
-    cnn=100 * norm["cnn"].value,
-    low=100 * norm["cnn"].low,
-    high=100 * norm["cnn"].high,
-    dropout=100 * norm["dropout"].value,
-    beta=100 * norm["beta"].value,
-    scaled=100 * norm["beta-scaled"].value,
-    ahead=-100 * norm["against"].value,
-    holds=norm["cnn"].low > 0 and norm["dropout"].low > 0 and norm["against"].value < 0,
-)
+# * **Whether any of it carries over.** One small network, two small datasets, plain gradient descent. What a single step towards today's practice, batch norm after the dense layer, does to all this was not yet run with enough seeds.
 
 # %% [markdown]
 # ## What to keep
@@ -403,6 +284,7 @@ say(
 # * Say beforehand which number decides, and which interval would decide it against you. Then let code give the verdict.
 # * "Undecided" is a result. It says what to run next.
 # * An interval over seeds is wider than one expects, and it is the honest one.
+# * A residue that nobody can explain is a message. Ours said that it was another network.
 #
 # ## Exercises
 #
@@ -439,7 +321,7 @@ check("15.3", alive)
 # ## Read on
 #
 # * [CLAIMS.md](CLAIMS.md): every claim, its number, its interval, its command.
-# * `minidrop/claims/ledger.py`: what a claim and a verdict are; `minidrop/claims/training.py`: the rules for those of this page.
+# * `minidrop/claims/ledger.py`: what a claim and a verdict are; `minidrop/claims/rules.py`: the rules.
 # * `minidrop/claims/intervals.py`: three kinds of interval, for a mean, a share and a count.
 # * `minidrop/reproduce/again.py`: does a stored run come out again, bit for bit?
 # * `lessons/solutions/lesson_15.py`: solutions.
