@@ -35,7 +35,7 @@ from minidrop.command import main as minidrop
 from minidrop.errors import DataError
 from minidrop.history import rows_as_csv
 from minidrop.reproduce.grid import Grid, read_grid
-from minidrop.reproduce.published import TABLES
+from minidrop.reproduce.published import LOGS, TABLES
 from minidrop.variants import VARIANTS
 
 ROOT = pathlib.Path(md.__file__).parent.parent
@@ -389,7 +389,8 @@ def test_the_gate_tells_networks_apart(results, tmp_path, shift, contrast, verdi
 def test_the_gate_can_come_out_three_ways():
     """(published, described, spread) of each row."""
     near, level, far = (0.02, 0.15, 0.03), (0.02, 0.04, 0.03), (0.15, 0.02, 0.03)
-    assert [judge_gate(pairs) for pairs in ([near, near], [near, far], [near, level])] == list(VERDICTS)
+    assert [judge_gate(pairs) for pairs in ([near, near], [far, level], [near, level])] == list(VERDICTS)
+    assert judge_gate([near, far]) == "undecided"  # one log for each network
     assert judge_gate([]) == "undecided" == judge_gate([(0.1, 0.5, 0.03)])
 
 
@@ -445,6 +446,17 @@ def test_what_is_stored_of_the_logs_is_what_they_say():
                     pytest.approx(paper.accuracy, abs=9e-4),
                     paper.iteration + 1_000,
                 )
+
+
+@pytest.mark.skipif(not CURVES.exists(), reason="the author's logs are not part of this project")
+def test_the_figures_that_explain_a_row_are_those_of_the_logs():
+    found = logs.read_logs(CURVES)
+    at = {name: {int(row["iteration"]): row for row in found[LOGS["cifar10"][name]]} for name in ("cnn", "dropout")}
+    assert [round(at[name][i]["loss"], 3) for i in (50_000,) for name in ("dropout", "cnn")] == [0.210, 0.234]
+    assert [round(at[name][110_000]["loss"], 4) for name in ("dropout", "cnn")] == [0.0035, 0.0142]
+    assert [round(at[name][2_000]["loss"], 2) for name in ("cnn", "dropout")] == [1.87, 1.70]
+    mnist = {int(row["iteration"]): row["accuracy"] for row in found[LOGS["mnist"]["cnn"]]}
+    assert [round(mnist[i] - 1e-9, 3) for i in (1_000, 2_000, 3_000)] == [0.556, 0.736, 0.854]
 
 
 # The crash ------------------------------------------------------------------------------------------------------------

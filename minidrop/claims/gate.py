@@ -21,10 +21,15 @@ EXPECTED = 0.04  # within which the right setting of a row is expected to lie
 
 # Why a row lies farther from its log than was expected, where we know it.
 WHY_FAR = {
-    (
-        "mnist",
-        "cnn",
-    ): "its log had lost classes until iteration 3,000 (accuracy .556, .736, .854, then .963), our healthy seeds none",
+    "mnist cnn": "its log had lost classes until iteration 3,000 (accuracy .556, .736, .854, then .963), our healthy seed none",
+    "cifar10 cnn": (
+        "its log climbs like one that has lost classes at first (loss 1.87 at 2,000, where the dropout log has 1.70);"
+        " our seed 0, which had lost two until 4,000, lies nearer to it than the healthy one"
+    ),
+    "cifar10 dropout": (
+        "its log looks like that of a network without dropout. It lies where our CNN does, and goes on as the CNN's log does:"
+        " at 50,000 iterations the losses are .210 and .234, at 110,000 .0035 and .0142. On MNIST it is that of our dropout"
+    ),
 }
 
 
@@ -172,7 +177,7 @@ def _gate(evidence: Evidence, dataset: str) -> Claim:
         "a log may be of every setting that is farther from it than the nearest by at most half of what two seeds are apart",
         *(
             f"{NAMES[log]}: {value[log]:.3f}, over the second half of our runs {apart:.3f}: "
-            + WHY_FAR.get((dataset, log), "not explained")
+            + WHY_FAR.get(f"{dataset} {log}", "not explained")
             for log, apart in rest.items()
         ),
         *([f"lost classes in {_list(unlike)}: such seeds are left out where there is another"] if unlike else []),
@@ -212,7 +217,7 @@ def judge_gate(pairs: list[tuple[float, float, float]]) -> str:
     """(published, described, spread) of each row that both networks were trained for -> the verdict (`rules.RULES`)."""
     nearer = [described - published > spread and published <= EXPECTED for published, described, spread in pairs]
     farther = [published - described > spread for published, described, spread in pairs]
-    return decide(bool(pairs) and all(nearer), any(farther))
+    return decide(bool(pairs) and all(nearer), any(farther) and not any(nearer))
 
 
 def _verdict(evidence: Evidence, dataset: str, found: dict[str, Match]) -> str:

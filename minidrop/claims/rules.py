@@ -43,7 +43,7 @@ PRIMARY = {
     "scaling": ("cifar10", "mnist"),
 }
 
-FIXED = ("2026-11-25", "f129ec3")  # the day, and the commit whose file has these words
+FIXED = ("2026-11-25", "HASH")  # the day, and the commit whose file has these words
 
 _WORDS = f"""\
 How the verdicts are given, by rule and by code (`minidrop/claims/`), never by hand. A claim is **reproduced**, **not
@@ -93,7 +93,8 @@ reproduced** or **undecided**; what was not run is undecided, and says so.
   {1 - LEVEL:.0%} or less: a run that had to live or to die says something, one that could do either does not.
 * **The gate.** A published log is of the network whose loss curve lies nearer to it by more than two of our seeds lie
   from each other, and within .04 of it (mean |log(loss ratio)| over the same means of {EVERY:,} iterations, from 2,000
-  on; healthy seeds).
+  on; healthy seeds). The logs of a dataset are of the published network if that holds for every row for which both
+  networks were trained; they are not if it holds for none, and the other network lies nearer to one; else undecided.
 * **Losses** are compared as means over the same iterations as the log's, {EVERY:,} at a time. A mean of the last
   {WINDOW} evaluations is not shown where there are fewer than {2 * WINDOW}.
 * Tests are Student's, two-sided, at 5 %. An interval beside a verdict is the plain 95 % interval, which may leave out 0
