@@ -43,7 +43,7 @@ PRIMARY = {
     "scaling": ("cifar10", "mnist"),
 }
 
-FIXED = ("2026-11-25", "HASH")  # the day, and the commit whose file has these words
+FIXED = ("2026-11-25", "7a11dd2")  # the day, and the commit whose file has these words
 
 _WORDS = f"""\
 How the verdicts are given, by rule and by code (`minidrop/claims/`), never by hand. A claim is **reproduced**, **not
