@@ -185,7 +185,7 @@ def test_ctrl_c_reaches_the_workers(alone, tmp_path):
         os.killpg(child.pid, signal.SIGINT)
         output, error = child.communicate(timeout=120)
     assert child.returncode == 130 and "--resume" in error and "Traceback" not in error, output + error
-    stopped = [md.load(path)["iteration"] for path in folder.glob("checkpoints/*.safetensors")]
+    stopped = [md.load(path)["iteration"] for path in folder.glob("checkpoints/*_seed?.safetensors")]
     assert len(stopped) == 2 and all(60 <= iteration < 400 for iteration in stopped)
     assert not list(folder.glob("history/*.json")) and not list(folder.glob(".stop-*"))
     result = CliRunner().invoke(main, ["reproduce", "--resume", "--out", str(folder)])
