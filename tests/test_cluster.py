@@ -31,7 +31,7 @@ pytestmark = [
     ),
 ]
 
-OPTIONS = ["--variants", "dropout beta-scaled", "--seeds", "2", "--iterations", "400", "--evaluate-every", "20"]
+OPTIONS = ["--variants", "dropout beta-scaled", "--seeds", "2", "--iterations", "3000", "--evaluate-every", "100"]
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_ctrl_c_reaches_the_workers(alone, tmp_path):
         output, error = child.communicate(timeout=120)
     assert child.returncode == 130 and "--resume" in error and "Traceback" not in error, output + error
     stopped = [md.load(path)["iteration"] for path in folder.glob("checkpoints/*_seed?.safetensors")]
-    assert len(stopped) == 2 and all(60 <= iteration < 400 for iteration in stopped)
+    assert len(stopped) == 2 and all(300 <= iteration < 3_000 for iteration in stopped)
     assert not list(folder.glob("history/*.json")) and not list(folder.glob(".stop-*"))
     result = CliRunner().invoke(main, ["reproduce", "--resume", "--out", str(folder)])
     assert result.exit_code == 0, result.output
