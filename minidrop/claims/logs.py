@@ -8,15 +8,14 @@ that the ledger quotes are derived from them once, and stored with the SHA-256 o
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import DataError
-from ..reproduce.published import LOGS
+from ..reproduce.published import LOGS, Log, read_logs
 from .evidence import Evidence
 from .rules import CUTS, THRESHOLDS, arrivals, losses_per_window, peak_until, window_mean, window_start
 
@@ -25,8 +24,6 @@ GATES = {
     "cifar10": {"published": "gate-cifar10", "described": "gate-cifar10-described"},
 }
 FIRST = 2_000  # losses are compared from this iteration on: before, they fall too steeply
-
-Log = tuple[str, int]
 
 # Runs in the logs that are not rows of a table: not labelled, or repeats. The repeats of beta have the same name in the code.
 OTHERS: dict[str, tuple[Log, ...]] = {
@@ -39,19 +36,15 @@ REPEATS: dict[str, dict[str, tuple[Log, ...]]] = {
 }
 
 
-class Distance(NamedTuple):
-    """How far two loss curves are apart: mean |log(loss ratio)| over `windows` means of EVERY iterations."""
+def distance(one: dict[int, float], other: dict[int, float], first: int = FIRST) -> float:
+    """Two curves {iteration: mean loss} -> mean |log(loss ratio)| from `first` on, over the iterations that both have.
 
-    value: float
-    windows: int
-
-
-def distance(one: dict[int, float], other: dict[int, float], first: int = FIRST) -> Distance:
-    """Two curves {iteration: mean loss} -> their distance from `first` on, over the iterations that both have."""
+    Raises DataError if there are none.
+    """
     common = [iteration for iteration in sorted(one.keys() & other.keys()) if iteration >= first]
     if not common:
         raise DataError("two loss curves without a common part", expected=f"iterations from {first:,} on", got="none")
-    return Distance(math.fsum(abs(math.log(one[i] / other[i])) for i in common) / len(common), len(common))
+    return math.fsum(abs(math.log(one[i] / other[i])) for i in common) / len(common)
 
 
 def label(log: Log) -> str:
@@ -64,28 +57,15 @@ def compared(dataset: str) -> dict[str, Log]:
     return {**LOGS[dataset], **{label(log): log for log in OTHERS[dataset]}}
 
 
-def read_logs(path: Path) -> dict[Log, list[dict[str, float]]]:
-    """A CSV of the published logs (log, run, iteration, loss, accuracy) -> rows by log and run. Raises DataError for others."""
-    wanted = ["log", "run", "iteration", "loss", "accuracy"]
-    found: dict[Log, list[dict[str, float]]] = {}
-    try:
-        reader = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
-        if list(reader.fieldnames or ()) != wanted:
-            raise ValueError(f"columns {','.join(reader.fieldnames or ())}")
-        for line in reader:
-            row = {name: float(line[name]) for name in wanted[2:]}
-            found.setdefault((line["log"], int(line["run"])), []).append(row)
-    except (TypeError, ValueError) as error:  # not UTF-8, other columns, no numbers
-        raise DataError(f"{path}: not published curves", expected=",".join(wanted), got=str(error)) from error
-    missing = [label(log) for dataset in LOGS for log in compared(dataset).values() if log not in found]
+def derive(path: Path, evidence: Evidence) -> dict[str, Any]:
+    """What logs.json holds: figures of each row and of the repeats, and the gate's distances to the stored runs.
+
+    Raises DataError for a file that is none, or has not all logs.
+    """
+    logs = read_logs(path)
+    missing = [label(log) for dataset in LOGS for log in compared(dataset).values() if log not in logs]
     if missing:
         raise DataError(f"{path}: logs are missing", expected="all of the author's logs", got=f"without {', '.join(missing)}")
-    return found
-
-
-def derive(path: Path, evidence: Evidence) -> dict[str, Any]:
-    """What logs.json holds: figures of each row and of the repeats, and the gate's distances to the stored runs."""
-    logs = read_logs(path)
     return {
         "source": {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
         "rows": {name: {row: _figures(logs[log], name, row) for row, log in LOGS[name].items()} for name in LOGS},
@@ -125,7 +105,7 @@ def _gate(dataset: str, logs: dict[Log, list[dict[str, float]]], evidence: Evide
         first = stored.settings["iterations"] // 2 if late else FIRST
         found[network] = {
             key: {
-                variant: {str(seed): distance(curve, ours, first).value for seed, ours in seeds.items()}
+                variant: {str(seed): distance(curve, ours, first) for seed, ours in seeds.items()}
                 for variant, seeds in curves.items()
             }
             for key, curve in theirs.items()
