@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 from ..reproduce.grid import Finished
+from ..reproduce.table import mean
 from .evidence import Evidence, Stored, seeds_text, steps
 from .intervals import LEVEL, of_share
 from .ledger import Claim, decide
@@ -146,7 +147,7 @@ def _drop_rate(stored: Stored) -> Claim:
     last = [[row for row in run.rows if row["iteration"] < (died(run) or 0)][-1] for run in dead]
     before = [1 - row["keep_probability"] for row in last]
     # of each run that lived, its mean over the same iterations
-    beside = [_mean([1 - _at(run, row["iteration"])["keep_probability"] for row in last]) for run in alive] if dead else []
+    beside = [mean([1 - _at(run, row["iteration"])["keep_probability"] for row in last]) for run in alive] if dead else []
     windows = [[step["smallest_z"] for step in steps(stored, run) if step["iteration"] < (died(run) or 0)] for run in dead]
     worst = 1 + 0.2 / min(min((min(window) for window in windows if window), default=-1.0), -1.0)
     number = (
@@ -188,10 +189,6 @@ def where(stored: Stored) -> str:
 
 def _at(run: Finished, iteration: float) -> dict[str, float]:
     return next(row for row in run.rows if row["iteration"] == iteration)
-
-
-def _mean(values: list[float]) -> float:
-    return math.fsum(values) / len(values)
 
 
 def _marks(stored: Stored, swallowing: Stored) -> Claim:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..reproduce.table import mean
 from .evidence import Evidence, seeds_text
 from .intervals import of_mean
 from .ledger import Claim
@@ -69,12 +70,12 @@ def dead_units(evidence: Evidence, dataset: str) -> Claim:
     fewer = [cnn - beta for cnn, beta in zip(*silent, strict=True)]
     more_back = [beta - cnn for cnn, beta in zip(*back, strict=True) if cnn is not None and beta is not None]
     shares = [[share for share in side if share is not None] for side in back]
-    texts = [f"{_mean(side):.1%}" if side else "none to come back" for side in shares]
+    texts = [f"{mean(side):.1%}" if side else "none to come back" for side in shares]
     return Claim(
         key,
         section,
         sentence,
-        f"units with z < 0 on every image at the end: CNN {_mean(silent[0]):.1f}, beta {_mean(silent[1]):.1f}; come back by the"
+        f"units with z < 0 on every image at the end: CNN {mean(silent[0]):.1f}, beta {mean(silent[1]):.1f}; come back by the"
         f" next evaluation: CNN {texts[0]}, beta {texts[1]}",
         judge_dead(fewer, more_back),
         tuple(dict.fromkeys(runs[name][seed][1] for name in runs for seed in seeds)),
@@ -107,7 +108,3 @@ def share_back(rows: list[dict[str, float]], cut: float) -> float | None:
     seen = [row for row in rows if row["iteration"] <= cut]
     silent = math.fsum(row["below_zero"] for row in seen[:-1])
     return math.fsum(row["came_back"] for row in seen[1:]) / silent if silent else None
-
-
-def _mean(values: list[float]) -> float:
-    return math.fsum(values) / len(values)
