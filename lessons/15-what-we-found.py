@@ -195,9 +195,9 @@ for shift, found, colour, name in (
         label=name,
     )
 axes.set_xticks(range(len(logs)), [NAMES[log] for log in logs])
-axes.set(ylabel="mean |log(our loss / its log)|", yscale="log")
+axes.set(ylabel="mean |log(our loss / its log)|")
 axes.set_title("MNIST: distance of our training loss from the published log's")
-axes.legend()
+axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 say(
     "With the network of the program our dropout lies {d:.3f} from its log and our beta {b:.3f};"
