@@ -29,9 +29,9 @@ WHY_FAR = {
     ),
     "cifar10 dropout": (
         "its log looks like that of a network without dropout. Our beta and our CNN lie nearer to it than our dropout, whose"
-        " loss drifts above it, and it goes on as the CNN's log does: at 50,000 iterations the losses are .210 and .234, at 110,000"
-        " .0035 and .0142. The text's network with dropout lies as near over these 10,000 iterations; longer runs have to tell."
-        " On MNIST the dropout log is that of our dropout"
+        " loss drifts above it, and it goes on as the CNN's log does: at 50,000 iterations the losses are .210 and .234, at"
+        " 110,000 .0035 and .0142. The text's network with dropout lies as near over these 10,000 iterations; longer runs have"
+        " to tell. On MNIST the dropout log is that of our dropout"
     ),
 }
 
