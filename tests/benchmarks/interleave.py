@@ -30,7 +30,7 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.first = self._answer()["first"]
+        self.checked = self._answer()["checked"]
         self.seconds: list[float] = []
         self.peak_mb = 0.0
 
@@ -77,7 +77,7 @@ def race(frameworks: list[str], work: str, threads: int, turns: int, repeats: in
     result = {}
     for name, worker in workers.items():
         lower, middle, upper = (1000 * value for value in statistics.quantiles(worker.seconds, n=4))
-        row = {"ms": middle, "lower": lower, "upper": upper, "peak_mb": worker.peak_mb, "first": worker.first}
+        row = {"ms": middle, "lower": lower, "upper": upper, "peak_mb": worker.peak_mb, "checked": worker.checked}
         if "torch" in workers:
             ratios = [own / peer for own, peer in zip(medians[name], medians["torch"], strict=True)]
             row["ratio"] = statistics.median(ratios)

@@ -1,6 +1,6 @@
 """One framework and one work in a process of its own, which runs on command: `python -m tests.benchmarks.worker FRAMEWORK WORK`.
 
-Each line on stdin is a number of repeats; the answer is one line of JSON: the seconds of each, and the process's peak memory
+The first line that it prints is what must be the same in all frameworks. Each line on stdin is a number of repeats; the answer is one line of JSON: the seconds of each, and the process's peak memory
 in MB. Between commands the process sleeps, so that it does not disturb the others.
 """
 
@@ -11,14 +11,13 @@ import resource
 import sys
 import time
 
-from .works import build
+from .works import build, checked
 
 
 def main(framework: str, work: str) -> None:
     """Answer until stdin ends."""
+    print(json.dumps({"checked": checked(framework, work)}), flush=True)
     once = build(framework, work)
-    result = once()
-    print(json.dumps({"first": float(result) if isinstance(result, float) else float(abs(result).sum())}), flush=True)
     for line in sys.stdin:
         seconds = []
         for _ in range(int(line)):

@@ -15,16 +15,16 @@ import dezero.functions as F
 from ..works import RATE, Work
 
 
-def build(work: Work, given: list[Any], images: Any, labels: Any) -> Callable[[], Any]:
-    """A training step, or a forward pass."""
+def build(work: Work, given: list[Any], images: Any, labels: Any, _dropout: bool) -> Callable[[], Any]:
+    """A training step, or a forward pass; always without dropout."""
     weights = [dezero.Parameter(value.copy()) for value in given]
 
     def forward() -> Any:
         x = dezero.Variable(images)
-        for index, kernel in enumerate(work.kernels):
-            x = F.pooling(F.relu(F.conv2d(x, weights[2 * index], weights[2 * index + 1], pad=kernel // 2)), 2, 2)
+        for index, kernel in enumerate(work.size.kernels):
+            x = F.pooling(F.relu(F.conv2d(x, weights[2 * index], weights[2 * index + 1], pad=work.size.padding(kernel))), 2, 2)
         x = F.reshape(x, (work.batch, -1))
-        dense = weights[2 * len(work.kernels) :]
+        dense = weights[2 * len(work.size.kernels) :]
         for index in range(0, len(dense), 2):
             x = F.linear(x, dense[index], dense[index + 1])
             x = F.relu(x) if index + 2 < len(dense) else x

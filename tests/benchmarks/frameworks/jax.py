@@ -14,20 +14,20 @@ from ..works import RATE, Work
 
 def forward(work: Work, weights: list[Any], x: Any) -> Any:
     """Images -> logits."""
-    for index, kernel in enumerate(work.kernels):
+    for index, kernel in enumerate(work.size.kernels):
         weight, bias = weights[2 * index], weights[2 * index + 1]
-        x = lax.conv_general_dilated(x, weight, (1, 1), [(kernel // 2, kernel // 2)] * 2) + bias[:, None, None]
+        x = lax.conv_general_dilated(x, weight, (1, 1), [(work.size.padding(kernel), work.size.padding(kernel))] * 2) + bias[:, None, None]
         x = lax.reduce_window(jnp.maximum(x, 0), -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
     x = x.reshape(len(x), -1)
-    dense = weights[2 * len(work.kernels) :]
+    dense = weights[2 * len(work.size.kernels) :]
     for index in range(0, len(dense), 2):
         x = x @ dense[index] + dense[index + 1]
         x = jnp.maximum(x, 0) if index + 2 < len(dense) else x
     return x
 
 
-def build(work: Work, given: list[Any], images: Any, labels: Any) -> Callable[[], Any]:
-    """A training step, or a forward pass."""
+def build(work: Work, given: list[Any], images: Any, labels: Any, _dropout: bool) -> Callable[[], Any]:
+    """A training step, or a forward pass; always without dropout."""
     weights = [jnp.asarray(value) for value in given]
     x, target = jnp.asarray(images), jnp.asarray(labels)
 

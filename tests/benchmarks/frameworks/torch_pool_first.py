@@ -9,6 +9,6 @@ from ..works import Work
 from . import torch
 
 
-def build(work: Work, given: list[Any], images: Any, labels: Any) -> Callable[[], Any]:
+def build(work: Work, given: list[Any], images: Any, labels: Any, dropout: bool) -> Callable[[], Any]:
     """A training step, or a forward pass."""
-    return torch.build(work, given, images, labels, pool_first=True)
+    return torch.build(work, given, images, labels, dropout, pool_first=True)
