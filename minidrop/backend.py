@@ -30,9 +30,6 @@ Array: TypeAlias = Any
 # of this size come and go, and from then on it keeps up to 62 MB (mallopt(3), M_MMAP_THRESHOLD). Elsewhere this does nothing.
 np.empty(31 * 2**20, dtype=np.uint8)
 
-SMALL_MATRIX = 800  # numbers in it
-SMALL_PRODUCT = 10**6  # multiplications in it: what OpenBLAS calls small
-
 DEFAULT_MATH, TF32_MATH = 0, 3  # cublasMath_t
 
 INSTALL_HELP = (
@@ -107,36 +104,6 @@ def empty_on(device: str) -> Array:
 def require_device(device: str) -> None:
     """Raise what `to_device` raises if `device` is no device's name, or cannot be used."""
     to_device(np.empty(0), device)
-
-
-def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
-    """(..., M, K) @ (..., K, N) -> (..., M, N), into `out`, if given: the matrix product, by BLAS or cuBLAS.
-
-    While a step is being captured, CuPy refuses to call cuBLAS; `cublas.py` calls it then.
-    """
-    if (capture := capturing()) is not None and not isinstance(a, ndarray) and a.dtype.kind == "f" and a.dtype.itemsize >= 4:
-        if a.dtype != b.dtype:
-            raise CaptureError(f"a matrix product of {a.dtype} and {b.dtype}: cuBLAS multiplies numbers of one type")
-        return capture.matmul(a, b, out)
-    if type(a) is ndarray and a.dtype is b.dtype and 0 < (numbers := a.shape[-2] * a.shape[-1]) <= SMALL_MATRIX:
-        width = SMALL_PRODUCT // numbers // 64 * 64
-        if b.shape[-1] > width:
-            return _wide_product(a, b, width, out)
-    return a @ b if out is None else array_module(a).matmul(a, b, out=out)
-
-
-def _wide_product(a: Array, b: Array, width: int, out: Array | None) -> Array:
-    """(..., M, K) @ (..., K, N) -> (..., M, N): a small matrix times a wide one, `width` columns at a time.
-
-    OpenBLAS multiplies small matrices as they lie. For large ones it clears the product, copies both factors, and adds to the
-    product what comes out: longer than the few multiplications here take.
-    """
-    if out is None:
-        out = np.empty((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), a.dtype)
-    for start in range(0, b.shape[-1], width):
-        some = slice(start, start + width)
-        np.matmul(a, b[..., some], out=out[..., some])
-    return out
 
 
 class _Capturing(threading.local):

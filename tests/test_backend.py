@@ -175,39 +175,6 @@ def test_device_name_says_what_a_result_was_made_on(stand_in):
         backend.device_name("cuda:7")
 
 
-class TestWideProducts:
-    """A small matrix times a wide one is done some columns at a time: the same numbers."""
-
-    @pytest.mark.parametrize(
-        ("left", "right"),
-        [((20, 7), (7, 28_672)), ((3, 5), (2, 4, 5, 70_001)), ((4, 3, 5), (4, 5, 80_000)), ((2, 1, 3, 5), (4, 5, 70_000))],
-    )
-    @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
-    def test_are_products(self, left, right, dtype):
-        random = np.random.default_rng(0)
-        a, b = (random.integers(-9, 9, shape).astype(dtype) for shape in (left, right))
-        np.testing.assert_array_equal(backend.matmul(a, b), a @ b)
-
-    def test_fill_what_is_given_with_gaps_and_in_any_order(self):
-        random = np.random.default_rng(0)
-        a, b = random.integers(-9, 9, (6, 20)).astype("float32"), random.integers(-9, 9, (20_000, 20)).astype("float32").T
-        out = np.zeros((20_000, 12), dtype="float32")
-        assert backend.matmul(a, b, out=out.T[::2]) is not None
-        np.testing.assert_array_equal(out.T[::2], a @ b)
-        assert (out.T[1::2] == 0).all()
-
-    def test_are_done_in_pieces_that_openblas_calls_small(self, monkeypatch):
-        widths, matmul = [], np.matmul
-        monkeypatch.setattr(np, "matmul", lambda a, b, out: (widths.append(b.shape[-1]), matmul(a, b, out=out)))
-        backend.matmul(np.ones((20, 16), "float32"), np.ones((16, 10_000), "float32"))
-        assert widths == [3072, 3072, 3072, 784]
-        assert 20 * 16 * max(widths) <= 10**6
-
-    @pytest.mark.parametrize(("left", "right"), [((0, 5), (5, 9)), ((5, 0), (0, 10**6)), ((2, 3), (3, 0))])
-    def test_without_rows_columns_or_terms(self, left, right):
-        np.testing.assert_array_equal(backend.matmul(np.ones(left), np.ones(right)), np.zeros((left[0], right[1])))
-
-
 def test_a_cpu_has_no_tf32():
     with pytest.raises(ArgumentError, match="use_tf32: a CPU has no such numbers"):
         backend.use_tf32(True, "cpu")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..backend import Array, matmul
+from ..backend import Array
 from ..broadcasting import unbroadcast
+from ..products import matmul
 from ..tape import Op
 
 
