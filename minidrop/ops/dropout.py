@@ -6,6 +6,7 @@ from .. import kernels
 from ..backend import Array, array_module
 from ..random import Generator
 from ..tape import Op
+from .mask import keep_where
 
 
 class Dropout(Op):
@@ -53,4 +54,4 @@ def times_kept(values: Array, factor: Array) -> Array:
 
 def zero_where_dropped(values: Array, kept: Array) -> Array:
     """(any shape) -> same: `values`, with an exact 0 wherever `kept` is 0 (a mere product would make NaN of inf * 0)."""
-    return array_module(kept).where(kept == 0, 0, values)
+    return keep_where(kept != 0, values)
