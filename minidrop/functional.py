@@ -34,13 +34,13 @@ def conv2d(
 
     stride: an int or (rows, columns). padding: zeros on each side, an int or (rows, columns), or "same": H' = ceil(H / stride),
     with the odd row or column at the bottom and right (as in Keras, the paper's framework). algorithm: "loops" (the
-    definition), "im2col", "fourier", or "auto", the faster of the last two by the model in ops/conv_choice.py. With "fourier"
-    rounding is relative to the largest number of an image, and an inf or NaN in an image reaches all of its outputs.
-    It computes in float32 or float64 only; for other types "auto" is "im2col", and "fourier" a DTypeError.
+    definition), "im2col", "fourier", "mixed", or "auto", the fastest of the last three by the model in ops/conv_choice.py. With
+    "fourier" and "mixed" rounding is relative to the largest number of an image, and an inf or NaN in an image reaches all of its outputs.
+    They compute in float32 or float64 only; for other types "auto" is "im2col", and they are a DTypeError.
     Raises ShapeError for a wrong rank, other channels than the weight's, a kernel larger than the padded image, an empty batch.
     Source: formula in ops/conv.py; the theorem in ops/fourier.py.
     """
-    x, weight = as_tensor(x), as_tensor(weight)
+    x, weight, bias = as_tensor(x), as_tensor(weight), None if bias is None else as_tensor(bias)
     layer_checks.require_choice("conv2d", "algorithm", algorithm, CONVOLUTIONS)
     layer_checks.require_rank("conv2d", "x", x.shape, "(N, C, H, W)")
     layer_checks.require_rank("conv2d", "weight", weight.shape, "(F, C, R, S)")
@@ -48,14 +48,14 @@ def conv2d(
     layer_checks.require_features("conv2d", x.shape, 1, weight.shape[1], "channels")
     if 0 in weight.shape:
         raise ShapeError("conv2d: empty weight", expected="at least one filter, channel, row and column", got=str(weight.shape))
-    bias = None if bias is None else as_tensor(bias)
     layer_checks.require_vector("conv2d", "bias", bias, weight.shape[0])
     stride = layer_checks.pair("conv2d", "stride", stride, 1)
     pads = layer_checks.padding_pairs("conv2d", padding, x.shape[2:], weight.shape[2:], stride)
-    if algorithm == "fourier":
+    if algorithm in ("fourier", "mixed"):
         layer_checks.require_floats("conv2d in the frequency domain", x.dtype, conv_choice.FOURIER_TYPES)
     needs = mode.recording and x.requires_grad, mode.recording and weight.requires_grad
-    return apply(conv_choice.convolution(algorithm, x.shape, weight.shape, x.dtype, stride, pads, needs), x, weight, bias)
+    op = conv_choice.convolution(algorithm, x.shape, weight.shape, x.dtype, stride, pads, needs, x.device)
+    return apply(op, x, weight, bias)
 
 
 def max_pool2d(x: Operand, kernel_size: Any, stride: Any = None) -> Tensor:

@@ -229,7 +229,7 @@ def make_module():
         "add", "subtract", "multiply", "divide", "maximum", "minimum", "exp", "expm1", "log", "log1p", "sqrt", "abs",
         "absolute", "sign", "tanh", "isfinite", "isnan", "logical_and", "logical_or", "logical_not", "floor", "greater",
         "where", "clip", "zeros_like", "ones_like", "empty_like", "full_like", "broadcast_to", "pad", "take", "sum", "matmul",
-        "ascontiguousarray", "negative", "nextafter", "nansum",
+        "ascontiguousarray", "negative", "nextafter", "nansum", "tile",
     ):  # fmt: skip
         setattr(cupy, name, ufunc(name))
 
@@ -238,6 +238,11 @@ def make_module():
         cupy_gpu.call(quietly, np.add.at, host, index, values, changes=[host])
 
     cupy.add.at = add_at
+
+    def as_strided(array, shape, strides):
+        return box_view(np.lib.stride_tricks.as_strided(unbox(array), shape, strides), array)
+
+    cupy.lib = types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=as_strided))
 
     def joined(name):
         function = getattr(np, name)

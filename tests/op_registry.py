@@ -23,6 +23,7 @@ from minidrop.ops import (
     dropout,
     elementwise,
     fourier,
+    mixed,
     loss,
     matmul,
     norm,
@@ -422,6 +423,11 @@ def convolution_of_columns(draw):
 @register(fourier.Conv2dFourier)
 def convolution_in_the_frequency_domain(draw):
     return convolution(draw, "fourier")
+
+
+@register(mixed.Conv2dMixed)
+def convolution_in_the_frequency_domain_of_one_axis(draw):
+    return convolution(draw, "mixed")
 
 
 @register(pool.MaxPool2d)

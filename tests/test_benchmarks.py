@@ -10,6 +10,7 @@ import pytest
 from benchmarks import conv, cost, gpu, imports, interleave, machine, overhead, recording, step, works
 
 from minidrop.errors import DeviceError
+from minidrop.networks import DROPOUT_RATE, SIZES
 from minidrop.ops import conv_choice
 
 RESULTS = pathlib.Path(overhead.__file__).parent / "results"
@@ -52,13 +53,13 @@ class TestSteps:
         assert step.main(["--works", "lite-mnist", "--turns", "2", "--repeats", "1", "--json", str(path)]) == 0
         (row,) = json.loads(path.read_text())["rows"]
         own, peer = row["results"]["minidrop"], row["results"]["torch"]
-        assert own["first"] == pytest.approx(peer["first"], rel=1e-5)
+        assert own["checked"] == pytest.approx(peer["checked"], rel=1e-5)
         assert own["ms"] > 0 and own["peak_mb"] > 10 and own["ratio_low"] <= own["ratio"] <= own["ratio_high"]
         assert "**" in capsys.readouterr().out
 
     def test_a_framework_that_computes_something_else_is_found(self, monkeypatch):
         row = {"ms": 1.0, "lower": 1.0, "upper": 1.0, "ratio": 1.0, "ratio_lower": 1.0, "ratio_upper": 1.0, "peak_mb": 1.0}
-        outcome = {"minidrop": row | {"first": 2.31}, "torch": row | {"first": 2.30}}
+        outcome = {"minidrop": row | {"checked": 2.31}, "torch": row | {"checked": 2.30}}
         monkeypatch.setattr(step, "race", lambda *arguments: outcome)
         with pytest.raises(RuntimeError, match=r"minidrop does not compute lite-mnist: 2.31 instead of 2.3"):
             step.measure([("lite-mnist", 2, 1.5)], ["minidrop", "torch"], 2, 1)
@@ -74,13 +75,20 @@ class TestSteps:
 
     @pytest.mark.parametrize("work", works.WORKS)
     def test_every_work_has_its_weights(self, work):
-        """As many parameters as the network has: `build` would fail otherwise; the paper's has the sizes of its networks.py."""
+        """As many parameters as the network has: `build` would fail otherwise."""
         from benchmarks.frameworks.minidrop import network
 
         given = works.parameters(works.WORKS[work])
-        made = network(works.WORKS[work], given)
+        made = network(works.WORKS[work], given, dropout=False)
         for parameter, value in zip(made.parameters(), given, strict=True):
             np.testing.assert_array_equal(parameter.data, value)
+
+
+    @pytest.mark.parametrize("name", SIZES)
+    def test_the_networks_are_those_of_minidrop(self, name):
+        own, size = works.NETWORKS[name], SIZES[name]
+        assert (own.filters, own.kernels, own.units) == (size.filters, size.kernels, size.units)
+        assert own.same == (size.padding == "same") and own.dropout and works.DROPOUT_RATE == DROPOUT_RATE
 
 
 class TestImports:
@@ -133,7 +141,7 @@ class TestCost:
 
 class TestConvolutions:
     def test_measures_and_says_what_auto_would_choose(self, monkeypatch, capsys, tmp_path):
-        monkeypatch.setattr(conv, "SHAPES", [(1, 1, 4, 2, 3), (1, 4, 4, 2, 3)])
+        monkeypatch.setattr(conv, "SHAPES", [(1, 1, 4, 2, 3, 0), (1, 4, 4, 2, 3, "same")])
         monkeypatch.setattr(conv, "limit_threads", lambda threads: None)
         assert conv.main(["--turns", "2", "--fit", "--json", str(tmp_path / "conv.json")]) == 0
         assert "auto / best" in capsys.readouterr().out
@@ -185,7 +193,7 @@ class TestWhatTheReadmeSays:
 
     def test_from_where_on_im2col_is_chosen_for_large_images(self):
         assert "from some 380 x 380 on" in README
-        chosen = {size: conv_choice.fastest(conv.shape_of((16, 32, size, 32, 5), True)) for size in (64, 340, 400)}
+        chosen = {size: conv_choice.fastest(conv.shape_of((16, 32, size, 32, 5, "same"), True)) for size in (64, 340, 400)}
         assert chosen == {64: "fourier", 340: "fourier", 400: "im2col"}
 
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from layouts import layouts
 
 import minidrop as md
-from minidrop.ops import conv, conv_choice, fourier
+from minidrop.ops import conv, conv_choice, fourier, mixed, waves
 from minidrop.ops.window import output_size, same_padding
 
 F = md.functional
-FAST = ("im2col", "fourier")
+FAST = ("im2col", "fourier", "mixed")
 TOLERANCE = 1e-5  # of the largest number, in float32
 
 
@@ -133,22 +133,22 @@ class TestTheTheorem:
 
     @pytest.mark.parametrize(("size", "padding"), [(5, (2, 2)), (6, (0, 3)), (7, (1, 0))])
     def test_the_matrices_are_the_discrete_fourier_transform(self, size, padding):
-        length = fourier.circle(size, padding)
+        length = waves.circle(size, padding)
         row = np.random.default_rng(0).normal(size=size)
         expected = np.fft.rfft(row, length)
-        got = fourier.from_real(fourier.waves(length, np.arange(size), half=True).conj()) @ row
+        got = waves.from_real(waves.waves(length, np.arange(size), half=True).conj()) @ row
         np.testing.assert_allclose(got.reshape(-1, 2), np.stack([expected.real, expected.imag], axis=1), atol=1e-12)
-        back = fourier.to_real(fourier.waves(length, np.arange(size), half=True), length) @ got
+        back = waves.to_real(waves.waves(length, np.arange(size), half=True), length) @ got
         np.testing.assert_allclose(back, row, atol=1e-12)
 
     @pytest.mark.parametrize("length", [1, 2, 5, 8])
     def test_the_complex_transform_and_its_inverse(self, length):
         row = np.random.default_rng(1).normal(size=(2, length))
-        wave = fourier.waves(length, np.arange(length))
-        spectrum = fourier.from_parts(wave.conj()) @ row.reshape(-1)
+        wave = waves.waves(length, np.arange(length))
+        spectrum = waves.from_parts(wave.conj()) @ row.reshape(-1)
         expected = np.fft.fft(row[0] + 1j * row[1])
         np.testing.assert_allclose(spectrum.reshape(-1, 2), np.stack([expected.real, expected.imag], axis=1), atol=1e-12)
-        np.testing.assert_allclose(fourier.to_parts(wave) @ spectrum, row.reshape(-1), atol=1e-12)
+        np.testing.assert_allclose(waves.to_parts(wave) @ spectrum, row.reshape(-1), atol=1e-12)
 
     def test_complex_products_as_real_quarters(self):
         generator = np.random.default_rng(2)
@@ -169,19 +169,44 @@ class TestTheTheorem:
         grad = generator.normal(size=(1, 2, 6, 6))
         expected = convolve(x, weight, np.zeros(2), grad, "loops", 1, 2)
         assert error(convolve(x, weight, np.zeros(2), grad, "fourier", 1, 2), expected) < 1e-12
-        full = fourier.circle
+        full = waves.circle
         fourier.matrices.cache_clear()
         monkeypatch.setattr(fourier, "circle", lambda size, padding: full(size, padding) - 1)
         assert error(convolve(x, weight, np.zeros(2), grad, "fourier", 1, 2), expected) > 1e-3
         fourier.matrices.cache_clear()
 
-    def test_in_slices_of_any_number_of_frequencies(self, monkeypatch):
+    @pytest.mark.parametrize("length", [1, 2, 3, 8, 9])
+    def test_no_number_of_a_spectrum_stands_there_twice(self, length):
+        """L real numbers in, L real numbers out, and back again."""
+        alone, kept = waves.real_frequencies(length)
+        wave = waves.waves(length, np.arange(length), half=True)
+        assert len(kept) == length and alone == (2 if length % 2 == 0 else 1)
+        down, up = waves.from_real(wave.conj())[kept], waves.to_real(wave, length)[:, kept]
+        np.testing.assert_allclose(up @ down, np.eye(length), atol=1e-12)
+        conjugated = waves.to_real(wave, length, conjugate=True)[:, kept]
+        signs = np.array([1] * alone + [1, -1] * ((length - alone) // 2))
+        np.testing.assert_allclose(conjugated @ (signs[:, None] * down), np.eye(length), atol=1e-12)
+
+    def test_bands_as_on_a_gpu_give_the_same(self, monkeypatch):
+        """There all rows are taken alike, those of real numbers too."""
+        generator = np.random.default_rng(4)
+        x, weight, bias = generator.normal(size=(2, 3, 8, 7)), generator.normal(size=(4, 3, 3, 3)), generator.normal(size=4)
+        grad = generator.normal(size=(2, 4, 8, 7))
+        in_two_bands = convolve(x, weight, bias, grad, "fourier", 1, 1)
+        monkeypatch.setattr(fourier, "real_frequencies", lambda length: (0, list(range(2 * (length // 2 + 1)))))
+        fourier.matrices.cache_clear()
+        assert error(convolve(x, weight, bias, grad, "fourier", 1, 1), in_two_bands) < 1e-13
+        fourier.matrices.cache_clear()
+
+    @pytest.mark.parametrize("module", [fourier, mixed])
+    def test_in_slices_of_any_number_of_frequencies(self, module, monkeypatch):
         generator = np.random.default_rng(4)
         x, weight, bias = generator.normal(size=(2, 3, 9, 7)), generator.normal(size=(4, 3, 3, 3)), generator.normal(size=4)
         grad = generator.normal(size=(2, 4, 9, 7))
-        at_once = convolve(x, weight, bias, grad, "fourier", 1, 1)
-        monkeypatch.setattr(fourier, "CACHE_BYTES", 1)
-        assert error(convolve(x, weight, bias, grad, "fourier", 1, 1), at_once) < 1e-14
+        algorithm = module.__name__.rpartition(".")[2]
+        at_once = convolve(x, weight, bias, grad, algorithm, 1, 1)
+        monkeypatch.setattr(module, "CACHE_BYTES", 1)
+        assert error(convolve(x, weight, bias, grad, algorithm, 1, 1), at_once) < 1e-14
 
     def test_an_inf_reaches_its_own_image_and_no_other(self):
         x = np.ones((2, 1, 8, 8))
@@ -213,9 +238,10 @@ class TestArraysChangedAfterForward:
         with pytest.raises(md.errors.ModifiedError, match="Conv2dIm2col"):
             y.backward()
 
-    def test_fourier_needs_neither_and_gives_the_gradient_of_what_was(self):
+    @pytest.mark.parametrize("algorithm", ["fourier", "mixed"])
+    def test_spectra_need_neither_and_give_the_gradient_of_what_was(self, algorithm):
         x, weight = md.Tensor(np.ones((1, 1, 3, 3)), requires_grad=True), md.Tensor(np.ones((1, 1, 2, 2)), requires_grad=True)
-        y = F.conv2d(x, weight, algorithm="fourier").sum()
+        y = F.conv2d(x, weight, algorithm=algorithm).sum()
         weight.data[...], x.data[...] = 2, 3
         y.backward()
         np.testing.assert_allclose(x.grad[0, 0], [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
@@ -275,13 +301,13 @@ class TestTheChoice:
         assert len({tuple(row["shape"]) for row in rows}) >= 20
         for row in rows:
             chosen = conv_choice.fastest(conv_benchmark.shape_of(row["shape"], row["backward"]))
-            assert row[chosen] <= 1.3 * min(row["im2col"], row["fourier"]), row
+            assert row[chosen] <= 1.3 * min(row[name] for name in FAST), row
 
     def test_either_choice_alone_would_fail_that(self):
         path = pathlib.Path(conv_benchmark.__file__).parent / "results" / "conv.json"
         rows = json.loads(path.read_text())["rows"]
         for algorithm in FAST:
-            assert any(row[algorithm] > 1.5 * min(row["im2col"], row["fourier"]) for row in rows)
+            assert any(row[algorithm] > 1.5 * min(row[name] for name in FAST) for row in rows)
 
 
 def test_the_parts_of_a_product_are_turned_into_columns_and_stay_the_same_numbers():

@@ -16,6 +16,7 @@ from minidrop.ops import (
     dropout,
     elementwise,
     fourier,
+    mixed,
     loss,
     matmul,
     norm,
@@ -76,6 +77,7 @@ RIGHT = {
     conv.Conv2dLoops: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "loops"), [IMAGES, KERNELS, BIAS]),
     conv.Conv2dIm2col: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "im2col"), [IMAGES, KERNELS, BIAS]),
     fourier.Conv2dFourier: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "fourier"), [IMAGES, KERNELS, BIAS]),
+    mixed.Conv2dMixed: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "mixed"), [IMAGES, KERNELS, BIAS]),
     pool.MaxPool2d: (lambda x: F.max_pool2d(x, 3, 1), [PLACES]),
     loss.LogSoftmax: (lambda a: F.log_softmax(a), [A]),
     loss.SoftmaxCrossEntropy: (lambda a: F.softmax_cross_entropy(a, LABELS), [A]),
@@ -153,7 +155,7 @@ DROPPED_TERMS = [
     (matmul.MatMul, "transpose of a", lambda op, g: (g @ op.saved[1].T, op.saved[0] @ g)),
     *(
         (convolution, mistake, mutant)
-        for convolution in (conv.Conv2dLoops, conv.Conv2dIm2col, fourier.Conv2dFourier)
+        for convolution in (conv.Conv2dLoops, conv.Conv2dIm2col, fourier.Conv2dFourier, mixed.Conv2dMixed)
         for mistake, mutant in (
             ("flipped kernel gradient", lambda op, g: _replace(op.backward(g), 1, lambda w: w[:, :, ::-1, ::-1])),
             ("bias: mean for sum", lambda op, g: _replace(op.backward(g), 2, lambda b: b / 2)),

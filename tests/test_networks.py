@@ -29,6 +29,7 @@ CIFAR_10, MNIST, DIGITS = (3, 32, 32), (1, 28, 28), (1, 8, 8)
 def stages(net, shape):
     """The sides of the image after each convolution and each pool, and the features and units after that."""
     net.summary((2, *shape))
+    net.features.summary((2, *shape))  # of whole images: the network leaves out what it does not see
     layers = net.features.layers
     sides = [layer.output_shape[2] for layer in layers if isinstance(layer, md.nn.Conv2d | md.nn.MaxPool2d)]
     return sides, *net.dense.weight.shape, net.logits.output_shape[1]
@@ -70,6 +71,39 @@ def test_lite_has_the_shape_of_the_published_network_and_is_small():
     kinds = lambda net: [type(module).__name__ for _, module in net.named_modules()]  # noqa: E731
     assert kinds(published) == kinds(lite)
     assert sum(p.size for p in lite.parameters()) * 3 < sum(p.size for p in published.parameters())
+
+
+@pytest.mark.parametrize(("size", "shape", "seen"), [("published", CIFAR_10, 30), ("lite", MNIST, 26)])
+def test_no_output_depends_on_the_last_rows_and_columns(size, shape, seen):
+    """Computed from whole images, layer by layer; and one pixel further in, it does depend on them."""
+    net = network("cnn", size, shape)
+    whole = images(2, shape)
+    other = whole.copy()
+    other[:, :, seen:], other[..., seen:] = 7, 7
+    expected = net.features(Tensor(whole)).data
+    np.testing.assert_allclose(net.features(Tensor(other)).data, expected, atol=1e-5)  # the rounding depends on all pixels
+    other[:, 0, seen - 1, 3] += 10
+    assert abs(net.features(Tensor(other)).data - expected).max() > 0.1
+
+
+@pytest.mark.parametrize(("size", "shape"), [("published", CIFAR_10), ("published", MNIST), ("lite", CIFAR_10), ("lite", DIGITS)])
+def test_leaving_them_out_changes_neither_outputs_nor_gradients(size, shape):
+    results = []
+    for whole in (False, True):
+        net = network("cnn", size, shape)
+        assert (net.seen is None) == (shape == DIGITS)
+        if whole:
+            net.seen = None
+        x = Tensor(images(2, shape), requires_grad=True)
+        y = net(x)
+        y.backward(np.random.default_rng(1).normal(size=y.shape).astype("float32"))
+        results.append([y.data, x.grad, *(p.grad for p in net.parameters())])
+    for left_out, computed in zip(*results, strict=True):
+        np.testing.assert_allclose(left_out, computed, atol=1e-5 * abs(computed).max())
+
+
+def test_padded_images_are_seen_as_a_whole():
+    assert SIZES["described"].seen(CIFAR_10) == (32, 32) and network("cnn", "described", CIFAR_10).seen is None
 
 
 def test_images_that_would_shrink_to_nothing():

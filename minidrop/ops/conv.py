@@ -2,14 +2,15 @@
 
     y[n, f, i, j] = bias[f] + sum over c, r, s of  x[n, c, i * stride + r, j * stride + s] * weight[f, c, r, s]
 
-with x already padded. Three ops compute it, forward and backward. They differ in speed, in rounding, and in how far an inf or
+with x already padded. Four ops compute it, forward and backward. They differ in speed, in rounding, and in how far an inf or
 NaN spreads:
 
     Conv2dLoops     the formula as it reads, product by product: what the others are tested against
-    Conv2dIm2col    every window of the image as a column of one matrix (im2col), and one matrix product
+    Conv2dIm2col    every window of the image as a column of a matrix (im2col), and matrix products
     Conv2dFourier   in the frequency domain: `fourier.py`
+    Conv2dMixed     in the frequency domain along the height, by windows along the width: `mixed.py`
 
-`conv_choice.py` says which of the last two is the faster one for a shape.
+`conv_choice.py` says which of the last three is the fastest one for a shape.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from ..backend import Array, array_module, matmul
+from ..backend import Array, array_module, device_of
+from ..products import matmul
 from ..tape import Op
-from .window import Padding, Pair, output_size, window_slices
+from .window import Padding, Pair, output_size
 
-KEPT_BYTES = 8 * 2**20  # columns up to this size are kept from forward to backward
+KEPT_BYTES = 8 * 2**20  # strips up to this size are kept from forward to backward
 
 
 class Conv2dLoops(Op):
@@ -66,12 +68,15 @@ class Conv2dIm2col(Op):
 
     H' = floor((H + top + bottom - R) / stride rows) + 1,  W' = floor((W + left + right - S) / stride columns) + 1.
 
-    With X, the columns, of shape (C R S, H' W' N), one column per window; K, the weight, as a matrix of shape (F, C R S); and
-    G, grad rearranged to (H' W' N, F):   y = X^T K^T + bias,   dL/dK = (X G)^T,   dL/dbias = the column sums of G,
-    dL/dX = K^T G^T, each column of which is added back to the window of x that it came from.
+    With X_i, the columns of output row i: (R S C, W' N), one column per window; K, the weight: (R S C, F); and G_i, row i of
+    grad: (W' N, F):   y_i = X_i^T K + bias,   dL/dK = sum over i of X_i G_i,   dL/dbias = the column sums of G,   dL/dX_i =
+    K G_i^T, each column of which is added back to the window of x that it came from.
 
-    Memory: inside the op images are (C, H, W, N), so that one place (r, s) of all windows is copied in runs of W' N numbers.
-    Outputs and gradients are (H, W, N, C) in memory, as y comes out of the product; their shapes are transposed views.
+    Copied are the windows along the width alone, S times x: strips of (S C, W' N), one for each row of the padded image. The R
+    strips that the windows of an output row see lie one below the other in memory. So X_i is a part of them, and no copy.
+
+    Memory: strips are (H, S, C, W', N), so that one place s of all windows is copied in runs of W' N numbers. Outputs and
+    gradients are (H, W, N, C) in memory, as y comes out of the product; their shapes are transposed views.
     """
 
     def __init__(self, stride: Pair, padding: Padding) -> None:
@@ -81,32 +86,36 @@ class Conv2dIm2col(Op):
     def forward(self, x: Array, weight: Array, bias: Array | None) -> Array:
         needs_x, needs_weight, _ = self.needs_grad
         self.shapes = x.shape, weight.shape
-        columns = image_to_columns(x, weight.shape[2:], self.stride, self.padding)
-        # The columns are up to R * S times as large as x: large ones are made again for backward, small ones kept.
-        self.columns = columns if needs_weight and columns.nbytes <= KEPT_BYTES else None
-        self.saved = (x if needs_weight and self.columns is None else None, weight if needs_x else None)
-        y = matmul(columns.T, weight.reshape(len(weight), -1).T)
-        if bias is not None:
-            y += bias
         images, filters, height, width = output_shape(x, weight, self.stride, self.padding)
+        strips = image_to_strips(x, weight.shape[3], self.stride[1], self.padding)
+        # Strips are up to S times as large as x: large ones are made again for backward, small ones kept.
+        self.strips = strips if needs_weight and strips.nbytes <= KEPT_BYTES else None
+        self.saved = (x if needs_weight and self.strips is None else None, weight if needs_x else None)
+        columns = windows(strips, weight.shape[2], self.stride[0], height)
+        y = matmul(columns.swapaxes(1, 2), as_matrix(weight))
+        if bias is not None:
+            rows = y.reshape(height, -1)
+            rows += array_module(x).tile(bias, width * images)  # long rows: NumPy would add F numbers at a time at half the speed
         return y.reshape(height, width, images, filters).transpose(2, 3, 0, 1)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         x, weight = self.saved
         needs_x, needs_weight, needs_bias = self.needs_grad
-        x_shape, weight_shape = self.shapes
-        grad_matrix = grad.transpose(2, 3, 0, 1).reshape(-1, weight_shape[0])
+        x_shape, (filters, channels, *kernel) = self.shapes
+        grad_rows = grad.transpose(2, 3, 0, 1).reshape(grad.shape[2], -1, filters)
         grad_x = grad_weight = grad_bias = None
         if needs_x:
-            grad_columns = matmul(weight.reshape(len(weight), -1).T, grad_matrix.T)
-            grad_x = columns_to_image(grad_columns, x_shape, weight_shape[2:], self.stride, self.padding)
+            grad_columns = matmul(as_matrix(weight), grad_rows.swapaxes(1, 2))
+            grad_x = columns_to_image(grad_columns, x_shape, (kernel[0], kernel[1]), self.stride, self.padding)
         if needs_weight:
-            columns = self.columns
-            if columns is None:
-                columns = image_to_columns(x, weight_shape[2:], self.stride, self.padding)
-            grad_weight = matmul(columns, grad_matrix).T.reshape(weight_shape)
+            strips = self.strips
+            if strips is None:
+                strips = image_to_strips(x, kernel[1], self.stride[1], self.padding)
+            products = matmul(windows(strips, kernel[0], self.stride[0], len(grad_rows)), grad_rows)
+            grad_weight = sum_of_rows(products.reshape(len(products), -1))
+            grad_weight = grad_weight.reshape(*kernel, channels, filters).transpose(3, 2, 0, 1)
         if needs_bias:
-            grad_bias = grad_matrix.sum(axis=0)
+            grad_bias = sum_of_rows(grad_rows.reshape(-1, filters))
         return grad_x, grad_weight, grad_bias
 
 
@@ -135,25 +144,53 @@ def unpad_image(padded: Array, shape: tuple[int, ...], padding: Padding) -> Arra
     return array_module(padded).ascontiguousarray(image).transpose(2, 3, 0, 1)
 
 
-def image_to_columns(x: Array, kernel: Pair, stride: Pair, padding: Padding) -> Array:
-    """(N, C, H, W) -> (C R S, H' W' N): every window of every image as one column (im2col)."""
-    padded = pad_image(x, padding)
-    channels, height, width, images = padded.shape
-    output = output_size(height, kernel[0], stride[0]), output_size(width, kernel[1], stride[1])
-    columns = array_module(x).empty((channels, *kernel, *output, images), dtype=x.dtype)
-    for r, s, at_rows, at_columns in window_slices(kernel, stride, output):
-        columns[:, r, s] = padded[:, at_rows, at_columns]
-    return columns.reshape(channels * kernel[0] * kernel[1], -1)
+def image_to_strips(x: Array, kernel: int, stride: int, padding: Padding) -> Array:
+    """(N, C, H, W) -> (H, S, C, W', N), H with its padding: for each row of the image all windows along it (im2col in one axis)."""
+    padded = pad_image(x, padding).transpose(1, 0, 2, 3)
+    height, channels, width, images = padded.shape
+    places = output_size(width, kernel, stride)
+    strips = array_module(x).empty((height, kernel, channels, places, images), dtype=x.dtype)
+    for s in range(kernel):
+        strips[:, s] = padded[:, :, s : s + stride * (places - 1) + 1 : stride]
+    return strips
+
+
+def windows(strips: Array, kernel: int, stride: int, outputs: int) -> Array:
+    """(H, S, C, W', N) -> (H', R S C, W' N), a view: for each row of outputs the strips that its windows see.
+
+    A strip stands in up to R of these matrices; as they are only read, that does no harm.
+    """
+    _, *window, places, images = strips.shape
+    in_one_strip = window[0] * window[1]
+    length, size = places * images, strips.itemsize
+    shape = (outputs, kernel * in_one_strip, length)
+    strides = (stride * in_one_strip * length * size, length * size, size)
+    return array_module(strips).lib.stride_tricks.as_strided(strips, shape, strides)
+
+
+def as_matrix(weight: Array) -> Array:
+    """(F, C, R, S) -> (R S C, F): no copy of a weight that lies as `nn.Conv2d` lays it."""
+    return weight.transpose(2, 3, 1, 0).reshape(-1, len(weight))
+
+
+def sum_of_rows(matrix: Array) -> Array:
+    """(n, m) -> (m): on a CPU as a product with ones, which is five times as fast as a sum over the first axis."""
+    if device_of(matrix) != "cpu":
+        return matrix.sum(axis=0)
+    return matmul(array_module(matrix).ones((1, len(matrix)), dtype=matrix.dtype), matrix)[0]
 
 
 def columns_to_image(columns: Array, shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Padding) -> Array:
-    """(C R S, H' W' N) -> (N, C, H, W): add every column back to the window that it came from (the transpose of im2col)."""
+    """(H', R S C, W' N) -> (N, C, H, W): add every column back to the window that it came from (the transpose of im2col)."""
     images, channels, height, width = shape
     height, width = height + sum(padding[0]), width + sum(padding[1])
-    output = output_size(height, kernel[0], stride[0]), output_size(width, kernel[1], stride[1])
-    windows = columns.reshape(channels, *kernel, *output, images)
+    outputs, places = len(columns), output_size(width, kernel[1], stride[1])
+    grads = columns.reshape(outputs, *kernel, channels, places, images)
+    strips = array_module(columns).zeros((height, kernel[1], channels, places, images), dtype=columns.dtype)
+    for r in range(kernel[0]):
+        # For one r no strip stands in the slice twice, so += loses nothing; the loop adds up windows that overlap. So below.
+        strips[r : r + stride[0] * (outputs - 1) + 1 : stride[0]] += grads[:, r]
     padded = array_module(columns).zeros((channels, height, width, images), dtype=columns.dtype)
-    for r, s, at_rows, at_columns in window_slices(kernel, stride, output):
-        # For one (r, s) no pixel stands in the slice twice, so += loses nothing; the loop adds up windows that overlap.
-        padded[:, at_rows, at_columns] += windows[:, r, s]
+    for s in range(kernel[1]):
+        padded[:, :, s : s + stride[1] * (places - 1) + 1 : stride[1]] += strips[:, s].transpose(1, 0, 2, 3)
     return unpad_image(padded, shape, padding)

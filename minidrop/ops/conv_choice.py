@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 
 from ..tape import Op
 from .conv import KEPT_BYTES, Conv2dIm2col, Conv2dLoops
-from .fourier import Conv2dFourier, circle
+from .fourier import Conv2dFourier
+from .mixed import Conv2dMixed
+from .waves import circle, real_frequencies
 from .window import Padding, Pair, output_size
 
-ALGORITHMS: dict[str, Callable[[Pair, Padding], Op]] = {"loops": Conv2dLoops, "im2col": Conv2dIm2col, "fourier": Conv2dFourier}
+ALGORITHMS: dict[str, Callable[[Pair, Padding], Op]] = {"loops": Conv2dLoops, "im2col": Conv2dIm2col, "fourier": Conv2dFourier, "mixed": Conv2dMixed}
 
 
 FLOAT32_BYTES = 4
@@ -41,15 +43,18 @@ class Work(NamedTuple):
 
     large: float  # multiplications in large matrix products
     small: float  # multiplications in many small ones
-    moved: float  # numbers copied, or added in passing
+    moved: float  # numbers copied
+    added: float  # numbers added to others
     calls: float  # calls of NumPy
     products: float  # small matrix products
 
 
 PRICES = {
-    "im2col": Work(large=0.015, small=0, moved=0.61, calls=620, products=0),
-    "fourier": Work(large=0.02, small=0.032, moved=0.36, calls=2000, products=31),
+    "im2col": Work(large=0.022, small=0, moved=0.5, added=0.93, calls=1600, products=510),
+    "fourier": Work(large=0.029, small=0.031, moved=0.14, added=0, calls=3100, products=0),
+    "mixed": Work(large=0.022, small=0.023, moved=0.32, added=0.45, calls=3200, products=21),
 }
+ON_A_GPU = ("im2col", "fourier")  # "mixed" is many small products, and was not measured there
 
 
 def outputs(shape: Shape) -> Pair:
@@ -62,36 +67,54 @@ def outputs(shape: Shape) -> Pair:
 
 
 def im2col_work(shape: Shape) -> Work:
-    """A product of all columns for y and each gradient; the columns are made once or twice, and added back for dL/dx."""
+    """A product of all columns for y and each gradient, row by row of y; strips are made once or twice; columns added back."""
     height, width = outputs(shape)
+    padded = shape.image[0] + sum(shape.padding[0])
+    strips = shape.images * padded * width * shape.channels * shape.kernel[1]
     columns = shape.images * height * width * shape.channels * shape.kernel[0] * shape.kernel[1]
     needs_x, needs_weight = shape.needs
-    made_again = needs_weight and columns * FLOAT32_BYTES > KEPT_BYTES
-    times = 1 + made_again + 2 * needs_x
-    places = shape.kernel[0] * shape.kernel[1]
-    return Work(columns * shape.filters * (1 + needs_x + needs_weight), 0, columns * times, 20 + places * times, 0)
+    made_again = needs_weight and strips * FLOAT32_BYTES > KEPT_BYTES
+    steps = 1 + needs_x + needs_weight
+    calls = 20 + shape.kernel[1] * (1 + made_again) + sum(shape.kernel) * needs_x
+    return Work(columns * shape.filters * steps, 0, strips * (1 + made_again), columns * needs_x, calls, height * steps)
 
 
 def fourier_work(shape: Shape) -> Work:
     """Transforms along both axes, and a product of (2 N, 2 C) and (2 C, F) per frequency for y and each gradient."""
     rows, columns = (circle(size, ends) for size, ends in zip(shape.image, shape.padding, strict=True))
-    frequencies = rows // 2 + 1
+    alone, _ = real_frequencies(rows)
+    pairs, half = (rows - alone) // 2, columns // 2 + 1
+    frequencies = pairs * columns + alone * half
     nc, cf, nf = shape.images * shape.channels, shape.channels * shape.filters, shape.images * shape.filters
     needs_x, needs_weight = shape.needs
     parts = [(shape.image, nc), (shape.kernel, cf), (outputs(shape), nf)]  # x, weight, y
     parts += [(outputs(shape), nf)] * (needs_x or needs_weight)
     parts += [(shape.image, nc)] * needs_x + [(shape.kernel, cf)] * needs_weight
-    large = sum(2 * frequencies * width * (height + 2 * columns) * size for (height, width), size in parts)
-    spectra = sum(2 * frequencies * columns * size for _, size in parts) + 2 * frequencies * columns * nc * (1 + needs_x)
+    across = 4 * pairs * columns + 2 * alone * half
+    large = sum(width * (rows * height + across) * size for (height, width), size in parts)
+    spectra = sum(2 * frequencies * size for _, size in parts) + 2 * frequencies * nc * (1 + needs_x)
     steps = 1 + needs_x + needs_weight
-    return Work(
-        large, 4 * frequencies * columns * nc * shape.filters * steps, spectra, 20 * steps, frequencies * columns * steps
-    )
+    return Work(large, 4 * frequencies * nc * shape.filters * steps, spectra, 0, 20 * steps, frequencies * steps)
+
+
+def mixed_work(shape: Shape) -> Work:
+    """Transforms along the height, and a product of (2 N, 2 S C) and (2 S C, F) per frequency and place in the width."""
+    rows = circle(shape.image[0], shape.padding[0])
+    height, width = outputs(shape)
+    padded = shape.image[1] + sum(shape.padding[1])
+    needs_x, needs_weight = shape.needs
+    steps = 1 + needs_x + needs_weight
+    x, y = shape.images * shape.channels * padded, shape.images * shape.filters * width
+    window = shape.channels * shape.kernel[1]
+    large = rows * (shape.image[0] * x * (1 + needs_x) + height * y * (1 + (needs_x or needs_weight)))
+    moved = rows * (6 * x + y * (1 + (needs_x or needs_weight)))
+    added = rows * width * window * (8 * shape.images * needs_x + shape.filters * needs_weight)  # dL/dx: across the order of memory
+    return Work(large, 2 * rows * window * y * steps, moved, added, 20 * steps, rows // 2 * width * steps)
 
 
 def work(algorithm: str, shape: Shape) -> Work:
     """What it does."""
-    return im2col_work(shape) if algorithm == "im2col" else fourier_work(shape)
+    return {"im2col": im2col_work, "fourier": fourier_work, "mixed": mixed_work}[algorithm](shape)
 
 
 def cost(algorithm: str, shape: Shape) -> float:
@@ -100,9 +123,9 @@ def cost(algorithm: str, shape: Shape) -> float:
 
 
 @functools.lru_cache(maxsize=1024)
-def fastest(shape: Shape) -> str:
-    """ "im2col" or "fourier"."""
-    return min(PRICES, key=lambda algorithm: cost(algorithm, shape))
+def fastest(shape: Shape, device: str = "cpu") -> str:
+    """The name of the one that should take the least time."""
+    return min(PRICES if device == "cpu" else ON_A_GPU, key=lambda algorithm: cost(algorithm, shape))
 
 
 def convolution(
@@ -113,9 +136,10 @@ def convolution(
     stride: Pair,
     padding: Padding,
     needs: tuple[bool, bool],
+    device: str,
 ) -> Op:
     """The op of that name, or for "auto" the fastest one, for the shapes (N, C, H, W) and (F, C, R, S)."""
     if algorithm == "auto":
         shape = Shape(x[0], x[1], weight[0], (x[2], x[3]), (weight[2], weight[3]), stride, padding, needs)
-        algorithm = fastest(shape) if str(dtype) in FOURIER_TYPES else "im2col"
+        algorithm = fastest(shape, device) if str(dtype) in FOURIER_TYPES else "im2col"
     return ALGORITHMS[algorithm](stride, padding)

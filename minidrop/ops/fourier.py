@@ -23,7 +23,8 @@ serve as those before it too, since on a circle -1 is L - 1. So L = H + max(p, p
 **The matrices.** L is small, so a transform is a product with the dense matrix of all e(f t), which the processor does faster
 than a fast Fourier transform. A stride takes fewer places i, for y and g alike, and the padding in front shifts the places of
 w: nothing else changes. The first axis transformed starts from real numbers: X[L - f] = X*[f], so that L // 2 + 1 frequencies
-are enough.
+are enough. The frequency 0 of real numbers is real, and so is L / 2 for an even L: for these rows half of the frequencies of the
+second axis are enough too, and nothing is computed twice. A GPU, where calls cost more than numbers, takes all rows alike.
 
 **Real numbers only.** A complex number a + bi is also the real matrix [[a, -b], [b, a]], and multiplies like it. So an (N, C)
 matrix of complex numbers is a real (2 N, 2 C) matrix of four quarters. With X in quarters and W, Y and G as two parts (re, im),
@@ -51,16 +52,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import kernels
-from ..backend import Array, array_module, capturing, device_of, matmul, to_device
+from ..backend import Array, array_module, capturing, device_of, to_device
+from ..products import matmul
 from ..tape import Op
+from .waves import circle, from_parts, from_real, real_frequencies, to_parts, to_real, waves
 from .window import Padding, Pair, output_size
 
 CACHE_BYTES = 2**20  # what the largest of the spectra may take, for one slice of frequencies
-
-
-def circle(size: int, padding: Pair) -> int:
-    """L: how many places, and frequencies, one axis needs."""
-    return size + max(padding)
 
 
 class Conv2dFourier(Op):
@@ -84,80 +82,78 @@ class Conv2dFourier(Op):
         needs_x, needs_weight, _ = self.needs_grad
         x_down = transform_down(m.x_down, x.transpose(2, 3, 0, 1))
         weight_down = transform_down(m.weight_down, weight.transpose(2, 3, 1, 0))
-        y_down = self.empty(m.y_back, self.images * self.filters)
+        y_down = array_module(x).empty((len(m.x_down), m.outputs, self.images * self.filters), dtype=x.dtype)
         # For each slice of frequencies what backward needs: X in quarters, W in parts.
-        self.spectra: dict[int, tuple[Array | None, Array | None]] = {}
-        for some in self.slices():
-            x_quarters = in_quarters(transform_across(m.x_across, x_down[some], (2, self.images, self.channels)))
-            weight_parts = transform_across(m.weight_across, weight_down[some], (2 * self.channels, self.filters))
+        self.spectra: list[tuple[Array | None, Array | None]] = []
+        for band, some in self.slices():
+            x_quarters = in_quarters(transform_across(band.x_across, band.rows(x_down)[some], (2, self.images, self.channels)))
+            weight_parts = transform_across(band.weight_across, band.rows(weight_down)[some], (2 * self.channels, self.filters))
             y_parts = matmul(x_quarters, weight_parts)
-            if bias is not None and some.start == 0:
+            if bias is not None and not self.spectra:
                 # A constant b has one frequency, 0, with b times the number of places; the way back divides by that number.
                 constant = y_parts[0, 0, : self.images]
                 constant += bias * (circle(height, self.padding[0]) * circle(width, self.padding[1]))
-            transform_back(m.y_back, y_parts, out=y_down[some])
-            self.spectra[some.start] = x_quarters if needs_weight else None, weight_parts if needs_x else None
+            transform_back(band.y_back, y_parts, out=band.rows(y_down)[some])
+            self.spectra.append((x_quarters if needs_weight else None, weight_parts if needs_x else None))
         return transform_up(m.y_up, y_down, self.images, self.filters).transpose(2, 3, 0, 1)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         m = self.matrices
         needs_x, needs_weight, needs_bias = self.needs_grad
         grad_down = transform_down(m.grad_down, grad.transpose(2, 3, 0, 1))
-        x_down = self.empty(m.grad_x_back, self.images * self.channels if needs_x else 0)
-        weight_down = self.empty(m.grad_weight_back, self.channels * self.filters if needs_weight else 0)
+        empty, frequencies = array_module(grad).empty, len(m.x_down)
+        x_down = empty((frequencies, m.width, self.images * self.channels if needs_x else 0), dtype=grad.dtype)
+        weight_down = empty((frequencies, m.kernel, self.channels * self.filters if needs_weight else 0), dtype=grad.dtype)
         grad_x = grad_weight = grad_bias = None
-        for some in self.slices():
-            parts = transform_across(m.grad_across, grad_down[some], (2 * self.images, self.filters))
-            x_quarters, weight_parts = self.spectra[some.start]
-            if needs_bias and some.start == 0:
+        for (band, some), (x_quarters, weight_parts) in zip(self.slices(), self.spectra, strict=True):
+            parts = transform_across(band.grad_across, band.rows(grad_down)[some], (2 * self.images, self.filters))
+            if needs_bias and grad_bias is None:
                 grad_bias = parts[0, 0, : self.images].sum(axis=0)  # the frequency 0 of G is the sum of g
             if weight_parts is not None:
                 four = matmul(in_columns(parts), weight_parts.swapaxes(2, 3))
-                transform_back(m.grad_x_back, times_conjugate(four, self.images, self.channels), out=x_down[some])
+                product = times_conjugate(four, self.images, self.channels)
+                transform_back(band.grad_x_back, product, out=band.rows(x_down)[some])
             if x_quarters is not None:
-                transform_back(m.grad_weight_back, matmul(x_quarters.swapaxes(2, 3), parts), out=weight_down[some])
+                product = matmul(x_quarters.swapaxes(2, 3), parts)
+                transform_back(band.grad_weight_back, product, out=band.rows(weight_down)[some])
         if needs_x:
             grad_x = transform_up(m.grad_x_up, x_down, self.images, self.channels).transpose(2, 3, 0, 1)
         if needs_weight:
             grad_weight = transform_up(m.grad_weight_up, weight_down, self.channels, self.filters).transpose(3, 2, 0, 1)
         return grad_x, grad_weight, grad_bias
 
-    def empty(self, back: Array, columns: int) -> Array:
-        """(2 W, 2 L), M -> (K, 2 W, M): room for what `back` gives at all frequencies of the first axis."""
-        return array_module(back).empty((len(self.matrices.x_down) // 2, len(back), columns), dtype=back.dtype)
-
-    def slices(self) -> list[slice]:
-        """The frequencies of the first axis, as many at a time as the cache has room for; on a GPU, all at once."""
-        m = self.matrices
-        frequencies, numbers = len(m.x_down) // 2, len(m.x_across)
+    def slices(self) -> list[tuple[Band, slice]]:
+        """The rows of each band, as many at a time as the cache has room for; on a GPU, all at once. Frequency 0 comes first."""
         largest = max(self.images * self.channels, self.images * self.filters, self.channels * self.filters)
-        fitting = CACHE_BYTES // (numbers * largest * m.x_down.dtype.itemsize)
-        step = max(1, fitting) if device_of(m.x_down) == "cpu" else frequencies
-        return [slice(start, min(start + step, frequencies)) for start in range(0, frequencies, step)]
+        found = []
+        for band in self.matrices.bands:
+            fitting = CACHE_BYTES // (len(band.x_across) * largest * band.x_across.dtype.itemsize)
+            step = max(1, fitting) if device_of(band.x_across) == "cpu" else band.count
+            found += [(band, slice(start, min(start + step, band.count))) for start in range(0, band.count, step)]
+        return found
 
 
 def transform_down(down: Array, image: Array) -> Array:
-    """(2 K, H), image (H, W, N, C) -> (K, 2 W, N C): each column of the image transformed; in the middle (re or im, W)."""
+    """(K, H), image (H, W, N, C) -> (K, W, N C): each column of the image transformed; K numbers re or im (`Matrices`)."""
     height, width, images, channels = image.shape
     rows = image.reshape(height, width * images * channels)  # no copy where (H, W, N, C) is the order in memory
-    spectrum = matmul(down, rows)
-    return spectrum.reshape(len(down) // 2, 2 * width, images * channels)
+    return matmul(down, rows).reshape(len(down), width, images * channels)
 
 
 def transform_across(across: Array, spectrum: Array, shape: tuple[int, ...]) -> Array:
-    """(2 L, 2 W), (B, 2 W, M) -> (B, L, *shape): each row transformed; in `shape` (re or im) first, then the M columns."""
+    """(2 L, P W), (B, P W, M) -> (B, L, *shape): each row transformed; in `shape` (re or im) first, then the M columns."""
     return matmul(across, spectrum).reshape(len(spectrum), len(across) // 2, *shape)
 
 
 def transform_back(back: Array, spectrum: Array, out: Array) -> None:
-    """(2 W, 2 L), (B, L, (re or im, M)) -> (B, 2 W, M), into `out`: the way back of `transform_across`."""
+    """(P W, 2 L), (B, L, (re or im, M)) -> (B, P W, M), into `out`: the way back of `transform_across`."""
     matmul(back, spectrum.reshape(len(spectrum), back.shape[1], -1), out=out)
 
 
 def transform_up(up: Array, spectrum: Array, images: int, channels: int) -> Array:
-    """(H, 2 K), (K, 2 W, N C) -> image (H, W, N, C): the way back of `transform_down`."""
-    frequencies, twice_width, _ = spectrum.shape
-    return matmul(up, spectrum.reshape(2 * frequencies, -1)).reshape(len(up), twice_width // 2, images, channels)
+    """(H, K), (K, W, N C) -> image (H, W, N, C): the way back of `transform_down`."""
+    width = spectrum.shape[1]
+    return matmul(up, spectrum.reshape(up.shape[1], -1)).reshape(len(up), width, images, channels)
 
 
 def in_quarters(parts: Array) -> Array:
@@ -199,26 +195,47 @@ def times_conjugate(four: Array, rows: int, columns: int) -> Array:
 # The matrices ---------------------------------------------------------------------------------------------------------
 
 
+class Band(NamedTuple):
+    """Rows of the spectrum along the height that are transformed alike along the width, and the matrices for that.
+
+    across, back: (2 L, P n) and (P n, 2 L), n the length of x, weight or y; P = 1 for rows of real numbers, else 2: in the rows
+    and columns (re or im, place). L: all frequencies of the width; for real rows half of them, as in `Matrices`.
+    """
+
+    first: int
+    count: int  # rows, each of P times n numbers
+    parts: int
+    x_across: Array
+    weight_across: Array
+    y_back: Array
+    grad_across: Array
+    grad_x_back: Array
+    grad_weight_back: Array
+
+    def rows(self, spectrum: Array) -> Array:
+        """(K, n, M) -> (count, P n, M): the rows of this band."""
+        _, length, columns = spectrum.shape
+        own = spectrum[self.first : self.first + self.count * self.parts]
+        return own.reshape(self.count, self.parts * length, columns)
+
+
 class Matrices(NamedTuple):
     """The transforms of one shape.
 
-    down, up: the height, first in and last out; (2 K, n) and (n, 2 K), K = L // 2 + 1, L of the height. across, back: the
-    width; (2 L, 2 n) and (2 n, 2 L). n is the length of x, weight or y. Rows and columns are (frequency, re or im) and, in
-    across and back, (re or im, place).
+    down, up: the height, first in and last out; (K, n) and (n, K). The K numbers of a spectrum are the real parts of those
+    frequencies that have no other, then (re, im) of the rest.
     """
 
+    width: int  # of x, weight and y
+    kernel: int
+    outputs: int
     x_down: Array
-    x_across: Array
     weight_down: Array
-    weight_across: Array
-    y_back: Array
     y_up: Array
     grad_down: Array
-    grad_across: Array
-    grad_x_back: Array
     grad_x_up: Array
-    grad_weight_back: Array
     grad_weight_up: Array
+    bands: tuple[Band, ...]
 
 
 @functools.lru_cache(maxsize=64)
@@ -230,64 +247,33 @@ def matrices(image: Pair, kernel: Pair, stride: Pair, padding: Padding, dtype: s
         places.append((np.arange(size), np.arange(length) - before, np.arange(outputs) * step))
     (h, r, i), (w, s, j) = places
     down, across = (circle(size, ends) for size, ends in zip(image, padding, strict=True))
-    made = Matrices(
-        x_down=from_real(waves(down, h, half=True).conj()),
-        x_across=from_parts(waves(across, w).conj()),
-        weight_down=from_real(waves(down, r, half=True)),
-        weight_across=from_parts(waves(across, s)),
-        y_back=to_parts(waves(across, j)),
-        y_up=to_real(waves(down, i, half=True), down),
-        grad_down=from_real(waves(down, i, half=True).conj()),
-        grad_across=from_parts(waves(across, j).conj()),
-        grad_x_back=to_parts(waves(across, w)),
-        grad_x_up=to_real(waves(down, h, half=True), down),
-        grad_weight_back=to_parts(waves(across, s), conjugate=True),
-        grad_weight_up=to_real(waves(down, r, half=True), down),
+    alone, kept = real_frequencies(down) if device == "cpu" else (0, list(range(2 * (down // 2 + 1))))
+
+    def ready(matrix: Any) -> Array:
+        return to_device(np.ascontiguousarray(matrix, dtype=dtype), device)
+
+    def band(first: int, count: int, parts: int) -> Band:
+        wave, into, out = functools.partial(waves, across, half=parts == 1), from_parts, to_parts
+        if parts == 1:
+            into, out = from_real, functools.partial(to_real, length=across)
+        made = (
+            into(wave(w).conj()), into(wave(s)), out(wave(j)), into(wave(j).conj()), out(wave(w)), out(wave(s), conjugate=True)
+        )  # fmt: skip
+        return Band(first, count, parts, *map(ready, made))
+
+    bands = [band(0, alone, 1)] if alone else []
+    rest = (len(kept) - alone) // 2
+    bands += [band(alone, rest, 2)] if rest else []
+    wave = functools.partial(waves, down, half=True)
+    return Matrices(
+        width=len(w),
+        kernel=len(s),
+        outputs=len(j),
+        x_down=ready(from_real(wave(h).conj())[kept]),
+        weight_down=ready(from_real(wave(r))[kept]),
+        y_up=ready(to_real(wave(i), down)[:, kept]),
+        grad_down=ready(from_real(wave(i).conj())[kept]),
+        grad_x_up=ready(to_real(wave(h), down)[:, kept]),
+        grad_weight_up=ready(to_real(wave(r), down)[:, kept]),
+        bands=tuple(bands),
     )
-    return Matrices(*(to_device(np.ascontiguousarray(matrix, dtype=dtype), device) for matrix in made))
-
-
-def waves(length: int, places: Any, half: bool = False) -> Any:
-    """(n,) places -> (K, n) complex: e(f t) for every frequency f and place t; half: K = L // 2 + 1, else L.
-
-    f t is taken modulo L, which keeps the angle small, and so exact.
-    """
-    frequencies = np.arange(length // 2 + 1 if half else length)
-    return np.exp(2j * np.pi / length * (np.outer(frequencies, places) % length))
-
-
-def as_real(matrix: Any) -> Any:
-    """(a, b) complex -> (2, 2, a, b): the real matrix that takes (re, im) to (re, im)."""
-    return np.array([[matrix.real, -matrix.imag], [matrix.imag, matrix.real]])
-
-
-def from_real(wave: Any) -> Any:
-    """(K, n) waves -> (2 K, n): real numbers in, rows (frequency, re or im) out."""
-    return as_real(wave)[:, 0].transpose(1, 0, 2).reshape(2 * len(wave), wave.shape[1])
-
-
-def from_parts(wave: Any) -> Any:
-    """(L, n) waves -> (2 L, 2 n): columns (re or im, place) in, rows (frequency, re or im) out."""
-    return as_real(wave).transpose(2, 0, 1, 3).reshape(2 * len(wave), 2 * wave.shape[1])
-
-
-def to_parts(wave: Any, conjugate: bool = False) -> Any:
-    """(L, n) waves -> (2 n, 2 L): columns (frequency, re or im) in, rows (re or im, place) out; the inverse, divided by L.
-
-    conjugate: what comes in has its imaginary part negated.
-    """
-    inverse = as_real(wave) / len(wave)
-    if conjugate:
-        inverse[:, 1] *= -1
-    return inverse.transpose(0, 3, 2, 1).reshape(2 * wave.shape[1], 2 * len(wave))
-
-
-def to_real(wave: Any, length: int) -> Any:
-    """(K, n) waves -> (n, 2 K): columns (frequency, re or im) in, real numbers out; the inverse, divided by L.
-
-    Each frequency stands for L - f too, its conjugate: the imaginary parts of the two cancel, the real part doubles, unless the
-    two are one (0, and L / 2).
-    """
-    frequencies = np.arange(len(wave))
-    count = np.where((frequencies == 0) | (2 * frequencies == length), 1, 2)
-    return (as_real(wave)[0] * count[:, None] / length).transpose(2, 1, 0).reshape(wave.shape[1], 2 * len(wave))

@@ -77,7 +77,7 @@ def done(batch: int, size: int, kernel: int, channels: int) -> float:
     """How many multiplications the algorithm that "auto" chooses does."""
     from minidrop.ops import conv_choice
 
-    shape = shape_of((batch, channels, size, channels, kernel), backward=True)
+    shape = shape_of((batch, channels, size, channels, kernel, "same"), backward=True)
     work = conv_choice.work(conv_choice.fastest(shape), shape)
     return work.large + work.small
 
