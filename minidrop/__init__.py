@@ -23,6 +23,7 @@ from .random import Generator, default_generator, manual_seed
 from .serialization import load, save
 from .tape import Op, no_grad
 from .tensor import Tensor, apply
+from .threads import set_threads
 
 __version__ = "0.1.0"
 
@@ -49,6 +50,7 @@ __all__ = [
     "no_grad",
     "optim",
     "save",
+    "set_threads",
     "stack",
     "together",
     "where",

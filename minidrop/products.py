@@ -15,11 +15,13 @@ from numpy import ndarray
 
 from .backend import Array, array_module, capturing
 from .errors import CaptureError
+from .threads import blas_limited
 
 SMALL_PRODUCT = 10**6  # multiplications in what OpenBLAS calls small
 SHORT_SIDE = 64  # rows or columns of the product: with more on both sides, copying pays
 SHORTEST_PIECE = 16  # of the other side: with less, the calls cost more than the copies
 SHORTEST_RUN = 64  # numbers read in a row, where a piece is cut out of the rows in memory
+ONE_THREAD = 2**18  # multiplications in what OpenBLAS does on one thread anyway
 
 
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
@@ -31,11 +33,19 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
         if a.dtype != b.dtype:
             raise CaptureError(f"a matrix product of {a.dtype} and {b.dtype}: cuBLAS multiplies numbers of one type")
         return capture.matmul(a, b, out)
-    if type(a) is ndarray and a.dtype is b.dtype:
+    if type(a) is ndarray and a.shape[-2] * a.shape[-1] * b.shape[-1] > ONE_THREAD:
+        with blas_limited:
+            return _large_product(a, b, out)
+    return a @ b if out is None else array_module(a).matmul(a, b, out=out)
+
+
+def _large_product(a: Array, b: Array, out: Array | None) -> Array:
+    """(..., M, K) @ (..., K, N) -> (..., M, N) on a CPU."""
+    if a.dtype is b.dtype:
         cuts = pieces(a.shape[-2], a.shape[-1], b.shape[-1], a.strides[-1] == a.itemsize, b.strides[-1] == b.itemsize)
         if len(cuts) > 2:
             return _in_pieces(a, b, cuts, out)
-    return a @ b if out is None else array_module(a).matmul(a, b, out=out)
+    return a @ b if out is None else np.matmul(a, b, out=out)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MINIDROP_THREADS")
 PAUSE = 0.05  # seconds between two turns: the threads of BLAS and OpenMP spin for a while before they sleep
 
 
 class Worker:
-    """A process that runs one work in one framework."""
+    """A process that runs one work in one framework; threads None: with as many as the framework takes by itself."""
 
-    def __init__(self, framework: str, work: str, threads: int, environment: dict[str, str] | None = None) -> None:
-        variables = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"MINIDROP_THREADS": str(threads)}
+    def __init__(self, framework: str, work: str, threads: int | None, environment: dict[str, str] | None = None) -> None:
+        variables = {name: value for name, value in os.environ.items() if name not in THREAD_VARIABLES}
+        if threads is not None:
+            variables |= dict.fromkeys(THREAD_VARIABLES, str(threads))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.worker", framework, work],
             cwd=ROOT,

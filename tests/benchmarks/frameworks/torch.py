@@ -34,7 +34,8 @@ def network(work: Work, given: list[Any], dropout: bool, pool_first: bool = Fals
 
 def build(work: Work, given: list[Any], images: Any, labels: Any, dropout: bool, pool_first: bool = False) -> Callable[[], Any]:
     """A training step, or a forward pass."""
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    if "OMP_NUM_THREADS" in os.environ:
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     model = network(work, given, dropout, pool_first)
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
     x, target = torch.from_numpy(images), torch.from_numpy(labels)
