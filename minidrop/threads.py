@@ -41,23 +41,28 @@ def _from_environment() -> int:
 
 
 class _Limit:
-    """`with blas_limited:` BLAS takes at most `count` threads in here, and as many as before when the last thread has left."""
+    """`with blas_limited:` BLAS takes at most `count` threads in here, and as many as before when the last thread has left.
+
+    OpenBLAS (0.3.31) lets other threads than the main one set its number only until the main one has done so once. After that
+    a product in another thread may take as many as before: slower on a busy machine, and right all the same.
+    """
 
     def __init__(self) -> None:
         self.count = _from_environment()
         self.lock = threading.Lock()
         self.inside = 0
         self.libraries: list[Any] | None = None  # looked up at the first product
-        self.lowered: list[tuple[Any, int]] = []  # a library, and how many threads it had
+        self.before: list[int] = []
 
     def __enter__(self) -> None:
         with self.lock:
+            if self.libraries is None:
+                self.libraries = _blas_libraries()
+            now = [library.get_num_threads() for library in self.libraries]
             if self.inside == 0:
-                if self.libraries is None:
-                    self.libraries = _blas_libraries()
-                had = [(library, library.get_num_threads()) for library in self.libraries]
-                self.lowered = [(library, count) for library, count in had if count > self.count]
-                for library, _ in self.lowered:
+                self.before = now
+            for library, count in zip(self.libraries, now, strict=True):
+                if count > self.count:
                     library.set_num_threads(self.count)
             self.inside += 1
 
@@ -65,8 +70,9 @@ class _Limit:
         with self.lock:
             self.inside -= 1
             if self.inside == 0:
-                for library, count in self.lowered:
-                    library.set_num_threads(count)
+                for library, count in zip(self.libraries or (), self.before, strict=True):
+                    if count > self.count:
+                        library.set_num_threads(count)
 
 
 def _blas_libraries() -> list[Any]:

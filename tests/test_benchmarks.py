@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from benchmarks import conv, cost, gpu, imports, interleave, machine, overhead, recording, step, works
+from benchmarks import busy, conv, cost, gpu, imports, interleave, machine, overhead, recording, step, works
 
 from minidrop.errors import DeviceError
 from minidrop.networks import DROPOUT_RATE, SIZES
@@ -89,6 +89,29 @@ class TestSteps:
         own, size = works.NETWORKS[name], SIZES[name]
         assert (own.filters, own.kernels, own.units) == (size.filters, size.kernels, size.units)
         assert own.same == (size.padding == "same") and own.dropout and works.DROPOUT_RATE == DROPOUT_RATE
+
+
+class TestBusy:
+    def test_measures_beside_all_and_leaves_nobody_behind(self, monkeypatch, tmp_path, capsys):
+        monkeypatch.setattr(busy, "WORK", "lite-mnist")
+        monkeypatch.setattr(busy, "SETTLE", 0.2)
+        monkeypatch.setattr(busy, "BESIDE", {"nothing": [], "one busy Python process": [busy.BUSY]})
+        monkeypatch.setattr(busy, "RUNNERS", {"minidrop": ("minidrop", None), "minidrop, 2 threads": ("minidrop", "2")})
+        assert busy.main(["--turns", "2", "--json", str(tmp_path / "busy.json")]) == 0
+        rows = json.loads((tmp_path / "busy.json").read_text())["rows"]
+        assert [row["beside"] for row in rows] == ["nothing", "one busy Python process"]
+        assert rows[0]["minidrop"]["times"] == 1 and all(row["minidrop"]["ms"] > 0 for row in rows)
+        assert "| one busy Python process |" in capsys.readouterr().out
+
+    def test_a_program_that_ends_is_no_company(self, monkeypatch):
+        monkeypatch.setattr(busy, "SETTLE", 0.5)
+        with pytest.raises(RuntimeError, match="ended"), busy.beside(["1 / 0"]):
+            pass
+
+    def test_the_default_holds_its_own(self):
+        """As it was measured, and stored: at most 2.5 times as long as on a quiet machine, whatever runs beside."""
+        for row in stored("busy")["rows"]:
+            assert row["minidrop"]["times"] <= 2.5, row["beside"]
 
 
 class TestImports:

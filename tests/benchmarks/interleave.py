@@ -45,14 +45,22 @@ class Worker:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def run(self, repeats: int, warm_up: int = 1) -> None:
-        """Time `repeats` more, after `warm_up` that are not counted."""
+    def ask(self, repeats: int) -> None:
+        """Have it repeat its work so many times; `take` waits for the answer."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{warm_up + repeats}\n")
+        self.process.stdin.write(f"{repeats}\n")
         self.process.stdin.flush()
+
+    def take(self, warm_up: int) -> None:
+        """Wait for what was asked for, and keep its times but for the first `warm_up`."""
         answer = self._answer()
         self.seconds += answer["seconds"][warm_up:]
         self.peak_mb = answer["peak_mb"]
+
+    def run(self, repeats: int, warm_up: int = 1) -> None:
+        """Time `repeats` more, after `warm_up` that are not counted."""
+        self.ask(warm_up + repeats)
+        self.take(warm_up)
 
     def close(self) -> None:
         """End the process."""

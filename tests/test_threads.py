@@ -1,0 +1,107 @@
+"""BLAS takes one thread while minidrop multiplies, unless the user says otherwise; what it takes elsewhere stays as it was."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from threadpoolctl import ThreadpoolController, threadpool_limits
+
+import minidrop as md
+from minidrop import products, threads
+from minidrop.errors import ArgumentError
+
+LARGE = np.ones((100, 300), "float32"), np.ones((300, 200), "float32")
+
+
+def blas_threads():
+    return [library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()]
+
+
+pytestmark = pytest.mark.skipif(not blas_threads(), reason="a BLAS that threadpoolctl does not know")
+
+
+@pytest.fixture(autouse=True)
+def three_threads():
+    """BLAS takes three by itself, on any machine; and the switch is put back."""
+    before = threads.get_threads()
+    with threadpool_limits(3, user_api="blas"):
+        yield
+    md.set_threads(before)
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """How many threads BLAS had at each product."""
+    found = []
+
+    def spy(a, b, out):
+        found.append(blas_threads())
+        return a @ b
+
+    monkeypatch.setattr(products, "_large_product", spy)
+    return found
+
+
+def test_one_by_default_and_as_before_afterwards(seen):
+    assert threads.get_threads() == int(os.environ.get("MINIDROP_THREADS", "1"))
+    md.set_threads(1)
+    np.testing.assert_array_equal(products.matmul(*LARGE), LARGE[0] @ LARGE[1])
+    assert seen == [[1] * len(blas_threads())] and set(blas_threads()) == {3}
+
+
+def test_as_many_as_the_user_says(seen):
+    md.set_threads(2)
+    products.matmul(*LARGE)
+    assert set(seen[0]) == {2} and set(blas_threads()) == {3}
+
+
+def test_never_more_than_blas_itself_would_take(seen):
+    md.set_threads(8)
+    products.matmul(*LARGE)
+    assert set(seen[0]) == {3} and set(blas_threads()) == {3}
+
+
+def test_small_products_ask_nobody(monkeypatch):
+    monkeypatch.setattr(threads, "_blas_libraries", None)
+    monkeypatch.setattr(products.blas_limited, "libraries", None)
+    assert products.matmul(np.ones((4, 4)), np.ones((4, 4))).sum() == 64
+
+
+def test_the_last_thread_to_leave_puts_it_back():
+    def multiply():
+        with threads.blas_limited:
+            pass
+
+    with threads.blas_limited:
+        other = threading.Thread(target=multiply)
+        other.start()
+        other.join()
+        assert set(blas_threads()) == {1}  # this one still multiplies
+    assert set(blas_threads()) == {3}
+
+
+def test_it_is_put_back_after_an_error():
+    with pytest.raises(ValueError, match="matmul"):
+        products.matmul(np.ones((300, 300)), np.ones((301, 300)))
+    assert set(blas_threads()) == {3}
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, "2", None, True])
+def test_bad_numbers(count):
+    before = threads.get_threads()
+    with pytest.raises(ArgumentError, match=r"set_threads: bad number of threads(.|\n)*an integer from 1(.|\n)*md.set_threads\(2\)"):
+        md.set_threads(count)
+    assert threads.get_threads() == before
+
+
+@pytest.mark.parametrize(("value", "expected"), [("3", "3"), ("0", "bad number of threads"), ("all", "'all'"), ("-1", "'-1'")])
+def test_the_variable_of_the_environment(value, expected):
+    command = [sys.executable, "-c", "import minidrop.threads as t; print(t.get_threads())"]
+    done = subprocess.run(command, env=os.environ | {"MINIDROP_THREADS": value}, capture_output=True, text=True, check=False)
+    assert expected in done.stdout + done.stderr
+    assert (done.returncode == 0) == (value == "3")
