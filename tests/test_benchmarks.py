@@ -83,7 +83,6 @@ class TestSteps:
         for parameter, value in zip(made.parameters(), given, strict=True):
             np.testing.assert_array_equal(parameter.data, value)
 
-
     @pytest.mark.parametrize("name", SIZES)
     def test_the_networks_are_those_of_minidrop(self, name):
         own, size = works.NETWORKS[name], SIZES[name]

@@ -86,7 +86,9 @@ def test_no_output_depends_on_the_last_rows_and_columns(size, shape, seen):
     assert abs(net.features(Tensor(other)).data - expected).max() > 0.1
 
 
-@pytest.mark.parametrize(("size", "shape"), [("published", CIFAR_10), ("published", MNIST), ("lite", CIFAR_10), ("lite", DIGITS)])
+@pytest.mark.parametrize(
+    ("size", "shape"), [("published", CIFAR_10), ("published", MNIST), ("lite", CIFAR_10), ("lite", DIGITS)]
+)
 def test_leaving_them_out_changes_neither_outputs_nor_gradients(size, shape):
     results = []
     for whole in (False, True):

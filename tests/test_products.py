@@ -59,7 +59,7 @@ def test_pieces_are_small_and_cover_the_longer_side(rows, inner, columns, a_by_r
     cuts = pieces(rows, inner, columns, a_by_rows, b_by_rows)
     assert cuts[0] == 0 and cuts[-1] == max(rows, columns)
     if len(cuts) > 2:
-        assert all(0 < stop - start for start, stop in pairwise(cuts))
+        assert all(stop - start > 0 for start, stop in pairwise(cuts))
         assert max(stop - start for start, stop in pairwise(cuts)) * min(rows, columns) * inner <= SMALL_PRODUCT
 
 
@@ -68,7 +68,11 @@ def test_pieces_are_small_and_cover_the_longer_side(rows, inner, columns, a_by_r
     [
         ((384, 147, 64), (False, True), 4),  # the paper's first layer, a row of outputs: pieces of 96 rows
         ((147, 384, 64), (True, True), 4),  # its gradient of the weight
-        ((16, 1000, 1024), (True, False), 17),  # a gradient through the dense layer: thin, so the inner axis may be the fast one
+        (
+            (16, 1000, 1024),
+            (True, False),
+            17,
+        ),  # a gradient through the dense layer: thin, so the inner axis may be the fast one
         ((384, 147, 64), (True, False), 1),  # not thin enough for that
         ((16, 1024, 1000), (True, True), 1),  # would cut the weight into runs of 59 numbers
         ((1000, 1000, 1000), (True, True), 1),  # long on both sides

@@ -94,7 +94,9 @@ def test_it_is_put_back_after_an_error():
 @pytest.mark.parametrize("count", [0, -1, 1.5, "2", None, True])
 def test_bad_numbers(count):
     before = threads.get_threads()
-    with pytest.raises(ArgumentError, match=r"set_threads: bad number of threads(.|\n)*an integer from 1(.|\n)*md.set_threads\(2\)"):
+    with pytest.raises(
+        ArgumentError, match=r"set_threads: bad number of threads(.|\n)*an integer from 1(.|\n)*md.set_threads\(2\)"
+    ):
         md.set_threads(count)
     assert threads.get_threads() == before
 

@@ -95,7 +95,7 @@ class Conv2dIm2col(Op):
         y = matmul(columns.swapaxes(1, 2), as_matrix(weight))
         if bias is not None:
             rows = y.reshape(height, -1)
-            rows += array_module(x).tile(bias, width * images)  # long rows: NumPy would add F numbers at a time at half the speed
+            rows += array_module(x).tile(bias, width * images)  # in long rows: F numbers at a time take twice as long
         return y.reshape(height, width, images, filters).transpose(2, 3, 0, 1)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
@@ -145,7 +145,7 @@ def unpad_image(padded: Array, shape: tuple[int, ...], padding: Padding) -> Arra
 
 
 def image_to_strips(x: Array, kernel: int, stride: int, padding: Padding) -> Array:
-    """(N, C, H, W) -> (H, S, C, W', N), H with its padding: for each row of the image all windows along it (im2col in one axis)."""
+    """(N, C, H, W) -> (H, S, C, W', N), H with its padding: for each row of the image all windows along it."""
     padded = pad_image(x, padding).transpose(1, 0, 2, 3)
     height, channels, width, images = padded.shape
     places = output_size(width, kernel, stride)

@@ -1,8 +1,8 @@
 """Which algorithm convolves fastest? A cost model: what each one multiplies, moves and calls, priced with measured rates.
 
 The prices are nanoseconds on one machine (`python -m tests.benchmarks.conv` measures them again, and how good the choice is);
-what decides is their ratios, which differ little from one processor to another. They are for float32; on a GPU they were not
-measured yet.
+what decides is their ratios, which differ little from one processor to another. They are for float32 and one thread; on a GPU
+they were not measured yet.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ from .mixed import Conv2dMixed
 from .waves import circle, real_frequencies
 from .window import Padding, Pair, output_size
 
-ALGORITHMS: dict[str, Callable[[Pair, Padding], Op]] = {"loops": Conv2dLoops, "im2col": Conv2dIm2col, "fourier": Conv2dFourier, "mixed": Conv2dMixed}
-
+ALGORITHMS: dict[str, Callable[[Pair, Padding], Op]] = {
+    "loops": Conv2dLoops,
+    "im2col": Conv2dIm2col,
+    "fourier": Conv2dFourier,
+    "mixed": Conv2dMixed,
+}
 
 FLOAT32_BYTES = 4
 FOURIER_TYPES = ("float32", "float64")  # in any other type the cosines would be rounded to a few digits, or to integers
@@ -50,9 +54,9 @@ class Work(NamedTuple):
 
 
 PRICES = {
-    "im2col": Work(large=0.022, small=0, moved=0.5, added=0.93, calls=1600, products=510),
-    "fourier": Work(large=0.029, small=0.031, moved=0.14, added=0, calls=3100, products=0),
-    "mixed": Work(large=0.022, small=0.023, moved=0.32, added=0.45, calls=3200, products=21),
+    "im2col": Work(large=0.022, small=0, moved=0.51, added=0.99, calls=1500, products=690),
+    "fourier": Work(large=0.03, small=0.032, moved=0.16, added=0, calls=2800, products=8),
+    "mixed": Work(large=0.024, small=0.024, moved=0.3, added=0.5, calls=3100, products=32),
 }
 ON_A_GPU = ("im2col", "fourier")  # "mixed" is many small products, and was not measured there
 
@@ -108,7 +112,9 @@ def mixed_work(shape: Shape) -> Work:
     window = shape.channels * shape.kernel[1]
     large = rows * (shape.image[0] * x * (1 + needs_x) + height * y * (1 + (needs_x or needs_weight)))
     moved = rows * (6 * x + y * (1 + (needs_x or needs_weight)))
-    added = rows * width * window * (8 * shape.images * needs_x + shape.filters * needs_weight)  # dL/dx: across the order of memory
+    added = (
+        rows * width * window * (8 * shape.images * needs_x + shape.filters * needs_weight)
+    )  # dL/dx: across the order of memory
     return Work(large, 2 * rows * window * y * steps, moved, added, 20 * steps, rows // 2 * width * steps)
 
 

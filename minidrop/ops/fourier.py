@@ -23,8 +23,8 @@ serve as those before it too, since on a circle -1 is L - 1. So L = H + max(p, p
 **The matrices.** L is small, so a transform is a product with the dense matrix of all e(f t), which the processor does faster
 than a fast Fourier transform. A stride takes fewer places i, for y and g alike, and the padding in front shifts the places of
 w: nothing else changes. The first axis transformed starts from real numbers: X[L - f] = X*[f], so that L // 2 + 1 frequencies
-are enough. The frequency 0 of real numbers is real, and so is L / 2 for an even L: for these rows half of the frequencies of the
-second axis are enough too, and nothing is computed twice. A GPU, where calls cost more than numbers, takes all rows alike.
+are enough. The frequency 0 of real numbers is real, and so is L / 2 for an even L: for these rows half of the frequencies of
+the second axis are enough too, and nothing is computed twice. A GPU, where calls cost more than numbers, takes all rows alike.
 
 **Real numbers only.** A complex number a + bi is also the real matrix [[a, -b], [b, a]], and multiplies like it. So an (N, C)
 matrix of complex numbers is a real (2 N, 2 C) matrix of four quarters. With X in quarters and W, Y and G as two parts (re, im),
@@ -123,13 +123,13 @@ class Conv2dFourier(Op):
         return grad_x, grad_weight, grad_bias
 
     def slices(self) -> list[tuple[Band, slice]]:
-        """The rows of each band, as many at a time as the cache has room for; on a GPU, all at once. Frequency 0 comes first."""
+        """The rows of each band, as many at a time as the cache has room for; on a GPU, all. Frequency 0 comes first."""
         largest = max(self.images * self.channels, self.images * self.filters, self.channels * self.filters)
         found = []
         for band in self.matrices.bands:
             fitting = CACHE_BYTES // (len(band.x_across) * largest * band.x_across.dtype.itemsize)
-            step = max(1, fitting) if device_of(band.x_across) == "cpu" else band.count
-            found += [(band, slice(start, min(start + step, band.count))) for start in range(0, band.count, step)]
+            step = max(1, fitting) if device_of(band.x_across) == "cpu" else band.height
+            found += [(band, slice(start, min(start + step, band.height))) for start in range(0, band.height, step)]
         return found
 
 
@@ -203,7 +203,7 @@ class Band(NamedTuple):
     """
 
     first: int
-    count: int  # rows, each of P times n numbers
+    height: int  # how many rows, each of P times n numbers
     parts: int
     x_across: Array
     weight_across: Array
@@ -213,10 +213,10 @@ class Band(NamedTuple):
     grad_weight_back: Array
 
     def rows(self, spectrum: Array) -> Array:
-        """(K, n, M) -> (count, P n, M): the rows of this band."""
+        """(K, n, M) -> (height, P n, M): the rows of this band."""
         _, length, columns = spectrum.shape
-        own = spectrum[self.first : self.first + self.count * self.parts]
-        return own.reshape(self.count, self.parts * length, columns)
+        own = spectrum[self.first : self.first + self.height * self.parts]
+        return own.reshape(self.height, self.parts * length, columns)
 
 
 class Matrices(NamedTuple):

@@ -1,16 +1,17 @@
 """Convolution in the frequency domain along the height, and by windows along the width: for first layers, of few channels.
 
-`fourier.py` transforms both axes. With 3 channels that does not pay: the products are few there, and most of the work is to bring
-64 filters back from a spectrum. By the same theorem one axis alone can be transformed. With k the frequency along the height,
+`fourier.py` transforms both axes. With 3 channels that does not pay: the products are few there, and most of the work is to
+bring 64 filters back from a spectrum. By the same theorem one axis alone can be transformed. With k the frequency along the
+height,
 
     Y[k; n, j, f] = sum over s, c of  X[k; n, j * stride + s, c] W[k; s, c, f]
 
 and per frequency and place j in the width stands one product, of the windows (N, S C) with the weight (S C, F). Per output that
 is some 4 S C L / (2 H') multiplications, and 2 L for the way back, in place of R S C.
 
-**Real numbers only**, as in `fourier.py`: a window's complex numbers are two rows, (re, -im) and (im, re), and the weight is (re,
-im), one below the other. So the product of (2 N, 2 S C) and (2 S C, F) is the real part of Y above its imaginary part. For the
-gradients, with G the spectrum of grad: windows^T G is the conjugate of the gradient of W; G W^T has the four products of parts.
+**Real numbers only**, as in `fourier.py`: a window's complex numbers are two rows, (re, -im) and (im, re), and the weight is
+(re, im), one below the other. So the product of (2 N, 2 S C) and (2 S C, F) is the real part of Y above its imaginary part. For
+the gradients, with G the spectrum of grad: windows^T G is the conjugate of the gradient of W; G W^T has the four products of parts.
 
 **Windows without a copy.** X is laid out as (frequency, re or im of the row, N, W, C, re or im). There the S places of a window
 with their channels and parts lie together, so that all windows are one strided view.
@@ -184,7 +185,7 @@ class Band(NamedTuple):
 
     def add_windows(self, down: Array, four: Array, some: slice, stride: int) -> None:
         """(K, N, C, W), (B, W', P N, S C P): add the gradients of the windows at the places `some` back to where they stand."""
-        frequencies, places, rows, _ = four.shape
+        frequencies, places, *_ = four.shape
         _, images, channels, width = down.shape
         own = down[self.rows].reshape(frequencies, self.parts, images, channels, width)
         four = four.reshape(frequencies, places, self.parts, images, -1, channels, self.parts)

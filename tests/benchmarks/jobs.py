@@ -25,7 +25,19 @@ WORK = "published-cifar"
 GOAL = 0.45
 STEPS = 300  # of PyTorch, per turn and process
 ITERATIONS = 2_000
-COMMAND = ["reproduce", "--dataset", "cifar10", "--network", "published", "--variants", "dropout", "--seeds", "2", "--jobs", "2"]
+COMMAND = [
+    "reproduce",
+    "--dataset",
+    "cifar10",
+    "--network",
+    "published",
+    "--variants",
+    "dropout",
+    "--seeds",
+    "2",
+    "--jobs",
+    "2",
+]
 
 
 def seconds_per_step(history: Path) -> float:

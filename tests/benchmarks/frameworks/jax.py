@@ -16,7 +16,10 @@ def forward(work: Work, weights: list[Any], x: Any) -> Any:
     """Images -> logits."""
     for index, kernel in enumerate(work.size.kernels):
         weight, bias = weights[2 * index], weights[2 * index + 1]
-        x = lax.conv_general_dilated(x, weight, (1, 1), [(work.size.padding(kernel), work.size.padding(kernel))] * 2) + bias[:, None, None]
+        x = (
+            lax.conv_general_dilated(x, weight, (1, 1), [(work.size.padding(kernel), work.size.padding(kernel))] * 2)
+            + bias[:, None, None]
+        )
         x = lax.reduce_window(jnp.maximum(x, 0), -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
     x = x.reshape(len(x), -1)
     dense = weights[2 * len(work.size.kernels) :]

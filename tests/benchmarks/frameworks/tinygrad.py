@@ -22,7 +22,11 @@ def build(work: Work, given: list[Any], images: Any, labels: Any, _dropout: bool
     def forward() -> Any:
         y = x
         for index, kernel in enumerate(work.size.kernels):
-            y = y.conv2d(weights[2 * index], weights[2 * index + 1], padding=work.size.padding(kernel)).relu().max_pool2d((2, 2))
+            y = (
+                y.conv2d(weights[2 * index], weights[2 * index + 1], padding=work.size.padding(kernel))
+                .relu()
+                .max_pool2d((2, 2))
+            )
         y = y.flatten(1)
         dense = weights[2 * len(work.size.kernels) :]
         for index in range(0, len(dense), 2):
