@@ -1,9 +1,9 @@
 """How many threads a matrix product takes on a CPU: one, unless you say otherwise. `md.set_threads(2)`, or MINIDROP_THREADS=2.
 
 Left alone, BLAS takes a thread per core for each large product. Its threads spin while they wait for each other, and when
-another program wants one of the cores, all of them wait for the one that does not run. On the networks here that brings little
-or nothing on a quiet machine, and on a busy one a step takes many times as long (`tests/benchmarks/README.md`). So BLAS is held to
-one thread, but only while minidrop multiplies: what other code computes with NumPy is left as it is.
+another program wants one of the cores, all of them wait for the one that does not run. On the networks here that brings
+little or nothing on a quiet machine, and on a busy one a step takes many times as long (`tests/benchmarks/README.md`). So
+BLAS is held to one thread, but only while minidrop multiplies: what other code computes with NumPy is left as it is.
 """
 
 from __future__ import annotations

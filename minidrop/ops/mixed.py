@@ -6,15 +6,16 @@ height,
 
     Y[k; n, j, f] = sum over s, c of  X[k; n, j * stride + s, c] W[k; s, c, f]
 
-and per frequency and place j in the width stands one product, of the windows (N, S C) with the weight (S C, F). Per output that
-is some 4 S C L / (2 H') multiplications, and 2 L for the way back, in place of R S C.
+and per frequency and place j in the width stands one product, of the windows (N, S C) with the weight (S C, F). Per output
+that is some 4 S C L / (2 H') multiplications, and 2 L for the way back, in place of R S C.
 
 **Real numbers only**, as in `fourier.py`: a window's complex numbers are two rows, (re, -im) and (im, re), and the weight is
-(re, im), one below the other. So the product of (2 N, 2 S C) and (2 S C, F) is the real part of Y above its imaginary part. For
-the gradients, with G the spectrum of grad: windows^T G is the conjugate of the gradient of W; G W^T has the four products of parts.
+(re, im), one below the other. So the product of (2 N, 2 S C) and (2 S C, F) is the real part of Y above its imaginary part.
+For the gradients, with G the spectrum of grad: windows^T G is the conjugate of the gradient of W; G W^T has the four products
+of parts.
 
-**Windows without a copy.** X is laid out as (frequency, re or im of the row, N, W, C, re or im). There the S places of a window
-with their channels and parts lie together, so that all windows are one strided view.
+**Windows without a copy.** X is laid out as (frequency, re or im of the row, N, W, C, re or im). There the S places of a
+window with their channels and parts lie together, so that all windows are one strided view.
 """
 
 from __future__ import annotations
