@@ -34,6 +34,8 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
             raise CaptureError(f"a matrix product of {a.dtype} and {b.dtype}: cuBLAS multiplies numbers of one type")
         return capture.matmul(a, b, out)
     if type(a) is ndarray and a.shape[-2] * a.shape[-1] * b.shape[-1] > ONE_THREAD:
+        if blas_limited.holding:
+            return _large_product(a, b, out)
         with blas_limited:
             return _large_product(a, b, out)
     return a @ b if out is None else array_module(a).matmul(a, b, out=out)

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from ..backend import Array, array_module, device_of
 from ..products import matmul
 from ..tape import Op
+from ..threads import limits_blas
 from .window import Padding, Pair, output_size
 
 KEPT_BYTES = 8 * 2**20  # strips up to this size are kept from forward to backward
@@ -83,6 +84,7 @@ class Conv2dIm2col(Op):
         self.stride = stride
         self.padding = padding
 
+    @limits_blas
     def forward(self, x: Array, weight: Array, bias: Array | None) -> Array:
         needs_x, needs_weight, _ = self.needs_grad
         self.shapes = x.shape, weight.shape
@@ -98,6 +100,7 @@ class Conv2dIm2col(Op):
             rows += array_module(x).tile(bias, width * images)  # in long rows: F numbers at a time take twice as long
         return y.reshape(height, width, images, filters).transpose(2, 3, 0, 1)
 
+    @limits_blas
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         x, weight = self.saved
         needs_x, needs_weight, needs_bias = self.needs_grad

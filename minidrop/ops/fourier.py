@@ -55,6 +55,7 @@ from .. import kernels
 from ..backend import Array, array_module, capturing, device_of, to_device
 from ..products import matmul
 from ..tape import Op
+from ..threads import limits_blas
 from .waves import circle, from_parts, from_real, real_frequencies, to_parts, to_real, waves
 from .window import Padding, Pair, output_size
 
@@ -72,6 +73,7 @@ class Conv2dFourier(Op):
         self.stride = stride
         self.padding = padding
 
+    @limits_blas
     def forward(self, x: Array, weight: Array, bias: Array | None) -> Array:
         self.images, self.channels, height, width = x.shape
         self.filters, _, *kernel = weight.shape
@@ -97,6 +99,7 @@ class Conv2dFourier(Op):
             self.spectra.append((x_quarters if needs_weight else None, weight_parts if needs_x else None))
         return transform_up(m.y_up, y_down, self.images, self.filters).transpose(2, 3, 0, 1)
 
+    @limits_blas
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         m = self.matrices
         needs_x, needs_weight, needs_bias = self.needs_grad

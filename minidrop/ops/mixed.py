@@ -29,6 +29,7 @@ import numpy as np
 from ..backend import Array, array_module, capturing, device_of, to_device
 from ..products import matmul
 from ..tape import Op
+from ..threads import limits_blas
 from .conv import output_shape
 from .waves import circle, from_real, real_frequencies, to_real, waves
 from .window import Padding, Pair, output_size
@@ -46,6 +47,7 @@ class Conv2dMixed(Op):
         self.stride = stride
         self.padding = padding
 
+    @limits_blas
     def forward(self, x: Array, weight: Array, bias: Array | None) -> Array:
         needs_x, needs_weight, _ = self.needs_grad
         self.x_shape, self.weight_shape = x.shape, weight.shape
@@ -70,6 +72,7 @@ class Conv2dMixed(Op):
         self.spectra = [(x_parts if needs_weight else None, w_parts if needs_x else None) for _, x_parts, w_parts in spectra]
         return y.reshape(height, self.places, images, filters).transpose(2, 3, 0, 1)
 
+    @limits_blas
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         m, xp = self.matrices, array_module(grad)
         needs_x, needs_weight, needs_bias = self.needs_grad
