@@ -89,6 +89,14 @@ class TestSteps:
         assert (own.filters, own.kernels, own.units) == (size.filters, size.kernels, size.units)
         assert own.same == (size.padding == "same") and own.dropout and works.DROPOUT_RATE == DROPOUT_RATE
 
+    @pytest.mark.parametrize("name", ["published-cifar", "lite-mnist", "described-cifar"])
+    def test_pytorch_is_cropped_as_minidrop_is(self, name):
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+        from benchmarks.frameworks.torch_cropped import seen
+
+        work = works.WORKS[name]
+        assert tuple(seen(work, length) for length in work.image[1:]) == SIZES[work.network].seen(work.image)
+
 
 class TestBusy:
     def test_measures_beside_all_and_leaves_nobody_behind(self, monkeypatch, tmp_path, capsys):

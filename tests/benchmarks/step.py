@@ -46,7 +46,14 @@ def title(name: str) -> str:
 
 
 # name of the framework's module here: the package it needs
-PEERS = {"torch_pool_first": "torch", "jax": "jax", "dezero": "dezero", "mygrad": "mygrad", "tinygrad": "tinygrad"}
+PEERS = {
+    "torch_pool_first": "torch",
+    "torch_cropped": "torch",
+    "jax": "jax",
+    "dezero": "dezero",
+    "mygrad": "mygrad",
+    "tinygrad": "tinygrad",
+}
 SAME_LOSS = 1e-4
 
 
@@ -94,7 +101,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"**{own['ratio']:.2f}** ({own['ratio_lower']:.2f} to {own['ratio_upper']:.2f})",
             f"{row['goal']:.2f}",
             f"{own['peak_mb']:.0f}, PyTorch {torch['peak_mb']:.0f}",
-            *(f"{row['results'][name]['ratio']:.1f}" for name in others),
+            *(f"{row['results'][name]['ratio']:.2f}" for name in others),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
