@@ -112,7 +112,7 @@ def mixed_work(shape: Shape) -> Work:
     window = shape.channels * shape.kernel[1]
     large = rows * (shape.image[0] * x * (1 + needs_x) + height * y * (1 + (needs_x or needs_weight)))
     moved = rows * (6 * x + y * (1 + (needs_x or needs_weight)))
-    across = 8 if needs_x else 0  # the windows' gradients are added back against the order of memory
+    across = 20 if needs_x else 0  # the windows' gradients are added back against the order of memory
     added = rows * width * window * (across * shape.images + shape.filters * needs_weight)
     return Work(large, 2 * rows * window * y * steps, moved, added, 20 * steps, rows // 2 * width * steps)
 

@@ -7,7 +7,8 @@ height,
     Y[k; n, j, f] = sum over s, c of  X[k; n, j * stride + s, c] W[k; s, c, f]
 
 and per frequency and place j in the width stands one product, of the windows (N, S C) with the weight (S C, F). Per output
-that is some 4 S C L / (2 H') multiplications, and 2 L for the way back, in place of R S C.
+that is some 2 S C L / H' multiplications, and L for the way back, in place of R S C: 82 in place of 147 for the paper's first
+layer.
 
 **Real numbers only**, as in `fourier.py`: a window's complex numbers are two rows, (re, -im) and (im, re), and the weight is
 (re, im), one below the other. So the product of (2 N, 2 S C) and (2 S C, F) is the real part of Y above its imaginary part.

@@ -20,21 +20,21 @@ from .interleave import Worker, race
 from .machine import provenance, write_json
 from .works import WORKS
 
-# work, threads, and the goal: at most so much of PyTorch's time
+# work, threads, and the goal: at most so much of PyTorch's time; for the later ones as much as before `published` was looked at
 RUNS = [
     ("published-cifar", 1, 0.45),
     ("published-cifar", 2, 0.55),
     ("published-mnist", 1, 0.40),
     ("published-mnist", 2, 0.55),
-    ("described-cifar", 1, 0.44),
-    ("described-mnist", 1, 0.44),
-    ("inference-16", 1, 0.80),
-    ("inference-256", 1, 0.80),
-    ("described-inference-16", 1, 0.80),
-    ("described-inference-256", 1, 0.80),
-    ("lite-cifar", 1, 1.0),
-    ("lite-mnist", 1, 1.0),
-    ("cnn-3x3", 1, 1.0),
+    ("described-cifar", 1, 0.45),
+    ("described-mnist", 1, 0.45),
+    ("inference-16", 1, 0.61),
+    ("inference-256", 1, 0.52),
+    ("described-inference-16", 1, 0.48),
+    ("described-inference-256", 1, 0.36),
+    ("lite-cifar", 1, 0.90),
+    ("lite-mnist", 1, 0.88),
+    ("cnn-3x3", 1, 0.67),
 ]
 
 
@@ -65,7 +65,7 @@ def measure(runs: list[tuple[str, int, float]], frameworks: list[str], turns: in
         expected = result["torch"]["checked"]
         for name, values in result.items():
             if abs(values["checked"] - expected) > SAME_LOSS * abs(expected):
-                raise RuntimeError(f"{name} does not compute {work}: {values['first']} instead of {expected}")
+                raise RuntimeError(f"{name} does not compute {work}: {values['checked']} instead of {expected}")
         rows.append({"work": work, "threads": threads, "goal": goal, "results": result})
         print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     return rows
