@@ -623,7 +623,7 @@ say(
 #
 # ## Which one, then?
 #
-# Nobody wants to choose by hand for each layer. `conv_choice` prices the work of each algorithm (multiplications, numbers moved, calls) in nanoseconds, measured once, and takes the cheaper one. Its verdict for some layers in training, batch 16:
+# Nobody wants to choose by hand for each layer. `conv_choice` prices the work of each algorithm (multiplications, numbers moved, calls) in nanoseconds, measured once, and takes the cheapest one. It knows one more, `mixed`: frequencies along the height, windows along the width. That is for first layers: with 3 channels the products at each frequency are few, and most of the work would be to bring 64 filters back from a spectrum of two axes. Its verdict for some layers in training, batch 16:
 
 
 # %%
@@ -635,25 +635,27 @@ def unpadded(kernel, channels, filters, side, needs=(True, True)):
 cases = [
     ("paper, MNIST: conv 1, 1 to 64 channels", unpadded(7, 1, 64, 28, (False, True))),
     ("paper, MNIST: conv 2, 64 to 64", unpadded(5, 64, 64, 11)),
+    ("paper, CIFAR-10: conv 1, 3 to 64", unpadded(7, 3, 64, 32, (False, True))),
     ("lite, MNIST: conv 1, 1 to 16", unpadded(7, 1, 16, 28, (False, True))),
     ("lite, MNIST: conv 2, 16 to 32", unpadded(5, 16, 32, 11)),
     ("lite, digits: conv 2, 16 to 32", unpadded(2, 16, 32, 3)),
     ("a 1x1 layer, 64 to 64", shape_of(1, 16, 64, 64, 14)),
 ]
-print(f"{'layer':42}{'kernel':>8}{'im2col':>12}{'fourier':>12}   choice")
+ways = ("im2col", "fourier", "mixed")
+print(f"{'layer':40}{'kernel':>7}" + "".join(f"{way:>11}" for way in ways) + "   choice")
 for name, shape in cases:
-    costs = [conv_choice.cost(algorithm, shape) / 1e6 for algorithm in ("im2col", "fourier")]
+    costs = [f"{conv_choice.cost(way, shape) / 1e6:8.2f} ms" for way in ways]
     side = f"{shape.kernel[0]}x{shape.kernel[1]}"
-    print(f"{name:42}{side:>8}{costs[0]:9.2f} ms{costs[1]:9.2f} ms   {conv_choice.fastest(shape)}")
+    print(f"{name:40}{side:>7}" + "".join(costs) + f"   {conv_choice.fastest(shape)}")
 
 chosen = {name: conv_choice.fastest(shape) for name, shape in cases}
 say(
     "The paper's second layer, 5x5 over 64 channels, goes to frequencies: by the model {ratio:.1f}"
     " times cheaper. A 1x1 layer goes to im2col, and so does the first of the list, in spite of its"
     " 7x7: with one channel, and no gradient of the image wanted, there is too little to save for"
-    " the transforms to pay.",
+    " the transforms to pay. With three channels one axis of frequencies does.",
     ratio=conv_choice.cost("im2col", cases[1][1]) / conv_choice.cost("fourier", cases[1][1]),
-    holds=[chosen[cases[i][0]] for i in (0, 1, 5)] == ["im2col", "fourier", "im2col"],
+    holds=[chosen[cases[i][0]] for i in (0, 1, 2, 6)] == ["im2col", "fourier", "mixed", "im2col"],
 )
 right_choices = [
     size
@@ -779,5 +781,6 @@ check("04.3", by_theorem)
 #
 # * `minidrop/ops/conv.py`: `Conv2dLoops` and `Conv2dIm2col`, forward and backward.
 # * `minidrop/ops/fourier.py`: the theorem for both gradients, with strides, in real numbers only, and why dense matrices beat the fast Fourier transform at these sizes.
+# * `minidrop/ops/mixed.py`: frequencies in one axis, windows in the other.
 # * `minidrop/ops/conv_choice.py`: the cost model.
 # * `lessons/solutions/lesson_04.py`: solutions.

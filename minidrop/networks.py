@@ -23,6 +23,10 @@ image, so that the first one's result is thrown away, and Keras pads nothing by 
 cannot have run so: without padding 32x32 images shrink to 22, 11, 5, 2, and then to nothing. `described` pads it to 'same';
 by chance it ends with the same number of features. `lite` is small, of the shape of `published`.
 
+A pool of 2x2 leaves out the last row and column where their number is odd, so nothing depends on what only they saw. Without
+padding the networks therefore crop the image first, to 30x30 of CIFAR-10's pixels and 26x26 of MNIST's, and compute 24, 12, 8, 4
+and 20, 10, 6, 3 of the sides above (`Size.seen`): the same outputs and gradients, with less work.
+
 In the code the max-pool comes before the ReLU: the two commute (the largest of max(x, 0) is max(largest x, 0), to the bit, and
 so is the gradient), and the ReLU then has a quarter of the work. Weights start Glorot-uniform and biases at 0, as in Keras.
 """
@@ -76,8 +80,7 @@ class Size(NamedTuple):
     def seen(self, image_shape: tuple[int, ...]) -> tuple[int, int]:
         """Images of (C, H, W) -> how many of their rows and columns, from the first on, the output depends on.
 
-        A pool leaves out the last row where their number is odd, so without padding nothing depends on the pixels that only
-        that row saw: of CIFAR-10's 32 rows the paper's network sees 30, of MNIST's 28 it sees 26.
+        Without padding nothing depends on the pixels that only a row saw which a pool leaves out.
         """
         if self.padding == "same":
             return image_shape[1], image_shape[2]
