@@ -24,8 +24,8 @@ cannot have run so: without padding 32x32 images shrink to 22, 11, 5, 2, and the
 by chance it ends with the same number of features. `lite` is small, of the shape of `published`.
 
 A pool of 2x2 leaves out the last row and column where their number is odd, so nothing depends on what only they saw. Without
-padding the networks therefore crop the image first, to 30x30 of CIFAR-10's pixels and 26x26 of MNIST's, and compute 24, 12, 8, 4
-and 20, 10, 6, 3 of the sides above (`Size.seen`): the same outputs and gradients, with less work.
+padding the networks therefore crop the image first, to 30x30 of CIFAR-10's pixels and 26x26 of MNIST's: they compute 24, 12, 8,
+4 and 20, 10, 6, 3 of the sides above (`Size.seen`). The outputs and gradients are the same, with less work.
 
 In the code the max-pool comes before the ReLU: the two commute (the largest of max(x, 0) is max(largest x, 0), to the bit, and
 so is the gradient), and the ReLU then has a quarter of the work. Weights start Glorot-uniform and biases at 0, as in Keras.
