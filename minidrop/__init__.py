@@ -23,7 +23,7 @@ from .random import Generator, default_generator, manual_seed
 from .serialization import load, save
 from .tape import Op, no_grad
 from .tensor import Tensor, apply
-from .threads import set_threads
+from .threads import get_threads, set_threads
 
 __version__ = "0.1.0"
 
@@ -41,6 +41,7 @@ __all__ = [
     "detect_anomaly",
     "draw_graph",
     "functional",
+    "get_threads",
     "gradcheck",
     "load",
     "manual_seed",

@@ -38,7 +38,7 @@ from typing import Any, NamedTuple
 from . import nn
 from .as_published import ComposedDropAlan, FusedDense, SwallowingReLU
 from .backend import Array, ones_like
-from .errors import ArgumentError
+from .errors import ArgumentError, ShapeError
 from .functional import dropalan
 from .module import Module, Sequential
 from .ops.dropalan import keep_probability
@@ -117,7 +117,8 @@ class Network(Module):
     Convolutions, `dense` and `logits` draw their weights from `weights`, in this order, so that one seed starts every variant
     from the same weights; dropout and DropAlan draw their masks from `masks`.
 
-    Raises ArgumentError for an unknown size or variant, and for images that the convolutions would shrink to nothing.
+    Raises ArgumentError for an unknown size or variant, and for images that the convolutions would shrink to nothing; `forward`
+    ShapeError for a batch of images of another shape.
     """
 
     def __init__(
@@ -135,8 +136,9 @@ class Network(Module):
         self.relu_logits = relu_logits and "linear" not in self.variant.options
         relu = SwallowingReLU if "swallow" in self.variant.options else nn.ReLU
         rows, columns = require_room(size, image_shape)
+        self.image_shape = tuple(image_shape)
         seen = found.seen(image_shape)
-        self.seen = None if seen == tuple(image_shape[1:]) else seen
+        self.seen = None if seen == self.image_shape[1:] else seen
         layers: list[Module] = []
         channels = image_shape[0]
         for filters, kernel in zip(found.filters, found.kernels_for(image_shape), strict=True):
@@ -157,6 +159,9 @@ class Network(Module):
     def stages(self, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
         """(N, C, H, W) -> z (N, units), the hidden stage's input; its output (N, units); the logits (N, classes)."""
         images = as_tensor(*inputs)
+        if images.shape[1:] != self.image_shape:
+            expected = f"(N, {', '.join(map(str, self.image_shape))})"
+            raise ShapeError("the network was made for images of another shape", expected=expected, got=str(images.shape))
         if self.seen is not None:  # what no output depends on need not be computed
             images = images[:, :, : self.seen[0], : self.seen[1]]
         z = self.dense(self.features(images))

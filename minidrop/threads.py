@@ -2,18 +2,21 @@
 
 Left alone, BLAS takes a thread per core for each large product. Its threads spin while they wait for each other, and when
 another program wants one of the cores, all of them wait for the one that does not run. On the networks here that brings
-little or nothing on a quiet machine, and on a busy one a step takes many times as long (`tests/benchmarks/README.md`). So
-BLAS is held to one thread, but only while minidrop multiplies: what other code computes with NumPy is left as it is.
+little or nothing on a quiet machine, and costs more than it brings on a busy one (`tests/benchmarks/README.md`). So BLAS is
+held to one thread, but only while minidrop multiplies: what other code computes with NumPy is left as it is.
 """
 
 from __future__ import annotations
 
 import functools
+import numbers
 import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
+
+from numpy import ndarray
 
 from .errors import ArgumentError
 
@@ -35,9 +38,9 @@ def get_threads() -> int:
 
 
 def _valid(count: Any, what: str, help: str) -> int:
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+    if isinstance(count, bool) or not isinstance(count, numbers.Integral) or count < 1:
         raise ArgumentError(f"{what}: bad number of threads", expected="an integer from 1", got=repr(count), help=help)
-    return count
+    return int(count)
 
 
 def _from_environment() -> int:
@@ -54,35 +57,47 @@ class _Limit:
 
     def __init__(self) -> None:
         self.count = _from_environment()
+        self.libraries: list[Any] | None = None  # looked up at the first product
+        self.lowered: list[tuple[Any, int]] = []  # library, and the number that it had
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Nobody is inside. In a child process that is so: of the threads there were at the fork it has one."""
         self.lock = threading.Lock()
         self.inside = 0
-        self.libraries: list[Any] | None = None  # looked up at the first product
-        self.before: list[int] = []
-        self.holding = False  # somebody is inside, and BLAS does as it was told
+        self._put_back()
 
     def __enter__(self) -> None:
         with self.lock:
+            if not self.holding:
+                try:
+                    self._lower()
+                except BaseException:  # Ctrl-C too
+                    if not self.inside:
+                        self._put_back()
+                    raise
             self.inside += 1
-            if self.holding:
-                return
-            if self.libraries is None:
-                self.libraries = _blas_libraries()
-            now = [library.get_num_threads() for library in self.libraries]
-            if self.inside == 1:
-                self.before = now
-            for library, count in zip(self.libraries, now, strict=True):
-                if count > self.count:
-                    library.set_num_threads(self.count)
-            self.holding = all(library.get_num_threads() <= self.count for library in self.libraries)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with self.lock:
             self.inside -= 1
-            if self.inside == 0:
-                self.holding = False
-                for library, count in zip(self.libraries or (), self.before, strict=True):
-                    if count > self.count:
-                        library.set_num_threads(count)
+            if not self.inside:
+                self._put_back()
+
+    def _lower(self) -> None:
+        if self.libraries is None:
+            self.libraries = _blas_libraries()
+        for library in self.libraries:
+            if (before := library.get_num_threads()) > self.count:
+                self.lowered.append((library, before))
+                library.set_num_threads(self.count)
+        self.holding = all(library.get_num_threads() <= self.count for library in self.libraries)
+
+    def _put_back(self) -> None:
+        self.holding = False  # else: somebody is inside, and BLAS does as it was told
+        while self.lowered:  # the last first: a library may stand there twice
+            library, before = self.lowered.pop()
+            library.set_num_threads(before)
 
 
 def _blas_libraries() -> list[Any]:
@@ -93,14 +108,18 @@ def _blas_libraries() -> list[Any]:
 
 
 blas_limited = _limit = _Limit()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_limit.begin_anew)
 
 
-def limits_blas(function: Callable[P, Result]) -> Callable[P, Result]:
-    """A function of many products: the limit is set once for all of them. (To set it for each takes a fortieth of a step.)"""
+def limits_blas(method: Callable[P, Result]) -> Callable[P, Result]:
+    """A method of many products of its first argument: the limit is set once for all, which saves a fortieth of a step."""
 
-    @functools.wraps(function)
+    @functools.wraps(method)
     def limited(*args: P.args, **kwargs: P.kwargs) -> Result:
+        if type(args[1]) is not ndarray:  # on a GPU
+            return method(*args, **kwargs)
         with blas_limited:
-            return function(*args, **kwargs)
+            return method(*args, **kwargs)
 
     return limited

@@ -128,6 +128,18 @@ class TestFloat32:
         assert error([array * (1 + 2e-5) for array in right], right) > TOLERANCE
 
 
+@pytest.fixture
+def change_transforms(monkeypatch):
+    """Other functions in fourier.py; the transforms that were kept are made anew, and again afterwards."""
+
+    def change(name, value):
+        monkeypatch.setattr(fourier, name, value)
+        fourier.matrices.cache_clear()
+
+    yield change
+    fourier.matrices.cache_clear()
+
+
 class TestTheTheorem:
     """What `fourier.py` says in its first lines, number by number."""
 
@@ -163,17 +175,15 @@ class TestTheTheorem:
         product = (quarters.swapaxes(2, 3) @ g.reshape(1, 1, 6, 5)).reshape(2, 4, 5)
         np.testing.assert_allclose(product[0] - 1j * product[1], complex_x.T @ complex_g.conj())
 
-    def test_no_shorter_circle_will_do(self, monkeypatch):
+    def test_no_shorter_circle_will_do(self, change_transforms):
         generator = np.random.default_rng(3)
         x, weight = generator.normal(size=(1, 2, 6, 6)), generator.normal(size=(2, 2, 5, 5))
         grad = generator.normal(size=(1, 2, 6, 6))
         expected = convolve(x, weight, np.zeros(2), grad, "loops", 1, 2)
         assert error(convolve(x, weight, np.zeros(2), grad, "fourier", 1, 2), expected) < 1e-12
         full = waves.circle
-        fourier.matrices.cache_clear()
-        monkeypatch.setattr(fourier, "circle", lambda size, padding: full(size, padding) - 1)
+        change_transforms("circle", lambda size, padding: full(size, padding) - 1)
         assert error(convolve(x, weight, np.zeros(2), grad, "fourier", 1, 2), expected) > 1e-3
-        fourier.matrices.cache_clear()
 
     @pytest.mark.parametrize("length", [1, 2, 3, 8, 9])
     def test_no_number_of_a_spectrum_stands_there_twice(self, length):
@@ -187,16 +197,14 @@ class TestTheTheorem:
         signs = np.array([1] * alone + [1, -1] * ((length - alone) // 2))
         np.testing.assert_allclose(conjugated @ (signs[:, None] * down), np.eye(length), atol=1e-12)
 
-    def test_bands_as_on_a_gpu_give_the_same(self, monkeypatch):
+    def test_bands_as_on_a_gpu_give_the_same(self, change_transforms):
         """There all rows are taken alike, those of real numbers too."""
         generator = np.random.default_rng(4)
         x, weight, bias = generator.normal(size=(2, 3, 8, 7)), generator.normal(size=(4, 3, 3, 3)), generator.normal(size=4)
         grad = generator.normal(size=(2, 4, 8, 7))
         in_two_bands = convolve(x, weight, bias, grad, "fourier", 1, 1)
-        monkeypatch.setattr(fourier, "real_frequencies", lambda length: (0, list(range(2 * (length // 2 + 1)))))
-        fourier.matrices.cache_clear()
+        change_transforms("real_frequencies", lambda length: (0, list(range(2 * (length // 2 + 1)))))
         assert error(convolve(x, weight, bias, grad, "fourier", 1, 1), in_two_bands) < 1e-13
-        fourier.matrices.cache_clear()
 
     @pytest.mark.parametrize("module", [fourier, mixed])
     def test_in_slices_of_any_number_of_frequencies(self, module, monkeypatch):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 import minidrop as md
 from minidrop import Generator, Tensor, networks
 from minidrop.as_published import ComposedDropAlan
-from minidrop.errors import ArgumentError
+from minidrop.errors import ArgumentError, ShapeError
 from minidrop.networks import SIZES, Network, require_room
 from minidrop.reproduce.grid import Grid
 from minidrop.variants import VARIANTS, Variant
@@ -33,6 +35,14 @@ def stages(net, shape):
     layers = net.features.layers
     sides = [layer.output_shape[2] for layer in layers if isinstance(layer, md.nn.Conv2d | md.nn.MaxPool2d)]
     return sides, *net.dense.weight.shape, net.logits.output_shape[1]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("shape", [(2, 3, 64, 64), (2, 3, 32, 40), (2, 1, 32, 32), (2, 3, 30, 30), (3, 32, 32), (2, 3072)])
+def test_images_of_another_shape(size, shape):
+    """They would be cropped to what the network sees, without a word."""
+    with pytest.raises(ShapeError, match=r"another shape(.|\n)*\(N, 3, 32, 32\)(.|\n)*" + re.escape(str(shape))):
+        network("cnn", size, CIFAR_10)(np.zeros(shape, "float32"))
 
 
 @pytest.mark.parametrize(

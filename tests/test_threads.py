@@ -91,6 +91,81 @@ def test_it_is_put_back_after_an_error():
     assert set(blas_threads()) == {3}
 
 
+def test_it_is_put_back_whatever_is_set_meanwhile():
+    with threads.blas_limited:
+        md.set_threads(3)  # in another thread, say
+    assert set(blas_threads()) == {3}
+
+
+@pytest.mark.parametrize("broken", ["get_num_threads", "set_num_threads"])
+def test_ctrl_c_while_the_limit_is_set_leaves_nothing_behind(broken, monkeypatch):
+    with threads.blas_limited:
+        pass  # the libraries are known
+    library = threads.blas_limited.libraries[-1]
+    real = getattr(library, broken)
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(library, broken, real)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(library, broken, interrupted)
+    with pytest.raises(KeyboardInterrupt), threads.blas_limited:
+        pass
+    assert set(blas_threads()) == {3} and threads.blas_limited.inside == 0
+    with threads.blas_limited:
+        assert set(blas_threads()) == {1}
+    assert set(blas_threads()) == {3}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_child_process_begins_with_nobody_inside():
+    """It was forked while another thread multiplied: that thread is not in the child, and will never leave."""
+    script = """
+import os, threading
+import numpy as np
+from threadpoolctl import ThreadpoolController, threadpool_limits
+from minidrop import products, threads
+
+def blas_threads():
+    return {library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()}
+
+threadpool_limits(3, user_api="blas")
+inside, done = threading.Event(), threading.Event()
+def multiply():
+    with threads.blas_limited:
+        inside.set()
+        done.wait()
+other = threading.Thread(target=multiply)
+other.start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    products.matmul(np.ones((100, 300)), np.ones((300, 200)))
+    os._exit(0 if threads.blas_limited.inside == 0 and blas_threads() == {3} else 1)
+_, status = os.waitpid(child, 0)
+done.set()
+other.join()
+assert status == 0 and blas_threads() == {3}, (status, blas_threads())
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_on_a_gpu_blas_is_left_alone(monkeypatch):
+    class OnAGpu:
+        pass
+
+    @threads.limits_blas
+    def forward(self, x):
+        return threads.blas_limited.inside
+
+    assert forward(None, np.ones(2)) == 1 and forward(None, OnAGpu()) == 0
+
+
+def test_numpy_s_integers_are_integers():
+    md.set_threads(np.int64(2))
+    assert md.get_threads() == 2 and type(md.get_threads()) is int
+
+
 @pytest.mark.parametrize("count", [0, -1, 1.5, "2", None, True])
 def test_bad_numbers(count):
     before = threads.get_threads()
