@@ -206,6 +206,18 @@ class TestTheTheorem:
         change_transforms("real_frequencies", lambda length: (0, list(range(2 * (length // 2 + 1)))))
         assert error(convolve(x, weight, bias, grad, "fourier", 1, 1), in_two_bands) < 1e-13
 
+    @pytest.mark.parametrize(("algorithm", "rows", "columns"), [("im2col", 3, 3), ("mixed", 6, 3), ("fourier", 6, 6)])
+    def test_how_far_an_inf_reaches(self, algorithm, rows, columns):
+        """functional.conv2d's docstring says so."""
+        x = np.random.default_rng(0).normal(size=(2, 2, 8, 8))
+        x[0, 1, 4, 3] = np.inf
+        with np.errstate(invalid="ignore"):
+            y = md.functional.conv2d(md.Tensor(x), md.Tensor(np.ones((3, 2, 3, 3))), algorithm=algorithm).data
+        wrong = ~np.isfinite(y)
+        assert not wrong[1].any()
+        assert (wrong[0].any((0, 2)).sum(), wrong[0].any((0, 1)).sum()) == (rows, columns)
+        assert wrong[0].sum() == 3 * rows * columns
+
     @pytest.mark.parametrize("module", [fourier, mixed])
     def test_in_slices_of_any_number_of_frequencies(self, module, monkeypatch):
         generator = np.random.default_rng(4)

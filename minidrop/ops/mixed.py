@@ -41,7 +41,8 @@ CACHE_BYTES = 2**20  # what the spectrum of y may take, for some places of the w
 class Conv2dMixed(Op):
     """(N, C, H, W) * (F, C, R, S) [+ (F)] -> (N, F, H', W'): convolution by the sum above.
 
-    Like `Conv2dFourier` it needs neither x nor weight in backward, only spectra that no one else can reach.
+    Like `Conv2dFourier` it needs neither x nor weight in backward, only spectra that no one else can reach. An inf or NaN in x
+    reaches all rows of the output columns whose windows see it.
     """
 
     def __init__(self, stride: Pair, padding: Padding) -> None:

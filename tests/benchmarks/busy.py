@@ -1,8 +1,8 @@
 """A training step on a machine that is not alone: `python -m tests.benchmarks.busy [--turns 9] [--json FILE]`.
 
-The step of the published network, CIFAR-10 shapes, in minidrop as it comes, in minidrop after `set_threads(2)`, and in PyTorch as
-it comes, each in a process of its own, by turns; beside nothing, and beside other programs that want the machine's cores. No
-variable of the environment limits any of them.
+The step of the published network, CIFAR-10 shapes, in minidrop as it comes (one thread) and with two threads, in PyTorch as it comes
+(a thread per core) and with one, each in a process of its own, by turns; beside nothing, and beside other programs that want the
+machine's cores. Nothing limits the threads of these other programs.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .interleave import PAUSE, ROOT, Worker
-from .machine import provenance, write_json
+from .interleave import PAUSE, Worker, free_environment
+from .machine import ROOT, provenance, write_json
 
 WORK = "published-cifar"
 BUSY = "while True: pass"
@@ -32,10 +32,11 @@ BESIDE = {
     "a NumPy process with a BLAS thread per core": [PRODUCTS],
     "another minidrop training": [TRAINING],
 }
-# title: framework, and MINIDROP_THREADS if it is set
-RUNNERS: dict[str, tuple[str, str | None]] = {
+# title: framework, and how many threads it is told to take
+RUNNERS: dict[str, tuple[str, int | None]] = {
     "minidrop": ("minidrop", None),
-    "minidrop, 2 threads": ("minidrop", "2"),
+    "minidrop, 2 threads": ("minidrop", 2),
+    "PyTorch, 1 thread": ("torch", 1),
     "PyTorch": ("torch", None),
 }
 SETTLE = 1.0  # seconds for the others to get going
@@ -44,7 +45,7 @@ SETTLE = 1.0  # seconds for the others to get going
 @contextlib.contextmanager
 def beside(programs: list[str]) -> Iterator[None]:
     """These programs run meanwhile."""
-    running = [subprocess.Popen([sys.executable, "-c", program], cwd=ROOT) for program in programs]
+    running = [subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=free_environment()) for program in programs]
     try:
         time.sleep(SETTLE if running else 0)
         for process in running:
@@ -59,10 +60,7 @@ def beside(programs: list[str]) -> Iterator[None]:
 
 def measure(turns: int, repeats: int) -> list[dict[str, Any]]:
     """One row per company: for each runner the milliseconds of a step, and how many times as long as beside nothing."""
-    workers = {
-        title: Worker(framework, WORK, None, {} if threads is None else {"MINIDROP_THREADS": threads})
-        for title, (framework, threads) in RUNNERS.items()
-    }
+    workers = {title: Worker(framework, WORK, threads) for title, (framework, threads) in RUNNERS.items()}
     rows: list[dict[str, Any]] = []
     try:
         for company, programs in BESIDE.items():

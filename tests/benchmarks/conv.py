@@ -1,8 +1,8 @@
 """How fast each convolution algorithm is, and whether `algorithm="auto"` chooses well: `python -m tests.benchmarks.conv`.
 
-    python -m tests.benchmarks.conv [--turns 9] [--threads 2] [--json FILE] [--fit]
+    python -m tests.benchmarks.conv [--turns 9] [--threads 1] [--json FILE] [--fit]
 
-For every shape, forward alone and forward with backward are timed in both algorithms, turn by turn. --fit also prints prices for
+For every shape, forward alone and forward with backward are timed in each algorithm, turn by turn. --fit also prints prices for
 `minidrop/ops/conv_choice.py` that fit these times.
 """
 

@@ -128,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, print, draw, store."""
     parser = argparse.ArgumentParser(description="How a convolution's cost grows with each of its lengths.")
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args(arguments)

@@ -9,19 +9,23 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MINIDROP_THREADS")
+from .machine import ROOT, THREAD_VARIABLES
+
 PAUSE = 0.05  # seconds between two turns: the threads of BLAS and OpenMP spin for a while before they sleep
+
+
+def free_environment() -> dict[str, str]:
+    """The environment without the variables that say how many threads to take."""
+    return {name: value for name, value in os.environ.items() if name not in THREAD_VARIABLES}
 
 
 class Worker:
     """A process that runs one work in one framework; threads None: with as many as the framework takes by itself."""
 
     def __init__(self, framework: str, work: str, threads: int | None, environment: dict[str, str] | None = None) -> None:
-        variables = {name: value for name, value in os.environ.items() if name not in THREAD_VARIABLES}
+        variables = free_environment()
         if threads is not None:
             variables |= dict.fromkeys(THREAD_VARIABLES, str(threads))
         self.process = subprocess.Popen(

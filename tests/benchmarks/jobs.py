@@ -1,4 +1,4 @@
-"""Two runs at a time: `python -m tests.benchmarks.jobs [--turns 3] [--json FILE]`; needs CIFAR-10 (`minidrop data fetch cifar10`).
+"""Two runs at a time: `python -m tests.benchmarks.jobs [--turns 9] [--json FILE]`; needs CIFAR-10 (`minidrop data fetch cifar10`).
 
 Steps per second of `minidrop reproduce --dataset cifar10 --network published --jobs 2`, both runs together, with all that a run
 does (batches, counts, an evaluation per 1,000 steps), from the first row of its history to the last; against two processes of
@@ -92,18 +92,19 @@ def report(result: dict[str, Any]) -> str:
     """A stored result as Markdown."""
     rows = result["result"]
     mine, torch = (statistics.median(rows[name]) for name in ("minidrop", "torch"))
+    ratios = sorted(peer / own for own, peer in zip(rows["minidrop"], rows["torch"], strict=True))
     where = ", ".join(f"{key} {value}" for key, value in result["provenance"].items())
     return (
         f"`minidrop reproduce --network published --dataset cifar10 --jobs 2`: {mine:.0f} steps per second in both runs together, "
-        f"two PyTorch processes of one thread {torch:.0f}: a step takes **{rows['ratio']:.2f}** of PyTorch's time (goal "
-        f"{rows['goal']:.2f}; medians of {len(rows['torch'])} turns; {where})."
+        f"two PyTorch processes of one thread {torch:.0f}: a step takes **{rows['ratio']:.2f}** of PyTorch's time "
+        f"({ratios[0]:.2f} to {ratios[-1]:.2f}; goal {rows['goal']:.2f}; medians of {len(ratios)} turns of both, one after the other; {where})."
     )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, store."""
     parser = argparse.ArgumentParser(description="Time two runs at a time.")
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--iterations", type=int, default=ITERATIONS, help="of each run, more than 1,000 (2,000)")
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     options = parser.parse_args(arguments)

@@ -13,16 +13,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MINIDROP_THREADS")
 ROOT = Path(__file__).parents[2]
 
 
 def limit_threads(threads: int) -> None:
-    """Let BLAS and OpenMP use so many threads; to be called before NumPy is imported."""
+    """Let BLAS, OpenMP and minidrop use so many threads; best called before they are imported."""
     if "numpy" in sys.modules and os.environ.get("OPENBLAS_NUM_THREADS") != str(threads):
         from threadpoolctl import threadpool_limits
 
         threadpool_limits(threads)
+    if "minidrop" in sys.modules:
+        import minidrop
+
+        minidrop.set_threads(threads)
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
 
 

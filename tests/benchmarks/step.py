@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.step [--works published-cifar,lite-mnist] [--turns 15] [--repeats 3] [--peers] [--json FILE]
 
-Every framework runs in a process of its own with the same number of threads; they take turns, and between two turns all sleep
+Every framework runs in a process of its own, with the same number of threads for BLAS and OpenMP (what else a peer starts, such
+as JAX's thread pool, is not limited); they take turns, and between two turns all sleep
 for a moment, so that no one's spinning threads disturb the next. A ratio is the median over the turns of (median of minidrop's
 repeats in the turn) / (median of PyTorch's in the same turn). All start from the same weights, and the loss of the third step
 without dropout is compared. --peers adds the other frameworks that are installed. Peak memory is that of the whole process.
@@ -86,7 +87,7 @@ def runs_here(framework: str, work: str) -> bool:
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown."""
     others = [name for name in rows[0]["results"] if name not in ("minidrop", "torch")]
-    head = ["work", "cores", "minidrop, ms", "PyTorch, ms", "minidrop / PyTorch", "goal", "peak memory, MB"]
+    head = ["work", "threads", "minidrop, ms", "PyTorch, ms", "minidrop / PyTorch", "goal", "peak memory, MB"]
     lines = [
         "| " + " | ".join(head + [f"{name} / PyTorch" for name in others]) + " |",
         "|---" * (len(head) + len(others)) + "|",
