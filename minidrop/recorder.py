@@ -58,8 +58,9 @@ class ZeroCounter:
             run_on(z, self._count, z, self.network.added_last)
 
     def _count(self, z: Array, added_last: Array) -> None:
-        self.counts[0] += (z == 0).sum()
-        self.counts[1] += (abs(z) <= REACH * spacing(added_last)).sum()
+        count = array_module(z).count_nonzero  # six times as fast as a sum of booleans
+        self.counts[0] += count(z == 0)
+        self.counts[1] += count(abs(z) <= REACH * spacing(added_last))
 
     def columns(self) -> dict[str, float]:
         """{"zeros", "lattice_zeros"} so far."""

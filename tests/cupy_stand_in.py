@@ -244,6 +244,11 @@ def make_module():
 
     cupy.lib = types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=as_strided))
 
+    def count_nonzero(array):
+        return compute(lambda host: np.asarray(np.count_nonzero(host)), unbox(array))  # NumPy's own answer is an int
+
+    cupy.count_nonzero = count_nonzero
+
     def joined(name):
         function = getattr(np, name)
         return lambda arrays, axis=0: compute(function, [unbox_operand(array) for array in arrays], axis=axis)

@@ -68,7 +68,7 @@ def test_expected_zeros_are_found(variant):
     rng = np.random.default_rng(0)
     net.dense.bias.data[...] = rng.uniform(200, 2000, size=512)
     net.dense.weight.data[-1] = -net.dense.bias.data  # times a feature that is always 1
-    net.features = md.nn.Sequential()
+    net.features, net.image_shape = md.nn.Sequential(), (32,)  # it is given features
     recorder, counter = StepRecorder(10), ZeroCounter(net, "cpu")
     recorder.watch(net)
     totals = {"zeros": 0, "expected_zeros": 0.0}
