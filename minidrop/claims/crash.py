@@ -275,5 +275,5 @@ def _interventions(stored: Stored) -> Claim:
             ),
             "p_max .999 is the row `as published`",
         ),
-        numbers={"died": dead},
+        numbers={"died": dead, "deaths": len(every), "marked": len(marked)},
     )
