@@ -35,9 +35,8 @@ def conv2d(
     stride: an int or (rows, columns). padding: zeros on each side, an int or (rows, columns), or "same": H' = ceil(H / stride),
     with the odd row or column at the bottom and right (as in Keras, the paper's framework). algorithm: "loops" (the
     definition), "im2col", "fourier", "mixed", or "auto", the fastest of the last three by the model in ops/conv_choice.py.
-    With "fourier" rounding is relative to the largest number of an image, and an inf or NaN reaches all of its outputs; with
-    "mixed", the same within the columns that an output's window sees. Both compute in float32 or float64 only: other types are
-    a DTypeError, and "auto" takes "im2col" for them.
+    With "fourier" rounding is relative to the largest number of an image, an inf or NaN reaches all its outputs; with "mixed",
+    in the columns that a window sees. Both are for float32 and float64: others are a DTypeError, and "auto" is "im2col" there.
     Raises ShapeError for a wrong rank, other channels than the weight's, a kernel larger than the padded image, an empty batch.
     Source: formula in ops/conv.py; the theorem in ops/fourier.py.
     """
