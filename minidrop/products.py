@@ -2,7 +2,7 @@
 
 OpenBLAS multiplies small matrices (up to 10^6 multiplications) as they lie. For large ones it clears the product, copies both
 factors, and adds to the product what comes out. Where one side of the product is short, as at 16 images or 64 filters, that is
-a quarter to a half of the time; so such products are done in pieces that OpenBLAS calls small.
+a fifth to more than half of the time; so such products are done in pieces that OpenBLAS calls small.
 """
 
 from __future__ import annotations

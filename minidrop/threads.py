@@ -1,9 +1,9 @@
 """How many threads a matrix product takes on a CPU: one, unless you say otherwise. `md.set_threads(2)`, or MINIDROP_THREADS=2.
 
 Left alone, BLAS takes a thread per core for each large product. Its threads spin while they wait for each other, and when
-another program wants one of the cores, all of them wait for the one that does not run. On the networks here that brings
-little or nothing on a quiet machine, and costs more than it brings on a busy one (`tests/benchmarks/README.md`). So BLAS is
-held to one thread, but only while minidrop multiplies: what other code computes with NumPy is left as it is.
+another program wants one of the cores, all of them wait for the one that does not run. On the networks here that
+saves at most 13 % of a step on a quiet machine, and costs more on a busy one (`tests/benchmarks/README.md`). So BLAS is held
+to one thread, but only while minidrop multiplies: between its products other code has BLAS as it was.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class _Limit:
         self.holding = all(library.get_num_threads() <= self.count for library in self.libraries)
 
     def _put_back(self) -> None:
-        self.holding = False  # else: somebody is inside, and BLAS does as it was told
+        self.holding = False  # True: a thread is inside, and every library keeps to the limit
         while self.lowered:  # the last first: a library may stand there twice
             library, before = self.lowered.pop()
             library.set_num_threads(before)

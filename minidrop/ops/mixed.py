@@ -67,7 +67,7 @@ class Conv2dMixed(Op):
             for band, x_parts, weight_parts in spectra:
                 matmul(self.windows(x_parts)[:, some], weight_parts[:, None], out=band.of(spectrum, images))
             if bias is not None:
-                # A constant b has one frequency, 0, with b times the number of places; the way up divides by that number.
+                # A constant b has one frequency, 0, with b times the circle's length; the way up divides by that.
                 constant = spectrum[:, 0].reshape(-1, images, filters)  # a view
                 constant += bias * circle(x.shape[2], self.padding[0])
             matmul(m.y_up, spectrum, out=y[:, some].swapaxes(0, 1))
@@ -130,7 +130,7 @@ class Conv2dMixed(Op):
         return down.reshape(-1, columns, channels, filters)
 
     def windows(self, parts: Array) -> Array:
-        """(B, P, N, W, C, P) -> (B, W', P N, S C P), a view: P = 2 for complex numbers, 1 for real ones."""
+        """(B, P, N, W, C, P) -> (B, W', P N, S C P), a view: B frequencies of a band, P = 2 for complex numbers, 1 for real."""
         frequencies, both, images, _, channels, _ = parts.shape
         place, size = channels * both, parts.itemsize
         shape = (frequencies, self.places, both * images, self.weight_shape[3] * place)

@@ -94,7 +94,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def report(result: dict[str, Any]) -> str:
     """A stored result as Markdown."""
-    how = f"Medians of {result['turns']} turns of {result['repeats']}; in brackets: by how many times longer than beside nothing; "
+    how = f"Medians of {result['turns']} turns of {result['repeats']}; in brackets: how many times as long as beside nothing; "
     where = ", ".join(f"{key} {value}" for key, value in result["provenance"].items())
     return table(result["rows"]) + "\n\n" + how + where + "."
 
