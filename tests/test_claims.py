@@ -21,7 +21,7 @@ from minidrop import datasets
 from minidrop.claims import logs, rules, write
 from minidrop.claims.crash import judge_drop_rate, judge_happening
 from minidrop.claims.evidence import Evidence, command_of, peak, seeds_text
-from minidrop.claims.gate import gate_claims, judge_gate
+from minidrop.claims.gate import WHY_FAR, gate_claims, judge_gate
 from minidrop.claims.intervals import Interval, of_count, of_mean, of_share, smallest_p
 from minidrop.claims.ledger import VERDICTS, decide
 from minidrop.claims.lost import lost_claims
@@ -395,6 +395,18 @@ def test_the_gate_can_come_out_three_ways():
     assert [judge_gate(pairs) for pairs in ([near, near], [far, level], [near, level])] == list(VERDICTS)
     assert judge_gate([near, far]) == "undecided"  # one log for each network
     assert judge_gate([]) == "undecided" == judge_gate([(0.1, 0.5, 0.03)])
+
+
+def test_what_the_gate_says_of_the_log_of_dropout():
+    """The figures in its sentences are those of the stored runs."""
+    text = WHY_FAR["cifar10 dropout"]
+    plain, described = EVIDENCE["cifar10-table-plain"], EVIDENCE["cifar10-described"]
+    for stored, variant, iteration, digits in (
+        (plain, "cnn", 50_000, 3), (plain, "dropout", 50_000, 3), (described, "dropout", 50_000, 3),
+        (plain, "cnn", 110_000, 4), (plain, "dropout", 110_000, 3),
+    ):  # fmt: skip
+        loss = stored.each_curve(variant)[0][iteration]
+        assert f"{loss:.{digits}f}".removeprefix("0") in text, (stored.name, variant, iteration)
 
 
 def test_logs_json_that_is_older_than_the_runs(results):

@@ -50,6 +50,10 @@ LONG = {
         "Table I, CNN and dropout",
         '--dataset cifar10 --network published --variants "cnn dropout" --iterations 125000 --seeds 3',
     ),
+    "cifar10-described": Planned(
+        "is the log of dropout one of dropout?",
+        '--dataset cifar10 --network described --variants "cnn dropout" --iterations 50000 --evaluate-every 1000',
+    ),
     "crash-published": Planned(
         "the crash, as published",
         '--dataset cifar10 --network published --variants "beta-scaled-composed" --iterations 125000 --seeds 3 '
