@@ -787,6 +787,11 @@ for remedy, option in remedies.items():
                 for run, death in zip(runs, deaths, strict=True)
                 if death is None
             ),
+            "deaths without a zero": sum(
+                run.result["recorded"]["totals"]["zeros"] == 0
+                for run, death in zip(runs, deaths, strict=True)
+                if death is not None
+            ),
             "died": len(when),
             "when": when,
             "gone": sum(end["fate"] != "alive" for end in ends),
@@ -828,8 +833,9 @@ say(
     least=min(row["died"] for row in uncured),
     each=uncured[0]["runs"],
     holds=sum(row["died"] for row in cured) == 0
-    and min(row["died"] for row in uncured) >= uncured[0]["runs"] / 4
+    and min(row["died"] for row in uncured) >= uncured[0]["runs"] / 2
     and sum(row["survivors with a zero"] for row in uncured) == 0
+    and sum(row["deaths without a zero"] for row in uncured) == 0
     and all(row["runs"] >= 5 for row in table),
 )
 when = {remedy: by_remedy[remedy]["when"] for remedy in ("none", "p_max = .95", "p_max = .8")}

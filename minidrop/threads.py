@@ -1,9 +1,9 @@
 """How many threads a matrix product takes on a CPU: one, unless you say otherwise. `md.set_threads(2)`, or MINIDROP_THREADS=2.
 
 Left alone, BLAS takes a thread per core for each large product. Its threads spin while they wait for each other, and when
-another program wants one of the cores, all of them wait for the one that does not run. On the networks here that
-saves at most 13 % of a step on a quiet machine, and costs more on a busy one (`tests/benchmarks/README.md`). So BLAS is held
-to one thread, but only while minidrop multiplies: between its products other code has BLAS as it was.
+another program wants one of the cores, all of them wait for the one that does not run. A step of the
+published network gets at most 13 % shorter so on a quiet machine, and on a busy one longer (`tests/benchmarks/README.md`). So
+BLAS is held to one thread, but only while minidrop multiplies: between its products other code has BLAS as it was.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Limit:
 
     def __init__(self) -> None:
         self.count = _from_environment()
-        self.libraries: list[Any] | None = None  # looked up at the first product
+        self.libraries: list[Any] | None = None  # looked up at the first product: by then NumPy has loaded its own
         self.lowered: list[tuple[Any, int]] = []  # library, and the number that it had
         self.begin_anew()
 

@@ -314,14 +314,14 @@ class TestTheChoice:
         assert layer(np.ones((1, 1, 4, 4), dtype="float32"))._op.name == "Conv2dLoops"
         assert "algorithm='loops'" in repr(layer) or "algorithm='loops'" in layer.describe()
 
-    def test_never_far_from_the_best_of_the_stored_measurement(self):
-        """Measured by `python -m tests.benchmarks.conv`, on another processor than the prices of the cost model."""
+    def test_never_more_than_1_3_times_the_best_of_the_stored_measurement(self):
+        """100 cases, measured by `python -m tests.benchmarks.conv`, where the prices of the cost model were fitted."""
         path = pathlib.Path(conv_benchmark.__file__).parent / "results" / "conv.json"
         rows = json.loads(path.read_text())["rows"]
         assert len({tuple(row["shape"]) for row in rows}) >= 20
         for row in rows:
             chosen = conv_choice.fastest(conv_benchmark.shape_of(row["shape"], row["backward"]))
-            assert row[chosen] <= 1.35 * min(row[name] for name in FAST), row
+            assert row[chosen] <= 1.3 * min(row[name] for name in FAST), row
 
     def test_either_choice_alone_would_fail_that(self):
         path = pathlib.Path(conv_benchmark.__file__).parent / "results" / "conv.json"

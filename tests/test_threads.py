@@ -26,9 +26,13 @@ pytestmark = pytest.mark.skipif(not blas_threads(), reason="a BLAS that threadpo
 
 
 @pytest.fixture(autouse=True)
-def three_threads():
-    """BLAS takes three by itself, on any machine; and the switch is put back."""
+def three_threads(monkeypatch):
+    """BLAS takes three by itself, on any machine; and the switch is put back.
+
+    The libraries are looked up anew: another test may have loaded one, such as SciPy's, after minidrop's first product.
+    """
     before = threads.get_threads()
+    monkeypatch.setattr(threads.blas_limited, "libraries", None)
     with threadpool_limits(3, user_api="blas"):
         yield
     md.set_threads(before)
