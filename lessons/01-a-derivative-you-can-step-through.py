@@ -373,6 +373,6 @@ check("01.3", order_of)
 # %% [markdown]
 # ## Read on
 #
-# * `minidrop/tape.py`: `backpropagation`, the walk of this lesson, by counting instead of recursion; when memory is freed.
+# * `minidrop/core.py`: `backpropagation`, the walk of this lesson, by counting instead of recursion; when memory is freed.
 # * `minidrop/ops/arithmetic.py`: the slopes of +, -, × and ÷, one class each.
 # * `lessons/solutions/lesson_01.py`: solutions.

@@ -17,8 +17,8 @@
 #
 # **Time** about 15 seconds on two cores.
 #
-# **New names** `md.functional.max_pool2d`, `md.nn.MaxPool2d`, `md.nn.Flatten`, `minidrop.training`, `minidrop.protocol`, `minidrop.networks`,
-# `md.datasets.mnist`, `md.save`, `md.load`, `minidrop.errors.DataError`, `minidrop.reproduce.grid.read_runs`
+# **New names** `md.functional.max_pool2d`, `md.nn.MaxPool2d`, `md.nn.Flatten`, `minidrop.paper.training`, `minidrop.paper.protocol`, `minidrop.paper.networks`,
+# `md.datasets.mnist`, `md.save`, `md.load`, `minidrop.errors.DataError`, `minidrop.paper.reproduce.grid.read_runs`
 #
 # You have the parts: convolution, dense layers, a loss, its gradient. Here they become the paper's kind of network: two convolutions, each followed by a
 # pooling step, then two dense layers. You write the loop that trains it, look inside, and then ask the question that every table of accuracies
@@ -37,10 +37,10 @@ import minidrop as md
 from checks import check
 from lesson import BLUE, GREEN, ORANGE, RED, full, made_with, results, say
 from minidrop.errors import DataError
-from minidrop.networks import SIZES, Network
-from minidrop.protocol import CAREFUL, normalise, pixel_mean, split
-from minidrop.reproduce.grid import read_runs
-from minidrop.training import Run, train
+from minidrop.paper.networks import SIZES, Network
+from minidrop.paper.protocol import CAREFUL, normalise, pixel_mean, split
+from minidrop.paper.reproduce.grid import read_runs
+from minidrop.paper.training import Run, train
 
 # %% [markdown]
 # ## The images
@@ -685,8 +685,8 @@ check("05.3", images_needed)
 # ## Read on
 #
 # * `minidrop/ops/pool.py`: max-pooling one place of the window at a time, without copying windows; the first of equal maxima wins.
-# * `minidrop/networks.py`: the network of the paper's program, that of its text, and the small one; what shape the images have after each stage.
-# * `minidrop/protocol.py`: `PAPER` and `CAREFUL`, one value each; the 100-element shuffle buffer.
-# * `minidrop/training.py`: the loop of this lesson in `Trainer.step`, and what a checkpoint has to hold.
+# * `minidrop/paper/networks.py`: the network of the paper's program, that of its text, and the small one; what shape the images have after each stage.
+# * `minidrop/paper/protocol.py`: `PAPER` and `CAREFUL`, one value each; the 100-element shuffle buffer.
+# * `minidrop/paper/training.py`: the loop of this lesson in `Trainer.step`, and what a checkpoint has to hold.
 # * `minidrop/serialization.py`: a file that is complete or not there at all.
 # * `lessons/solutions/lesson_05.py`: solutions.

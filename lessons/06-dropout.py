@@ -34,9 +34,9 @@ import numpy as np
 import minidrop as md
 from checks import check
 from lesson import BLACK, BLUE, COLOURS, GREEN, ORANGE, RED, made_with, results, say
-from minidrop.protocol import CAREFUL, normalise, pixel_mean, split
-from minidrop.reproduce.grid import read_runs
-from minidrop.training import Run, load_data, train
+from minidrop.paper.protocol import CAREFUL, normalise, pixel_mean, split
+from minidrop.paper.reproduce.grid import read_runs
+from minidrop.paper.training import Run, load_data, train
 
 # %% [markdown]
 # ## The mask
@@ -614,5 +614,5 @@ check("06.3", ensemble)
 #
 # * `minidrop/ops/dropout.py`: the op; why a dropped unit is an exact 0 even where x is infinite; what happens at rate 1.
 # * `minidrop/random.py`: random numbers from a counter, the same on CPU and GPU, and `bernoulli`, which draws the masks.
-# * `minidrop/networks.py`: `_hidden_stage`, the place where the five networks of the paper differ.
+# * `minidrop/paper/networks.py`: `_hidden_stage`, the place where the five networks of the paper differ.
 # * `lessons/solutions/lesson_06.py`: solutions.

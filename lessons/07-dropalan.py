@@ -541,6 +541,6 @@ check("07.3", p_elu)
 # ## Read on
 #
 # * `minidrop/ops/dropalan.py`: both distributions, and the layer with its edges (z = 0, infinite z, k = 0) spelled out.
-# * `minidrop/functional.py`: `dropalan`, with the checks of its arguments; `minidrop/nn.py`: the layer.
+# * `minidrop/functional.py`: `dropalan`, with the checks of its arguments; `minidrop/nn/layers.py`: the layer.
 # * `tests/test_dropalan.py`: the claims of this lesson about means, slopes and edges, as tests.
 # * `lessons/solutions/lesson_07.py`: solutions.

@@ -17,7 +17,7 @@
 #
 # **Time** about 15 seconds on two cores.
 #
-# **New names** `minidrop.reproduce.grid`, `minidrop.reproduce.table`, `minidrop.reproduce.published`, `minidrop.reproduce.figures`, `minidrop.history.summarise`
+# **New names** `minidrop.paper.reproduce.grid`, `minidrop.paper.reproduce.table`, `minidrop.paper.reproduce.published`, `minidrop.paper.reproduce.figures`, `minidrop.paper.history.summarise`
 #
 # The paper trains five networks on handwritten digits and reports one number for each: the highest accuracy that any evaluation showed. That is its
 # Table II. We have trained the same five, three times each, and lay the two tables side by side. Four of the rows come in the paper's order. One is off
@@ -33,13 +33,13 @@ from IPython.display import Markdown, display
 import minidrop as md
 from checks import check
 from lesson import BLUE, COLOURS, RED, full, made_with, results, say
-from minidrop.history import summarise
-from minidrop.protocol import PAPER, normalise, pixel_mean
-from minidrop.reproduce.figures import together
-from minidrop.reproduce.grid import read_config, read_runs
-from minidrop.reproduce.published import NAMES, TABLES
-from minidrop.reproduce.table import rows_of
-from minidrop.training import Run, train
+from minidrop.paper.history import summarise
+from minidrop.paper.protocol import PAPER, normalise, pixel_mean
+from minidrop.paper.reproduce.figures import together
+from minidrop.paper.reproduce.grid import read_config, read_runs
+from minidrop.paper.reproduce.published import NAMES, TABLES
+from minidrop.paper.reproduce.table import rows_of
+from minidrop.paper.training import Run, train
 
 # %% [markdown]
 # ## The table that was published
@@ -663,8 +663,8 @@ check("08.3", peak_and_spread)
 # %% [markdown]
 # ## Read on
 #
-# * `minidrop/reproduce/grid.py`: which runs make an experiment, and what they leave in its folder.
-# * `minidrop/reproduce/table.py`: the table, with the notes that a reader of it needs.
-# * `minidrop/networks.py`: the five networks in one class, and what else a variant's name can say.
-# * `minidrop/measuring.py`: how accuracy and lost classes are counted.
+# * `minidrop/paper/reproduce/grid.py`: which runs make an experiment, and what they leave in its folder.
+# * `minidrop/paper/reproduce/table.py`: the table, with the notes that a reader of it needs.
+# * `minidrop/paper/networks.py`: the five networks in one class, and what else a variant's name can say.
+# * `minidrop/paper/measuring.py`: how accuracy and lost classes are counted.
 # * `lessons/solutions/lesson_08.py`: solutions.

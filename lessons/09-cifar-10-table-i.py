@@ -34,12 +34,12 @@ from IPython.display import Markdown, display
 import minidrop as md
 from checks import check
 from lesson import BLUE, COLOURS, RED, full, made_with, results, say
-from minidrop.history import summarise
-from minidrop.protocol import PAPER
-from minidrop.reproduce.figures import together
-from minidrop.reproduce.grid import read_runs
-from minidrop.reproduce.published import NAMES, TABLES
-from minidrop.training import Run, train
+from minidrop.paper.history import summarise
+from minidrop.paper.protocol import PAPER
+from minidrop.paper.reproduce.figures import together
+from minidrop.paper.reproduce.grid import read_runs
+from minidrop.paper.reproduce.published import NAMES, TABLES
+from minidrop.paper.training import Run, train
 
 if full:  # needs the data: `minidrop data fetch cifar10`
     photographs = md.datasets.cifar10("test")
@@ -540,7 +540,7 @@ check("09.3", crashed_at)
 # %% [markdown]
 # ## Read on
 #
-# * `minidrop/reproduce/published.py`: Tables I and II, and how the author's logs are laid beside ours if you have them (`minidrop report DIR --published curves.csv`).
-# * `minidrop/reproduce/figures.py`: Figures 1 to 4 as `minidrop reproduce` draws them.
+# * `minidrop/paper/reproduce/published.py`: Tables I and II, and how the author's logs are laid beside ours if you have them (`minidrop report DIR --published curves.csv`).
+# * `minidrop/paper/reproduce/figures.py`: Figures 1 to 4 as `minidrop reproduce` draws them.
 # * `minidrop/datasets/__init__.py`: CIFAR-10 among the other datasets; `datasets/README.md`: where the images come from.
 # * `lessons/solutions/lesson_09.py`: solutions.

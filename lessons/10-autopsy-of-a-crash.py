@@ -18,7 +18,7 @@
 #
 # **Time** about 40 seconds on two cores.
 #
-# **New names** `md.detect_anomaly`, `minidrop.as_published.ComposedDropAlan`, `minidrop.as_published.SwallowingReLU`, `minidrop.measuring.measure`
+# **New names** `md.detect_anomaly`, `minidrop.paper.as_published.ComposedDropAlan`, `minidrop.paper.as_published.SwallowingReLU`, `minidrop.paper.measuring.measure`
 #
 # The paper's best DropAlan network, beta scaled on CIFAR-10, trained well for 54,000 iterations and then, from one measurement to
 # the next, knew nothing any more. It happened again when the author repeated it. "I cannot yet say with certainty why", he writes,
@@ -34,10 +34,10 @@ from IPython.display import Markdown, display
 import minidrop as md
 from checks import check
 from lesson import BLACK, BLUE, GREEN, ORANGE, RED, SKY, full, made_with, results, say
-from minidrop.as_published import ComposedDropAlan, SwallowingReLU
-from minidrop.measuring import measure
-from minidrop.reproduce.grid import read_runs, steps_path
-from minidrop.training import Run, Trainer, load_data
+from minidrop.paper.as_published import ComposedDropAlan, SwallowingReLU
+from minidrop.paper.measuring import measure
+from minidrop.paper.reproduce.grid import read_runs, steps_path
+from minidrop.paper.training import Run, Trainer, load_data
 
 # %% [markdown]
 # ## What was found at the scene
@@ -949,9 +949,9 @@ check("10.3", diagnose)
 # %% [markdown]
 # ## Read on
 #
-# * `minidrop/as_published.py`: DropAlan composed as published, and the ReLU that swallows NaN.
+# * `minidrop/paper/as_published.py`: DropAlan composed as published, and the ReLU that swallows NaN.
 # * `minidrop/ops/dropalan.py`: `Beta.drop_probability`, where min(z, -1) is the plateau and the guard at once.
-# * `minidrop/recorder.py`: the recorder of the last steps, and the law of the zeros in four lines.
-# * `minidrop/anomaly.py`: how `detect_anomaly` finds the op and the line.
+# * `minidrop/paper/recorder.py`: the recorder of the last steps, and the law of the zeros in four lines.
+# * `minidrop/guard/anomaly.py`: how `detect_anomaly` finds the op and the line.
 # * `lessons/results/README.md`: the commands that made the stored runs.
 # * `lessons/solutions/lesson_10.py`: solutions.

@@ -32,10 +32,10 @@ import numpy as np
 import minidrop as md
 from checks import check
 from lesson import BLACK, BLUE, COLOURS, GREEN, ORANGE, PINK, RED, full, made_with, results, say
-from minidrop.history import summarise
-from minidrop.protocol import PAPER, normalise, pixel_mean
-from minidrop.reproduce.grid import read_runs
-from minidrop.training import Run, train
+from minidrop.paper.history import summarise
+from minidrop.paper.protocol import PAPER, normalise, pixel_mean
+from minidrop.paper.reproduce.grid import read_runs
+from minidrop.paper.training import Run, train
 
 # %% [markdown]
 # ## One layer
@@ -938,5 +938,5 @@ check("11.3", p_straight)
 # ## Read on
 #
 # * `minidrop/ops/dropalan.py`: `DropAlanExpectation`, the inference that $z\,k(z)$ stands for.
-# * `minidrop/variants.py`: the options `expectation`, `scaled`, `detach`, `linear`; `minidrop/networks.py`: where the layer stands.
+# * `minidrop/paper/variants.py`: the options `expectation`, `scaled`, `detach`, `linear`; `minidrop/paper/networks.py`: where the layer stands.
 # * `lessons/results/README.md`: the stored runs. `lessons/solutions/lesson_11.py`: solutions.

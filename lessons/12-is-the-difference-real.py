@@ -31,9 +31,9 @@ import numpy as np
 
 from checks import check
 from lesson import BLUE, COLOURS, GREEN, ORANGE, RED, made_with, results, say
-from minidrop.history import summarise
-from minidrop.reproduce.grid import read_runs
-from minidrop.reproduce.published import NAMES, TABLES
+from minidrop.paper.history import summarise
+from minidrop.paper.reproduce.grid import read_runs
+from minidrop.paper.reproduce.published import NAMES, TABLES
 
 # %% [markdown] tags=["quotes"]
 # ## The figures in question
@@ -76,7 +76,7 @@ say(
 # %% [markdown]
 # On MNIST, with $a$ near 1, the formula gives a quarter of that, and the differences of Table II are smaller still.
 #
-# The paper's 1,600 come out of a shuffle buffer of 100 images (`minidrop/protocol.py`), so that each evaluation sees 1,600 of the first 1,699 test images: nearly always the same. That is one draw, and all its networks share its luck. Our MNIST runs were measured in the same way, and once,
+# The paper's 1,600 come out of a shuffle buffer of 100 images (`minidrop/paper/protocol.py`), so that each evaluation sees 1,600 of the first 1,699 test images: nearly always the same. That is one draw, and all its networks share its luck. Our MNIST runs were measured in the same way, and once,
 # at the end, on all 10,000:
 
 # %%
@@ -719,7 +719,7 @@ check("12.3", seeds_needed)
 # %% [markdown]
 # ## Read on
 #
-# * `minidrop/reproduce/compare.py`: `minidrop compare DIR DIR`, two experiments side by side, differences paired by seed.
-# * `minidrop/reproduce/table.py`: `standard_error` and the notes under each table.
-# * `minidrop/protocol.py`: `CAREFUL`, which watches held-out training images and looks at the test set once.
+# * `minidrop/paper/reproduce/compare.py`: `minidrop compare DIR DIR`, two experiments side by side, differences paired by seed.
+# * `minidrop/paper/reproduce/table.py`: `standard_error` and the notes under each table.
+# * `minidrop/paper/protocol.py`: `CAREFUL`, which watches held-out training images and looks at the test set once.
 # * `lessons/solutions/lesson_12.py`: solutions.

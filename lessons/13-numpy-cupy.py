@@ -42,8 +42,8 @@ import minidrop as md
 from checks import check
 from lesson import BLACK, BLUE, GREEN, HERE, ORANGE, RED, say
 from minidrop.backend import array_module, device_of, to_device
-from minidrop.networks import Network
 from minidrop.ops import conv_choice
+from minidrop.paper.networks import Network
 
 one_core = threadpool_limits(
     1
@@ -628,7 +628,7 @@ say(
 )
 
 # %% [markdown]
-# This is why libraries **fuse**: `exp(x - m)` as two calls reads and writes everything twice, as one it does so once, and saves a launch. `minidrop/kernels.py` does that by hand for the ops that need it most: a mask, dropout and its derivative in one
+# This is why libraries **fuse**: `exp(x - m)` as two calls reads and writes everything twice, as one it does so once, and saves a launch. `minidrop/gpu/kernels.py` does that by hand for the ops that need it most: a mask, dropout and its derivative in one
 # kernel, all parameters of SGD in another.
 #
 # ### And the paper's network?
@@ -772,7 +772,7 @@ check("13.3", break_even)
 # ## Read on
 #
 # * `minidrop/backend.py`: the switch, devices, and the matrix product.
-# * `minidrop/kernels.py`: the fused kernels, in CUDA C++, each beside the array code that it replaces.
-# * `minidrop/cuda_graphs.py`: `capture` and `together`.
+# * `minidrop/gpu/kernels.py`: the fused kernels, in CUDA C++, each beside the array code that it replaces.
+# * `minidrop/capture.py`: `capture` and `together`.
 # * `tests/benchmarks/NOTES.md`: what was tried to make minidrop fast, what it brought, and the launches of a step.
 # * `lessons/solutions/lesson_13.py`: solutions.

@@ -43,7 +43,7 @@ from lesson import (
     results,
     say,
 )
-from minidrop.reproduce.grid import read_runs
+from minidrop.paper.reproduce.grid import read_runs
 
 SEEDS = 10 if full else 4  # runs of each variant
 STEPS = 400
@@ -527,9 +527,9 @@ say(
 # The same in minidrop's small convolutional network, by name: `beta-scaled-relu` against `cnn`.
 
 # %%
-from minidrop.protocol import CAREFUL
-from minidrop.training import Run
-from minidrop.training import train as train_run
+from minidrop.paper.protocol import CAREFUL
+from minidrop.paper.training import Run
+from minidrop.paper.training import train as train_run
 
 networks = [
     train_run(Run(variant=variant, iterations=150, protocol=CAREFUL)).network
@@ -789,6 +789,6 @@ check("14.3", clip_sets_in)
 #
 # * `minidrop/ops/dropalan.py`: `Alpha` and `Beta`, with the guards that this lesson found necessary, and the op that uses them.
 # * `minidrop/ops/norm.py`: batch normalisation, forward and backward.
-# * `minidrop/variants.py`: variants by name, `beta-scaled-relu`, `alpha-batchnorm`, and how the names are read.
+# * `minidrop/paper/variants.py`: variants by name, `beta-scaled-relu`, `alpha-batchnorm`, and how the names are read.
 # * `lessons/results/README.md`: the commands behind the stored runs.
 # * `lessons/solutions/lesson_14.py`: solutions.

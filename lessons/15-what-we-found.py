@@ -17,7 +17,7 @@
 #
 # **Time** about 5 seconds on two cores.
 #
-# **New names** `minidrop.claims.evidence.Evidence`, `minidrop.claims.write.SECTIONS`, `minidrop.claims.gate.matches`, `minidrop.claims.theory.Draws`, `minidrop.claims.intervals.of_share`
+# **New names** `minidrop.paper.claims.evidence.Evidence`, `minidrop.paper.claims.write.SECTIONS`, `minidrop.paper.claims.gate.matches`, `minidrop.paper.claims.theory.Draws`, `minidrop.paper.claims.intervals.of_share`
 #
 # Fourteen lessons took a small paper apart. This page puts together what they found. Nothing is trained here: every number comes from a stored run, and each verdict is given by a rule, in code.
 # The full list, with seeds, intervals and the command that runs each experiment again, is [CLAIMS.md](CLAIMS.md); `minidrop claims` makes it anew.
@@ -28,12 +28,12 @@ import numpy as np
 
 from checks import check
 from lesson import BLUE, GREEN, RED, made_with, results, say
-from minidrop.claims.evidence import Evidence
-from minidrop.claims.gate import matches
-from minidrop.claims.intervals import of_share
-from minidrop.claims.theory import Draws
-from minidrop.claims.write import SECTIONS
-from minidrop.reproduce.published import NAMES
+from minidrop.paper.claims.evidence import Evidence
+from minidrop.paper.claims.gate import matches
+from minidrop.paper.claims.intervals import of_share
+from minidrop.paper.claims.theory import Draws
+from minidrop.paper.claims.write import SECTIONS
+from minidrop.paper.reproduce.published import NAMES
 
 evidence = Evidence(results("digits").parent)
 claims = {claim.key: claim for _, found in SECTIONS for claim in found(evidence)}
@@ -324,7 +324,7 @@ check("15.3", alive)
 # ## Read on
 #
 # * [CLAIMS.md](CLAIMS.md): every claim, its number, its interval, its command.
-# * `minidrop/claims/ledger.py`: what a claim and a verdict are; `minidrop/claims/rules.py`: the rules.
-# * `minidrop/claims/intervals.py`: three kinds of interval, for a mean, a share and a count.
-# * `minidrop/reproduce/again.py`: does a stored run come out again, bit for bit?
+# * `minidrop/paper/claims/ledger.py`: what a claim and a verdict are; `minidrop/paper/claims/rules.py`: the rules.
+# * `minidrop/paper/claims/intervals.py`: three kinds of interval, for a mean, a share and a count.
+# * `minidrop/paper/reproduce/again.py`: does a stored run come out again, bit for bit?
 # * `lessons/solutions/lesson_15.py`: solutions.

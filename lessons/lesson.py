@@ -15,7 +15,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from IPython.display import Markdown, display
 
-from minidrop.reproduce import figures
+from minidrop.paper.reproduce import figures
 
 HERE = Path(__file__).resolve().parent
 # The real sizes, instead of those that fit two minutes:
@@ -97,9 +97,9 @@ def results(name: str) -> Path:
 
 def made_with(name: str) -> None:
     """Show in one line what a stored run was made with: network, data, seeds, versions, commit, machine, date."""
-    from minidrop.reproduce.grid import read_config
-    from minidrop.reproduce.provenance import describe
-    from minidrop.reproduce.table import title
+    from minidrop.paper.reproduce.grid import read_config
+    from minidrop.paper.reproduce.provenance import describe
+    from minidrop.paper.reproduce.table import title
 
     config = read_config(results(name))
     calls = config["provenance"]

@@ -13,17 +13,17 @@ Where to look: `tensor.py` (what a tensor is), `tape.py` (how backward works), `
 """
 
 from . import datasets, functional, nn, optim
-from .anomaly import detect_anomaly
-from .cuda_graphs import capture, together
+from .capture import capture, together
 from .functional import concatenate, maximum, minimum, stack, where
-from .gradcheck import gradcheck
-from .graph import draw_graph
+from .guard.anomaly import detect_anomaly
 from .ops.dropalan import Alpha, Beta
 from .random import Generator, default_generator, manual_seed
 from .serialization import load, save
 from .tape import Op, no_grad
 from .tensor import Tensor, apply
 from .threads import get_threads, set_threads
+from .tools.draw import draw_graph
+from .tools.gradcheck import gradcheck
 
 __version__ = "0.1.0"
 

@@ -10,9 +10,9 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec
 
-from . import checks, layer_checks
 from .backend import Array, device_of, is_array, ones_like, run_on, to_device
 from .errors import ArgumentError, DTypeError, ShapeError
+from .guard import arguments, operands
 from .ops import conv_choice, elementwise, loss, norm, pool, shape
 from .ops.dropalan import Alpha, Beta, Distribution, DropAlan, DropAlanExpectation
 from .ops.dropout import Dropout
@@ -41,18 +41,18 @@ def conv2d(
     Source: formula in ops/conv.py; the theorem in ops/fourier.py.
     """
     x, weight, bias = as_tensor(x), as_tensor(weight), None if bias is None else as_tensor(bias)
-    layer_checks.require_choice("conv2d", "algorithm", algorithm, CONVOLUTIONS)
-    layer_checks.require_rank("conv2d", "x", x.shape, "(N, C, H, W)")
-    layer_checks.require_rank("conv2d", "weight", weight.shape, "(F, C, R, S)")
-    layer_checks.require_batch("conv2d", x.shape)
-    layer_checks.require_features("conv2d", x.shape, 1, weight.shape[1], "channels")
+    arguments.require_choice("conv2d", "algorithm", algorithm, CONVOLUTIONS)
+    arguments.require_rank("conv2d", "x", x.shape, "(N, C, H, W)")
+    arguments.require_rank("conv2d", "weight", weight.shape, "(F, C, R, S)")
+    arguments.require_batch("conv2d", x.shape)
+    arguments.require_features("conv2d", x.shape, 1, weight.shape[1], "channels")
     if 0 in weight.shape:
         raise ShapeError("conv2d: empty weight", expected="at least one filter, channel, row and column", got=str(weight.shape))
-    layer_checks.require_vector("conv2d", "bias", bias, weight.shape[0])
-    stride = layer_checks.pair("conv2d", "stride", stride, 1)
-    pads = layer_checks.padding_pairs("conv2d", padding, x.shape[2:], weight.shape[2:], stride)
+    arguments.require_vector("conv2d", "bias", bias, weight.shape[0])
+    stride = arguments.pair("conv2d", "stride", stride, 1)
+    pads = arguments.padding_pairs("conv2d", padding, x.shape[2:], weight.shape[2:], stride)
     if algorithm in ("fourier", "mixed"):
-        layer_checks.require_floats("conv2d in the frequency domain", x.dtype, conv_choice.FOURIER_TYPES)
+        arguments.require_floats("conv2d in the frequency domain", x.dtype, conv_choice.FOURIER_TYPES)
     needs = mode.recording and x.requires_grad, mode.recording and weight.requires_grad
     op = conv_choice.convolution(algorithm, x.shape, weight.shape, x.dtype, stride, pads, needs, x.device)
     return apply(op, x, weight, bias)
@@ -66,11 +66,11 @@ def max_pool2d(x: Operand, kernel_size: Any, stride: Any = None) -> Tensor:
     Raises ShapeError for a wrong rank, a window larger than the image, an empty batch.
     """
     x = as_tensor(x)
-    layer_checks.require_rank("max_pool2d", "x", x.shape, "(N, C, H, W)")
-    layer_checks.require_batch("max_pool2d", x.shape)
-    kernel = layer_checks.pair("max_pool2d", "kernel_size", kernel_size, 1)
-    step = kernel if stride is None else layer_checks.pair("max_pool2d", "stride", stride, 1)
-    layer_checks.padding_pairs("max_pool2d", 0, x.shape[2:], kernel, step)
+    arguments.require_rank("max_pool2d", "x", x.shape, "(N, C, H, W)")
+    arguments.require_batch("max_pool2d", x.shape)
+    kernel = arguments.pair("max_pool2d", "kernel_size", kernel_size, 1)
+    step = kernel if stride is None else arguments.pair("max_pool2d", "stride", stride, 1)
+    arguments.padding_pairs("max_pool2d", 0, x.shape[2:], kernel, step)
     return apply(pool.MaxPool2d(kernel, step), x)
 
 
@@ -80,7 +80,7 @@ def max_pool2d(x: Operand, kernel_size: Any, stride: Any = None) -> Tensor:
 def log_softmax(x: Operand, axis: int = -1) -> Tensor:
     """(shape) -> same: x - log(sum of e^x along `axis`); no overflow, however large x is."""
     x = as_tensor(x)
-    along = checks.one_axis("log_softmax", x.shape, axis, fewest=1)
+    along = operands.one_axis("log_softmax", x.shape, axis, fewest=1)
     return apply(loss.LogSoftmax(along), x)
 
 
@@ -92,10 +92,10 @@ def softmax_cross_entropy(logits: Operand, labels: Any) -> Tensor:
     """
     logits = as_tensor(logits)
     name = "softmax_cross_entropy"
-    layer_checks.require_rank(name, "logits", logits.shape, "(N, K)")
-    layer_checks.require_batch(name, logits.shape)
+    arguments.require_rank(name, "logits", logits.shape, "(N, K)")
+    arguments.require_batch(name, logits.shape)
     batch, classes = logits.shape
-    checked = layer_checks.class_labels(name, labels, batch, classes, logits.device)
+    checked = arguments.class_labels(name, labels, batch, classes, logits.device)
     return apply(loss.SoftmaxCrossEntropy(checked), logits)
 
 
@@ -118,9 +118,9 @@ def dropout(
     """
     x = as_tensor(x)
     _require_floats("dropout", x)
-    rate = layer_checks.probability("dropout", "rate", rate)
+    rate = arguments.probability("dropout", "rate", rate)
     if mask is not None:
-        mask = layer_checks.keep_mask("dropout", mask, x.data)
+        mask = arguments.keep_mask("dropout", mask, x.data)
     if not training:
         return (x, ones_like(x.data)) if return_mask else x
     op = Dropout(rate, mask, generator or default_generator())
@@ -150,17 +150,17 @@ def dropalan(
     Source: sections II and III.A of the paper; formulas in ops/dropalan.py.
     """
     z = as_tensor(z)
-    layer_checks.require_choice("dropalan", "scale_gradient", scale_gradient, ("through", "detach"))
-    layer_checks.require_choice("dropalan", "inference", inference, ("identity", "expectation"))
+    arguments.require_choice("dropalan", "scale_gradient", scale_gradient, ("through", "detach"))
+    arguments.require_choice("dropalan", "inference", inference, ("identity", "expectation"))
     chosen = as_distribution(distribution)
     _require_floats("dropalan", z)
     through = scaled and scale_gradient == "through"
     if z.requires_grad and (through if training else inference == "expectation" and not scaled):
         _require_derivative(chosen)
     if mask is not None:
-        mask = layer_checks.keep_mask("dropalan", mask, z.data)
+        mask = arguments.keep_mask("dropalan", mask, z.data)
     if not isinstance(chosen, (Alpha, Beta)):
-        layer_checks.require_probabilities(type(chosen).__name__, drop_probability(z, chosen), z.data)
+        arguments.require_probabilities(type(chosen).__name__, drop_probability(z, chosen), z.data)
     if not training:
         output = apply(DropAlanExpectation(chosen), z) if inference == "expectation" and not scaled else z
         return (output, ones_like(z.data)) if return_mask else output
@@ -171,11 +171,11 @@ def dropalan(
 
 def drop_probability(z: Any, distribution: str | Distribution = "beta") -> Array:
     """(any shape) -> same, array in, array out: p(z), the probability that DropAlan drops a unit whose input is z."""
-    array = z.data if isinstance(z, Tensor) else checks.as_array(z, None)
+    array = z.data if isinstance(z, Tensor) else operands.as_array(z, None)
     if array.dtype.kind != "f":
         array = array.astype("float32")
     p = run_on(array, as_distribution(distribution).drop_probability, array)
-    return checks.as_array(p, None) if array.ndim == 0 else p
+    return operands.as_array(p, None) if array.ndim == 0 else p
 
 
 def as_distribution(distribution: str | Distribution) -> Distribution:
@@ -231,19 +231,19 @@ def batch_norm(
     _require_floats("batch_norm", x)
     if x.ndim < 2:
         raise ShapeError("batch_norm: x has the wrong rank", expected="(N, C) or (N, C, ...)", got=str(x.shape))
-    layer_checks.require_batch("batch_norm", x.shape)
+    arguments.require_batch("batch_norm", x.shape)
     running = [value.data if isinstance(value, Tensor) else value for value in (running_mean, running_var)]
     parameters = [None if value is None else as_tensor(value) for value in (weight, bias)]
     names = ("running_mean", "running_var", "weight", "bias")
     for name, value in zip(names, running + parameters, strict=True):
-        layer_checks.require_vector("batch_norm", name, value, x.shape[1])
+        arguments.require_vector("batch_norm", name, value, x.shape[1])
         if value is not None and value.dtype != x.dtype:
             raise DTypeError(f"batch_norm: {name} is of another number type", expected=str(x.dtype), got=str(value.dtype))
     if (running[0] is None) != (running[1] is None) or (running[0] is None and not training):
         raise ArgumentError("batch_norm: running statistics", expected="both, or in training none", got="one, or none")
     if not training:
         return apply(norm.BatchNorm(float(eps), (running[0], running[1])), x, *parameters)
-    count = layer_checks.values_per_channel("batch_norm", x.shape)
+    count = arguments.values_per_channel("batch_norm", x.shape)
     op = norm.BatchNorm(float(eps), None)
     output = apply(op, x, *parameters)
     for kept, batch, scale in zip(running, (op.mean, op.variance), (1.0, count / (count - 1)), strict=True):
@@ -264,13 +264,13 @@ def where(condition: Any, a: Operand, b: Operand) -> Tensor:
     """(condition), (a), (b) -> broadcast: a where the condition holds, else b. The condition has no gradient."""
     device = next((operand.device for operand in (a, b) if isinstance(operand, Tensor)), "cpu")
     chosen = condition.data if isinstance(condition, Tensor) else condition
-    chosen = chosen if is_array(chosen) else to_device(checks.as_array(chosen, "bool"), device)
-    checks.require_same_device("where", device, device_of(chosen))
+    chosen = chosen if is_array(chosen) else to_device(operands.as_array(chosen, "bool"), device)
+    operands.require_same_device("where", device, device_of(chosen))
     op = elementwise.Where(chosen if chosen.dtype.kind == "b" else chosen != 0)
     try:
         return apply(op, a, b)
     except ValueError as error:
-        checks.explain_broadcasting("Where", error, chosen, *(as_tensor(operand).data for operand in (a, b)))
+        operands.explain_broadcasting("Where", error, chosen, *(as_tensor(operand).data for operand in (a, b)))
         raise
 
 
@@ -287,14 +287,14 @@ def minimum(a: Operand, b: Operand) -> Tensor:
 def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """(.., d1, ..), (.., d2, ..), ... -> (.., d1 + d2 + ..., ..): joined along an axis that they have."""
     joined = [as_tensor(tensor) for tensor in tensors]
-    along = checks.joining_axis("concatenate", [tensor.shape for tensor in joined], axis, new=False)
+    along = operands.joining_axis("concatenate", [tensor.shape for tensor in joined], axis, new=False)
     return apply(shape.Concatenate(along), *joined)
 
 
 def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """k tensors of (shape) -> shape with a new axis of length k at `axis`."""
     joined = [as_tensor(tensor) for tensor in tensors]
-    along = checks.joining_axis("stack", [tensor.shape for tensor in joined], axis, new=True)
+    along = operands.joining_axis("stack", [tensor.shape for tensor in joined], axis, new=True)
     return apply(shape.Stack(along), *joined)
 
 

@@ -6,9 +6,9 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import kernels
 from .backend import Array, array_module, capturing, is_array, memory_order, recording, run_on, to_device
 from .errors import ArgumentError, CaptureError, StateError
+from .gpu import kernels
 from .tensor import Tensor
 
 

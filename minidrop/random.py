@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from . import kernels
 from .backend import Array, array_module, capturing, device_of, empty_on, run_on
 from .errors import ArgumentError, StateError
+from .gpu import kernels
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 KEY_STEPS = (0x9E3779B9, 0xBB67AE85)

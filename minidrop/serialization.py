@@ -17,7 +17,7 @@ import numpy as np
 
 from .backend import is_array, to_numpy
 from .errors import ArgumentError, StateError
-from .module import Module
+from .nn.module import Module
 from .optim import Optimizer
 from .tensor import Tensor
 

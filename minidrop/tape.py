@@ -20,11 +20,11 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy import generic, ndarray
 
-from . import anomaly
 from .backend import Array, run_on
 from .broadcasting import unbroadcast
 from .errors import GraphError, ModifiedError, ShapeError
-from .fingerprint import Fingerprint, fingerprints, fingerprints_anywhere, unchanged
+from .guard import anomaly
+from .guard.fingerprint import Fingerprint, fingerprints, fingerprints_anywhere, unchanged
 
 
 class _Mode(threading.local):

@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy import generic, ndarray
 
-from . import anomaly, backend, checks
+from . import backend
 from .backend import Array, run_on
 from .errors import GraphError
+from .guard import anomaly, operands
 from .operators import Operators
 from .ops import elementwise, shape
 from .ops.matmul import MatMul
@@ -34,7 +35,7 @@ class Tensor(Operators):
     __array_priority__ = 1000  # the same for CuPy
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None) -> None:
-        self._data: Array = checks.as_array(data._data if isinstance(data, Tensor) else data, dtype)
+        self._data: Array = operands.as_array(data._data if isinstance(data, Tensor) else data, dtype)
         self._op: Op | None = None
         self._requires_grad = False
         self.grad: Array | None = None
@@ -49,7 +50,7 @@ class Tensor(Operators):
 
     @data.setter
     def data(self, array: Any) -> None:
-        self._data = checks.as_array(array, None)
+        self._data = operands.as_array(array, None)
 
     @property
     def requires_grad(self) -> bool:
@@ -58,7 +59,7 @@ class Tensor(Operators):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        checks.can_require_grad(self, value)
+        operands.can_require_grad(self, value)
         self._requires_grad = bool(value)
 
     @property
@@ -126,7 +127,7 @@ class Tensor(Operators):
 
     def item(self) -> float | int | bool:
         """(one element) -> a Python number. Raises ShapeError for any other size."""
-        checks.require_one_element(self.shape)
+        operands.require_one_element(self.shape)
         return self._data.item()  # type: ignore[no-any-return]
 
     def detach(self) -> Tensor:
@@ -159,7 +160,7 @@ class Tensor(Operators):
                 got=repr(self),
                 help="make the inputs with md.Tensor(..., requires_grad=True), and not inside no_grad()",
             )
-        upstream = checks.upstream_gradient(self, grad)
+        upstream = operands.upstream_gradient(self, grad)
         backpropagate(self if self._op is None else self._op, upstream, retain_graph)
 
     def retain_grad(self) -> Tensor:
@@ -199,7 +200,7 @@ def apply(op: Op, *inputs: Operand) -> Tensor:
             elif not (type(array) is type(first) is ndarray and array.dtype is first.dtype):
                 if first.dtype != array.dtype and "b" in (first.dtype.kind, array.dtype.kind):
                     return apply(op, *_masks_as_numbers(inputs))
-                checks.require_alike(op.name, first, array)
+                operands.require_alike(op.name, first, array)
             arrays.append(array)
             if recording and value._requires_grad:
                 parents.append(value if value._op is None else value._op)
@@ -218,7 +219,7 @@ def apply(op: Op, *inputs: Operand) -> Tensor:
     try:
         result = run_on(first, op.forward, *arrays)
     except ValueError as error:
-        checks.explain_broadcasting(op.name, error, *arrays)
+        operands.explain_broadcasting(op.name, error, *arrays)
         raise
     if type(result) is not ndarray and isinstance(result, generic):  # NumPy turns 0-d results into scalars
         result = np.asarray(result)
@@ -265,7 +266,7 @@ def as_tensor(value: Operand) -> Tensor:
 def matmul(a: Operand, b: Operand) -> Tensor:
     """(..., M, K) @ (..., K, N) -> (..., M, N): the matrix product; a 1-d operand is one row (left) or one column (right)."""
     a, b = (as_tensor(value) for value in _as_operands((a, b)))
-    checks.require_matrices(a.shape, b.shape)
+    operands.require_matrices(a.shape, b.shape)
     rows = a.reshape(1, -1) if a.ndim == 1 else a
     columns = b.reshape(-1, 1) if b.ndim == 1 else b
     result = apply(MatMul(), rows, columns)
@@ -284,12 +285,12 @@ def compare(comparison: Callable[[Array, Array], Array], a: Tensor, b: Any) -> A
     if isinstance(b, (list, tuple)):
         b = Tensor(b, dtype=a.dtype if a.dtype.kind == "f" else np.asarray(b).dtype).to(a.device)
     if isinstance(b, Tensor):
-        checks.require_same_device(comparison.__name__, a.device, b.device)
+        operands.require_same_device(comparison.__name__, a.device, b.device)
         b = b._data
     try:
         return Tensor(backend.run_on(a._data, comparison, a._data, b))
     except ValueError as error:
-        checks.explain_broadcasting(comparison.__name__, error, a._data, b)
+        operands.explain_broadcasting(comparison.__name__, error, a._data, b)
         raise
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import small_data
 from threadpoolctl import threadpool_limits
 
-from minidrop.training import Run, train
+from minidrop.paper.training import Run, train
 
 if __name__ == "__main__":
     folder, run = Path(sys.argv[1]), Run.from_dict(json.loads(sys.argv[2]))

@@ -11,7 +11,7 @@ import pytest
 from cupy_gpu import FakeCublas
 from hypothesis import HealthCheck, settings
 
-from minidrop import cublas
+from minidrop.gpu import cublas
 
 settings.register_profile(
     "default",

@@ -7,9 +7,9 @@ import pathlib
 from dataclasses import asdict
 
 import minidrop as md
-from minidrop.history import COLUMNS, rows_as_csv
-from minidrop.reproduce.grid import Grid, history_path, result_path
-from minidrop.reproduce.provenance import provenance
+from minidrop.paper.history import COLUMNS, rows_as_csv
+from minidrop.paper.reproduce.grid import Grid, history_path, result_path
+from minidrop.paper.reproduce.provenance import provenance
 
 RESULTS = pathlib.Path(md.__file__).parent.parent / "lessons" / "results"
 DIGESTS = {}

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 import minidrop as md
 from minidrop.command import main
 from minidrop.errors import DataError
-from minidrop.reproduce.again import again, other_machine
-from minidrop.reproduce.grid import read_config, read_runs
+from minidrop.paper.reproduce.again import again, other_machine
+from minidrop.paper.reproduce.grid import read_config, read_runs
 
 RESULTS = pathlib.Path(md.__file__).parent.parent / "lessons" / "results"
 FOLDERS = sorted(path.parent for path in RESULTS.glob("*/config.json"))

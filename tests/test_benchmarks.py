@@ -10,8 +10,8 @@ import pytest
 from benchmarks import busy, conv, cost, gpu, imports, interleave, jobs, machine, overhead, recording, step, works
 
 from minidrop.errors import DeviceError
-from minidrop.networks import DROPOUT_RATE, SIZES
 from minidrop.ops import conv_choice
+from minidrop.paper.networks import DROPOUT_RATE, SIZES
 
 RESULTS = pathlib.Path(overhead.__file__).parent / "results"
 README = (pathlib.Path(overhead.__file__).parents[2] / "README.md").read_text()

@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidrop as md
-from minidrop import cublas, cuda_graphs, kernels, nn, products
+from minidrop import nn
+from minidrop.capture import Capture
 from minidrop.errors import ArgumentError, ShapeError
-from minidrop.networks import Network
+from minidrop.gpu import cublas, kernels
+from minidrop.ops import products
+from minidrop.paper.networks import Network
 
 F = md.functional
 
@@ -84,7 +87,7 @@ def test_a_counter_baked_into_the_graph_would_repeat_the_mask(xp, monkeypatch):
         self.blocks[generator] = blocks
         return baked
 
-    monkeypatch.setattr(cuda_graphs.Capture, "draw", draw)
+    monkeypatch.setattr(Capture, "draw", draw)
     if not kernels.available(xp.ones(1)):
         pytest.skip("no C++ compiler: the stand-in has no kernels, and draws in array code")
     generator = md.Generator(5)

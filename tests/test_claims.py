@@ -18,25 +18,25 @@ from click.testing import CliRunner
 
 import minidrop as md
 from minidrop import datasets
-from minidrop.claims import logs, rules, write
-from minidrop.claims.crash import judge_drop_rate, judge_happening
-from minidrop.claims.evidence import Evidence, command_of, peak, seeds_text
-from minidrop.claims.gate import WHY_FAR, gate_claims, judge_gate
-from minidrop.claims.intervals import Interval, of_count, of_mean, of_share, smallest_p
-from minidrop.claims.ledger import VERDICTS, decide
-from minidrop.claims.lost import lost_claims
-from minidrop.claims.runs import GATE, LONG, command
-from minidrop.claims.tables import experiment
-from minidrop.claims.training import dead_units
-from minidrop.claims.write import BEGIN, END, SECTIONS, claims_text, readme_block, with_block
-from minidrop.claims.zeros import judge_life
-from minidrop.command import _plan, reproduce
 from minidrop.command import main as minidrop
+from minidrop.command.reproduce import _plan, reproduce_command
 from minidrop.errors import DataError
-from minidrop.history import rows_as_csv
-from minidrop.reproduce.grid import Grid, read_grid
-from minidrop.reproduce.published import LOGS, TABLES, read_logs
-from minidrop.variants import VARIANTS
+from minidrop.paper.claims import logs, rules, write
+from minidrop.paper.claims.course import dead_units
+from minidrop.paper.claims.crash import judge_drop_rate, judge_happening
+from minidrop.paper.claims.evidence import Evidence, command_of, peak, seeds_text
+from minidrop.paper.claims.gate import WHY_FAR, gate_claims, judge_gate
+from minidrop.paper.claims.intervals import Interval, of_count, of_mean, of_share, smallest_p
+from minidrop.paper.claims.ledger import VERDICTS, decide
+from minidrop.paper.claims.lost import lost_claims
+from minidrop.paper.claims.runs import GATE, LONG, command
+from minidrop.paper.claims.tables import experiment
+from minidrop.paper.claims.write import BEGIN, END, SECTIONS, claims_text, readme_block, with_block
+from minidrop.paper.claims.zeros import judge_life
+from minidrop.paper.history import rows_as_csv
+from minidrop.paper.reproduce.grid import Grid, read_grid
+from minidrop.paper.reproduce.published import LOGS, TABLES, read_logs
+from minidrop.paper.variants import VARIANTS
 
 ROOT = pathlib.Path(md.__file__).parent.parent
 RESULTS = ROOT / "lessons" / "results"
@@ -659,7 +659,7 @@ def grid_of(text):
     """The Grid that a command line asks for, as `minidrop reproduce` reads it."""
     words = shlex.split(text)
     assert words[:2] == ["minidrop", "reproduce"]
-    with reproduce.make_context("reproduce", words[2:]) as context:
+    with reproduce_command.make_context("reproduce", words[2:]) as context:
         given = {
             name: value
             for name, value in context.params.items()

@@ -18,9 +18,9 @@ from test_reproduce import table_rows, wait_until, with_path
 import minidrop as md
 from minidrop.command import main
 from minidrop.errors import ArgumentError, DataError
-from minidrop.history import read_history
-from minidrop.reproduce import cluster
-from minidrop.reproduce.grid import Grid, prepare
+from minidrop.paper.history import read_history
+from minidrop.paper.reproduce import cluster
+from minidrop.paper.reproduce.grid import Grid, prepare
 
 pytestmark = [
     pytest.mark.slow,

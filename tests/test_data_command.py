@@ -288,6 +288,6 @@ class TestCommands:
         assert "Error: unknown dataset\n  expected: one of digits, mnist" in run("verify", "imagenet", code=1)
 
     def test_a_known_error_is_words_and_another_one_is_not_hidden(self, server, monkeypatch):
-        monkeypatch.setattr("minidrop.command_data.fetch", lambda *arguments: 1 / 0)
+        monkeypatch.setattr("minidrop.command.data.fetch", lambda *arguments: 1 / 0)
         with pytest.raises(AssertionError, match="ZeroDivisionError"):
             run("fetch", "mnist", code=1)

@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 import minidrop as md
-from minidrop.claims.theory import Draws
 from minidrop.command import main
 from minidrop.errors import ArgumentError, DataError
-from minidrop.history import rows_as_csv
-from minidrop.reproduce.again import other_machine
-from minidrop.reproduce.draws import (
+from minidrop.paper.claims.theory import Draws
+from minidrop.paper.history import rows_as_csv
+from minidrop.paper.reproduce.again import other_machine
+from minidrop.paper.reproduce.draws import (
     BATCHES,
     KINDS,
     LAYER_COLUMNS,

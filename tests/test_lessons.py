@@ -143,7 +143,7 @@ def test_there_is_room_in_ci():
 
 
 def names_used(code):
-    """Every name of minidrop in Python code, dotted: md.nn.Dense, minidrop.training.train; the longest of each chain."""
+    """Every name of minidrop in Python code, dotted: md.nn.Dense, minidrop.paper.training.train; the longest of each chain."""
     tree = ast.parse(code)
     aliases = {}  # what stands for what
     found = set()
@@ -206,8 +206,8 @@ def test_no_lesson_uses_what_a_later_one_introduces():
 
 
 def test_a_name_from_the_future_is_noticed():
-    code = "import minidrop as md\nfrom minidrop.training import train as go\nx = md.nn.Dense(2, 3).weight\ngo(md.Tensor(1.0).sum())\n"
-    assert names_used(code) == {"minidrop.training.train", "md.nn.Dense", "md.Tensor"}
+    code = "import minidrop as md\nfrom minidrop.paper.training import train as go\nx = md.nn.Dense(2, 3).weight\ngo(md.Tensor(1.0).sum())\n"
+    assert names_used(code) == {"minidrop.paper.training.train", "md.nn.Dense", "md.Tensor"}
     good = [("01", {"md.Tensor"}, {"md.Tensor"}), ("02", {"md.nn.Dense"}, {"md.nn.Dense", "md.Tensor"})]
     assert from_the_future(good) == []
     assert from_the_future(good[::-1]) == [("02", "md.Tensor")]

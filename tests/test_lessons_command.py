@@ -11,8 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import minidrop as md
-from minidrop import command_lessons
-from minidrop.command import main
+from minidrop.command import lessons, main
 
 LESSONS = pathlib.Path(md.__file__).parent.parent / "lessons"
 
@@ -28,7 +27,7 @@ def started(monkeypatch):
         calls.append(command)
         return types.SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(command_lessons.subprocess, "run", run)
+    monkeypatch.setattr(lessons.subprocess, "run", run)
     monkeypatch.setitem(sys.modules, "jupyterlab", types.ModuleType("jupyterlab"))
     return calls
 
@@ -62,14 +61,14 @@ def test_without_jupyterlab(monkeypatch):
 
 def test_without_a_checkout(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command_lessons.minidrop, "__file__", str(tmp_path / "site-packages" / "minidrop" / "__init__.py"))
+    monkeypatch.setattr(lessons.minidrop, "__file__", str(tmp_path / "site-packages" / "minidrop" / "__init__.py"))
     result = CliRunner().invoke(main, ["lessons"])
     assert result.exit_code == 1 and "go to the checkout's folder" in result.output
 
 
 def test_in_the_checkouts_folder_with_minidrop_elsewhere(started, monkeypatch, tmp_path):
     monkeypatch.chdir(LESSONS.parent)
-    monkeypatch.setattr(command_lessons.minidrop, "__file__", str(tmp_path / "site-packages" / "minidrop" / "__init__.py"))
+    monkeypatch.setattr(lessons.minidrop, "__file__", str(tmp_path / "site-packages" / "minidrop" / "__init__.py"))
     assert CliRunner().invoke(main, ["lessons", "1"]).exit_code == 0
     assert pathlib.Path(started[0][3]).resolve() == (LESSONS / "01-a-derivative-you-can-step-through.ipynb").resolve()
 

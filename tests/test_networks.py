@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import minidrop as md
-from minidrop import Generator, Tensor, networks
-from minidrop.as_published import ComposedDropAlan
+from minidrop import Generator, Tensor
 from minidrop.errors import ArgumentError, ShapeError
-from minidrop.networks import SIZES, Network, require_room
-from minidrop.reproduce.grid import Grid
-from minidrop.variants import VARIANTS, Variant
+from minidrop.paper import networks
+from minidrop.paper.as_published import ComposedDropAlan
+from minidrop.paper.networks import SIZES, Network, require_room
+from minidrop.paper.reproduce.grid import Grid
+from minidrop.paper.variants import VARIANTS, Variant
 
 
 def network(variant, size="lite", shape=(1, 8, 8), seed=0, **options):

@@ -7,7 +7,7 @@ import pytest
 
 import minidrop as md
 from minidrop.errors import ArgumentError, MinidropError, ShapeError, StateError
-from minidrop.initialise import INITIALISERS, initialise
+from minidrop.nn.initialise import INITIALISERS, initialise
 
 nn, F = md.nn, md.functional
 

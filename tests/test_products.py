@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidrop import products
-from minidrop.products import SMALL_PRODUCT, matmul, pieces
+from minidrop.ops import products
+from minidrop.ops.products import SMALL_PRODUCT, matmul, pieces
 
 LAYOUTS = ["rows", "columns"]
 

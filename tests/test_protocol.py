@@ -13,17 +13,7 @@ from hypothesis import strategies as st
 from minidrop import Generator
 from minidrop.backend import device_of
 from minidrop.errors import ArgumentError
-from minidrop.protocol import (
-    CAREFUL,
-    PAPER,
-    Batches,
-    buffer_order,
-    drawn,
-    find_protocol,
-    normalise,
-    pixel_mean,
-    split,
-)
+from minidrop.paper.protocol import CAREFUL, PAPER, Batches, buffer_order, drawn, find_protocol, normalise, pixel_mean, split
 
 
 def test_the_papers_protocol_is_the_published_one():

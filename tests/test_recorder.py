@@ -14,12 +14,12 @@ import small_data
 import minidrop as md
 from minidrop import Generator
 from minidrop.errors import ArgumentError, StateError
-from minidrop.networks import Network
-from minidrop.protocol import PAPER
-from minidrop.recorder import AFTER, STEP_COLUMNS, StepRecorder, ZeroCounter, _look_at
-from minidrop.reproduce import grid
-from minidrop.reproduce.execute import carry_out
-from minidrop.training import Run, Trainer
+from minidrop.paper.networks import Network
+from minidrop.paper.protocol import PAPER
+from minidrop.paper.recorder import AFTER, STEP_COLUMNS, StepRecorder, ZeroCounter, _look_at
+from minidrop.paper.reproduce import grid
+from minidrop.paper.reproduce.execute import carry_out
+from minidrop.paper.training import Run, Trainer
 
 
 def a_run(variant="beta-scaled-composed", iterations=40, **options):

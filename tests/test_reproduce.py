@@ -22,12 +22,12 @@ from filelock import FileLock
 import minidrop as md
 from minidrop.command import main
 from minidrop.errors import ArgumentError, DataError
-from minidrop.history import COLUMNS, read_history
-from minidrop.protocol import PROTOCOLS
-from minidrop.reproduce import execute, grid, published
-from minidrop.reproduce.grid import Grid, read_grid, read_runs
-from minidrop.reproduce.table import deviation, markdown, standard_error
-from minidrop.variants import VARIANTS
+from minidrop.paper.history import COLUMNS, read_history
+from minidrop.paper.protocol import PROTOCOLS
+from minidrop.paper.reproduce import execute, grid, published
+from minidrop.paper.reproduce.grid import Grid, read_grid, read_runs
+from minidrop.paper.reproduce.table import deviation, markdown, standard_error
+from minidrop.paper.variants import VARIANTS
 
 ROOT = pathlib.Path(md.__file__).parent.parent
 CURVES = ROOT.parent / "shared" / "paper" / "curves.csv"
@@ -321,7 +321,7 @@ def test_a_divergence_is_on_record_while_the_run_is_under_way(explosive, tmp_pat
 )
 def test_bad_options_are_refused(arguments, problem, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("minidrop.reproduce.cluster.CONNECT_TIMEOUT", 1)
+    monkeypatch.setattr("minidrop.paper.reproduce.cluster.CONNECT_TIMEOUT", 1)
     assert problem in minidrop("reproduce", "--iterations", 5, *arguments, status=1)
 
 
@@ -474,7 +474,7 @@ def test_published_curves_are_laid_beside(small, tmp_path):
     path.write_text("log,run,iteration,loss,accuracy\nconv_mnist,0,30,2.25,0.5\nconv_mnist,1,30,9,0.9\nconv_mnist,0,77,1,0.6\n")
     curves = published.read_curves(path, "mnist")
     assert curves["cnn"] == [{"iteration": 30, "loss": 2.25, "accuracy": 0.5}, {"iteration": 77, "loss": 1.0, "accuracy": 0.6}]
-    from minidrop.reproduce.page import at_equal_iteration
+    from minidrop.paper.reproduce.page import at_equal_iteration
 
     ours = next(run for run in read_runs(folder) if run.run.name == "cnn_seed0")
     row = next(row for row in ours.rows if row["iteration"] == 30)

@@ -19,9 +19,9 @@ from threadpoolctl import threadpool_limits
 
 import minidrop as md
 from minidrop.errors import StateError
-from minidrop.history import read_history
-from minidrop.protocol import CAREFUL, PAPER
-from minidrop.training import Run, Trainer, train
+from minidrop.paper.history import read_history
+from minidrop.paper.protocol import CAREFUL, PAPER
+from minidrop.paper.training import Run, Trainer, train
 
 HERE = pathlib.Path(__file__).parent
 

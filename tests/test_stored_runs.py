@@ -8,10 +8,10 @@ import re
 import pytest
 
 import minidrop as md
-from minidrop.history import summarise
-from minidrop.reproduce.grid import read_config, read_runs
-from minidrop.reproduce.published import NAMES, TABLES
-from minidrop.reproduce.table import deviation, mean, table
+from minidrop.paper.history import summarise
+from minidrop.paper.reproduce.grid import read_config, read_runs
+from minidrop.paper.reproduce.published import NAMES, TABLES
+from minidrop.paper.reproduce.table import deviation, mean, table
 
 ROOT = pathlib.Path(md.__file__).parent.parent
 RESULTS = ROOT / "lessons" / "results"

@@ -12,8 +12,9 @@ import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import minidrop as md
-from minidrop import products, threads
+from minidrop import threads
 from minidrop.errors import ArgumentError
+from minidrop.ops import products
 
 LARGE = np.ones((100, 300), "float32"), np.ones((300, 200), "float32")
 
@@ -128,7 +129,8 @@ def test_a_child_process_begins_with_nobody_inside():
 import os, threading
 import numpy as np
 from threadpoolctl import ThreadpoolController, threadpool_limits
-from minidrop import products, threads
+from minidrop import threads
+from minidrop.ops import products
 
 def blas_threads():
     return {library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info()}

@@ -14,10 +14,10 @@ import small_data
 import minidrop as md
 from minidrop import Tensor
 from minidrop.errors import ArgumentError, DataError, DeviceError
-from minidrop.history import COLUMNS, QUANTILES, Divergence, History, read_history, summarise
-from minidrop.measuring import accuracy, all_equal, measure
-from minidrop.protocol import CAREFUL, PAPER, normalise
-from minidrop.training import Run, Trainer, train
+from minidrop.paper.history import COLUMNS, QUANTILES, Divergence, History, read_history, summarise
+from minidrop.paper.measuring import accuracy, all_equal, measure
+from minidrop.paper.protocol import CAREFUL, PAPER, normalise
+from minidrop.paper.training import Run, Trainer, train
 
 
 def protocol(base=PAPER, **changes):

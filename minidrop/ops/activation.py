@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .. import kernels
 from ..backend import Array, array_module
+from ..gpu import kernels
 from ..tape import Op
 from .mask import keep_where
 

@@ -19,9 +19,9 @@ import itertools
 from collections.abc import Iterator
 
 from ..backend import Array, array_module, device_of
-from ..products import matmul
 from ..tape import Op
 from ..threads import limits_blas
+from .products import matmul
 from .window import Padding, Pair, output_size
 
 KEPT_BYTES = 8 * 2**20  # strips up to this size are kept from forward to backward

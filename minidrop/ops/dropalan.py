@@ -14,9 +14,9 @@ from __future__ import annotations
 from numbers import Real
 from typing import Protocol
 
-from .. import kernels
 from ..backend import Array, array_module
 from ..errors import ArgumentError
+from ..gpu import kernels
 from ..random import Generator
 from ..tape import Op
 from .dropout import times_kept, zero_where_dropped

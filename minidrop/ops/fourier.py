@@ -51,11 +51,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import kernels
 from ..backend import Array, array_module, capturing, device_of, to_device
-from ..products import matmul
+from ..gpu import kernels
 from ..tape import Op
 from ..threads import limits_blas
+from .products import matmul
 from .waves import circle, from_parts, from_real, real_frequencies, to_parts, to_real, waves
 from .window import Padding, Pair, output_size
 

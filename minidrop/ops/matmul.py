@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..backend import Array
 from ..broadcasting import unbroadcast
-from ..products import matmul
 from ..tape import Op
+from .products import matmul
 
 
 class MatMul(Op):

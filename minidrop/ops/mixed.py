@@ -28,10 +28,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend import Array, array_module, capturing, device_of, to_device
-from ..products import matmul
 from ..tape import Op
 from ..threads import limits_blas
 from .conv import output_shape
+from .products import matmul
 from .waves import circle, from_real, real_frequencies, to_real, waves
 from .window import Padding, Pair, output_size
 

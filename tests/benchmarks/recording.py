@@ -19,9 +19,9 @@ from threadpoolctl import threadpool_limits
 
 import minidrop as md
 from minidrop.datasets import Dataset
-from minidrop.measuring import BATCH
-from minidrop.protocol import drawn, normalise
-from minidrop.training import Run, Trainer
+from minidrop.paper.measuring import BATCH
+from minidrop.paper.protocol import drawn, normalise
+from minidrop.paper.training import Run, Trainer
 
 from .machine import provenance, write_json
 

@@ -18,7 +18,7 @@ import numpy as np
 class Size(NamedTuple):
     """A network: filters and kernels of its convolutions, each pooled by 2; units of its dense layer; padding 'same' or none.
 
-    dropout: at .5, after the dense layer. The first three are those of `minidrop.networks.SIZES`, where minidrop has them from.
+    dropout: at .5, after the dense layer. The first three are those of `minidrop.paper.networks.SIZES`, where minidrop has them from.
     """
 
     filters: tuple[int, ...]

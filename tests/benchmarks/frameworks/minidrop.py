@@ -9,7 +9,7 @@ import numpy as np
 
 import minidrop as md
 from minidrop import nn
-from minidrop.networks import SIZES, Network
+from minidrop.paper.networks import SIZES, Network
 
 from ..works import CLASSES, RATE, Work
 

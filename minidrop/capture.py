@@ -1,0 +1,252 @@
+"""capture: a training step of fixed shapes, recorded once as a CUDA graph and replayed.
+
+At batch 16 a GPU is done with an op before Python has said what comes next. A CUDA graph holds all the kernels of a step; to
+launch it is one call. What is recorded is what happens on the GPU, with the memory it happened in: numbers that Python
+computes on the way (a learning rate, a step count, `.item()`) are not computed again. So the counters of the random generators
+lie on the GPU while a step is being captured, and each replay draws new masks.
+
+Not yet run on a GPU: the tests record and replay on the stand-in for CuPy.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .backend import Array, array_module, device_of, is_array, run_on, set_capturing
+from .errors import ArgumentError, CaptureError, ShapeError
+from .gpu.cublas import Cublas
+from .random import Generator
+from .tensor import Tensor
+
+WARM_UP = 3  # steps before the capture: kernels are compiled, memory is allocated, labels are checked
+
+
+class Capture:
+    """What the ops of a step that is being captured need in place of the usual: cuBLAS, and counters on the GPU."""
+
+    def __init__(self, xp: Any) -> None:
+        self.cublas = Cublas(xp)
+        self.recording = False
+        self.kept: list[Any] = []  # what the graph reads and nobody else need hold: the matrices of a convolution
+        self.gradients: list[tuple[Tensor, Array | None]] = []  # tensor, its gradient before the step changed it
+        self.counters: dict[Generator, Array] = {}  # a number each, on the GPU
+        self.expected: dict[Generator, int] = {}  # what the counter on the GPU is at the end of the last step
+        self.blocks: dict[Generator, int] = {}  # how far one step moves it
+
+    def matmul(self, a: Array, b: Array, out: Array | None) -> Array:
+        """(..., M, K) @ (..., K, N) -> (..., M, N)."""
+        return self.cublas.matmul(a, b, out)
+
+    def draw(self, generator: Generator, xp: Any, blocks: int) -> Array:
+        """-> (1,) on the GPU: the counter as it is; it moves on by `blocks`, there and in `generator`."""
+        if generator not in self.counters:
+            if self.recording:  # the graph would start its counter anew at each replay
+                raise CaptureError("it draws from a random generator that it has not used in the steps before")
+            self.counters[generator] = xp.zeros(1, dtype="uint64")
+            self.counters[generator] += generator.counter
+            self.blocks[generator] = 0
+        now: Array = self.counters[generator].copy()
+        self.counters[generator] += blocks
+        generator.counter += blocks
+        self.expected[generator] = generator.counter
+        self.blocks[generator] += blocks
+        return now
+
+    def begin_step(self) -> None:
+        """Bring the counters on the GPU up to the generators, if somebody has reseeded or used them, and count anew."""
+        for generator, counter in self.counters.items():
+            if generator.counter != self.expected[generator]:
+                counter[...] = 0
+                counter += generator.counter
+            self.blocks[generator] = 0
+
+    def replayed(self, blocks: dict[Generator, int]) -> None:
+        """Move the generators on as the replay has moved their counters."""
+        for generator, count in blocks.items():
+            generator.counter += count
+            self.expected[generator] = generator.counter
+
+
+class CapturedStep:
+    """A step that is replayed: call it like the step, with arrays or tensors of always the same shapes and types.
+
+    Tensors reach the step as tensors, but not the same ones, and so they may not require gradients.
+
+    The first calls run it as it is (they count as steps), the next one records it. `reason` is None, or says why the step is
+    not replayed but run as it is: there is no GPU, or it does what a graph cannot hold. Outputs lie in the same memory at each
+    call, and the next call overwrites them.
+
+    The step must change whatever outlives it in place (as the optimisers do with parameters). If a parameter has been given
+    another array (by `load_state_dict`), the step is recorded anew; other arrays (a velocity) must stay the same. It may not
+    read numbers back (`.item()`), nor depend on numbers that Python changes between steps; it sets gradients to None before
+    backward. `Optimizer.steps` does not count replays.
+    """
+
+    def __init__(self, step: Callable[..., Any], warm_up: int = WARM_UP) -> None:
+        if warm_up < 1:
+            help = "what a step makes on first use must be there before the capture"
+            raise ArgumentError("capture: bad warm_up", expected="at least 1", got=str(warm_up), help=help)
+        self.step = step
+        self.warm_up = warm_up
+        self.reason: str | None = None
+        self.calls = 0
+        self.stream: Any = None
+        self.graph: Any = None
+        self.outputs: Any = None
+        self.inputs: list[Array] = []
+        self.parameters: list[tuple[Tensor, Array]] = []  # the tensors that the graph changes, and their arrays
+        self.blocks: dict[Generator, int] = {}
+        self.seeds: dict[Generator, int] = {}
+
+    def __call__(self, *inputs: Any) -> Any:
+        """One step. Raises ShapeError if the inputs differ from those of the first call in shape, type or device."""
+        if not self.runs_on_gpu(inputs):
+            return self.step(*inputs)
+        self.finish(self.start(inputs, []))
+        return self.outputs
+
+    def runs_on_gpu(self, inputs: Sequence[Any]) -> bool:
+        """False if there is nothing to capture, with a warning at the first time."""
+        if any(isinstance(value, Tensor) and value.requires_grad for value in inputs):
+            help = "hand the step the array, and let it make the tensor"
+            raise ArgumentError("capture: bad input", expected="no gradients of inputs", got="requires_grad", help=help)
+        arrays = arrays_of(inputs)
+        all_there = bool(arrays) and all(is_array(array) and device_of(array) != "cpu" for array in arrays)
+        if self.inputs and self.reason is None and not all_there:
+            raise ShapeError("capture: other inputs than at the first call", expected="arrays on a GPU", got="others too")
+        if self.reason is None and not all_there:
+            self.give_up("its inputs are not on a GPU, and only a GPU has CUDA graphs")
+        return self.reason is None
+
+    def start(self, inputs: Sequence[Any], after: list[Any]) -> Any:
+        """Launch one step behind what the caller's stream has to do, and behind some events; returns the event of its end."""
+        return run_on(arrays_of(inputs)[0], self.launch, inputs, after)
+
+    def finish(self, end: Any) -> None:
+        """Let the caller's stream wait for the end of a step."""
+        run_on(self.inputs[0], lambda: array_module(self.inputs[0]).cuda.get_current_stream().wait_event(end))
+
+    def give_up(self, reason: str) -> None:
+        """From now on run the step as it is."""
+        self.reason = reason
+        warnings.warn(f"capture: the step runs op by op: {reason}", RuntimeWarning, stacklevel=4)
+
+    def launch(self, inputs: Sequence[Any], after: list[Any]) -> Any:
+        """`start`, on the GPU of the inputs."""
+        arrays = arrays_of(inputs)
+        xp = array_module(arrays[0])
+        if self.stream is None:
+            self.stream = xp.cuda.Stream(non_blocking=True)
+            self.pool = xp.cuda.MemoryPool()  # of its own: nobody else may use the memory that the graph writes to
+            self.inputs = [xp.empty_like(array) for array in arrays]
+            self.as_tensors = [isinstance(value, Tensor) for value in inputs]
+            self.capture = Capture(xp)
+        self.require_same(arrays)
+        for event in (xp.cuda.get_current_stream().record(), *after):
+            self.stream.wait_event(event)
+        with self.stream, xp.cuda.using_allocator(self.pool.malloc):
+            for own, array in zip(self.inputs, arrays, strict=True):
+                own[...] = array
+            self.capture.begin_step()
+            if self.graph is not None and self.has_changed():
+                self.stream.synchronize()
+                self.graph = None  # record it again
+            if self.calls >= self.warm_up and self.graph is None and self.reason is None:
+                self.record()
+            if self.graph is None:
+                self.outputs = self.run_as_it_is()
+            else:
+                self.graph.launch(self.stream)
+                self.capture.replayed(self.blocks)
+        self.calls += 1
+        return self.stream.record()
+
+    def has_changed(self) -> bool:
+        """True if the graph no longer does what the step would do: seeds are numbers in it, and parameters places in memory."""
+        seeds = any(generator.seed != seed for generator, seed in self.seeds.items())
+        return seeds or any(tensor.data is not array for tensor, array in self.parameters)
+
+    def require_same(self, arrays: list[Array]) -> None:
+        """Raise ShapeError unless the inputs are like those of the first call."""
+        expected = [(array.shape, str(array.dtype)) for array in self.inputs]
+        got = [(array.shape, str(array.dtype)) for array in arrays]
+        if got != expected:
+            raise ShapeError("capture: other inputs than at the first call", expected=str(expected), got=str(got))
+
+    def run_as_it_is(self) -> Any:
+        """The step, op by op, with counters on the GPU and cuBLAS as in the capture."""
+        self.capture.cublas.use(self.stream)
+        set_capturing(self.capture if self.reason is None else None)
+        try:
+            inputs = zip(self.inputs, self.as_tensors, strict=True)
+            return self.step(*(Tensor(array) if as_tensor else array for array, as_tensor in inputs))
+        finally:
+            set_capturing(None)
+
+    def record(self) -> None:
+        """Record the step, which does not run it; or give up, and leave generators and gradients as they were."""
+        before = {generator: generator.counter for generator in self.capture.counters}
+        self.capture.gradients.clear()
+        self.capture.kept.clear()
+        ended = False
+        self.stream.begin_capture()
+        self.capture.recording = True
+        try:
+            outputs = self.run_as_it_is()
+            if any(gradient is not None for _, gradient in self.capture.gradients):
+                raise CaptureError("it adds to gradients of the step before, which replays would find in other memory")
+            ended = True
+            graph = self.stream.end_capture()
+        except Exception as error:
+            if not ended:
+                self._end_of_failed_capture()
+            for tensor, gradient in reversed(self.capture.gradients):
+                tensor.grad = gradient  # what was recorded has not been computed
+            self.give_up(f"{type(error).__name__}: {error}")
+        else:
+            self.outputs, self.graph, self.blocks = outputs, graph, dict(self.capture.blocks)
+            self.parameters = [(tensor, tensor.data) for tensor, _ in self.capture.gradients]
+            self.seeds = {generator: generator.seed for generator in self.capture.counters}
+        finally:
+            self.capture.recording = False
+            for generator, counter in before.items():
+                generator.counter = counter  # what was recorded has not happened yet
+
+    def _end_of_failed_capture(self) -> None:
+        try:
+            self.stream.end_capture()
+        except Exception as error:  # an invalidated capture is over once it was ended, and says so with an error of CUDA's
+            warnings.warn(f"capture: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=4)
+
+
+def capture(step: Callable[..., Any], warm_up: int = WARM_UP) -> CapturedStep:
+    """step(*arrays) -> a `CapturedStep`: after `warm_up` calls recorded as a CUDA graph, then replayed. On a CPU just run."""
+    return CapturedStep(step, warm_up)
+
+
+def arrays_of(inputs: Sequence[Any]) -> list[Any]:
+    """Tensors as their arrays; all else as it is."""
+    return [value.data if isinstance(value, Tensor) else value for value in inputs]
+
+
+def together(steps: Sequence[CapturedStep], inputs: Sequence[Sequence[Any]]) -> list[Any]:
+    """One step of several replicas at once, each on its own stream: the outputs of each.
+
+    For other seeds or variants of a small network, one of which leaves most of a GPU idle. Raises ArgumentError for the same
+    step twice: its outputs of the first time would be overwritten.
+    """
+    if len({id(step) for step in steps}) < len(steps):
+        raise ArgumentError("together: the same step twice", expected="each once", got="a list with repeats")
+    if not all(step.runs_on_gpu(given) for step, given in zip(steps, inputs, strict=True)):
+        return [step(*given) for step, given in zip(steps, inputs, strict=True)]
+    after: list[Any] = []
+    ends = []
+    for step, given in zip(steps, inputs, strict=True):
+        ends.append(step.start(given, after))
+        if step.graph is None:
+            after = ends[-1:]  # until they are recorded, one after the other: they share what they make on first use
+    for step, end in zip(steps, ends, strict=True):
+        step.finish(end)
+    return [step.outputs for step in steps]

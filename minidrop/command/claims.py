@@ -1,0 +1,79 @@
+"""`minidrop claims`, `draws` and `again`: the ledger, one of its measurements, and whether a stored run comes out again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ..errors import DataError
+from ..paper.claims.write import write_ledger
+from ..paper.reproduce.again import again, other_machine
+from ..paper.reproduce.draws import DRAWS, write_draws
+from ..paper.reproduce.grid import read_config
+from ..paper.reproduce.page import require_packages
+from .lessons import lessons_folder
+
+
+@click.command("claims")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=None,
+    help="Folder of stored experiments.  [default: lessons/results of the checkout]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Where CLAIMS.md goes.  [default: lessons of the checkout]",
+)
+@click.option(
+    "--published",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=None,
+    help="CSV of the author's logs: derive anew what is stored of them, in logs.json.",
+)
+def claims_command(results: Path | None, out: Path | None, published: Path | None) -> None:
+    """Weigh every claim of the paper against the stored runs, and write the verdicts to CLAIMS.md.
+
+    In the checkout's own folder this also writes the tables in README.md, and the figure of the crash.
+    """
+    require_packages()
+    lessons = lessons_folder() if results is None or out is None else out
+    for path in write_ledger(results or lessons / "results", out or lessons, published):
+        click.echo(f"wrote {path.name}")
+
+
+@click.command("draws")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--draws", type=click.IntRange(1), default=DRAWS, help="Masks per layer and input.")
+@click.option("--seed", type=click.IntRange(0), default=0)
+def draws_command(folder: Path, draws: int, seed: int) -> None:
+    """Draw masks many times and measure means: is a layer what it is on average? Writes CSV files into FOLDER."""
+    write_draws(folder, draws, seed)
+    click.echo(f"draws.json, layers.csv and units.csv lie in {folder}")
+
+
+@click.command("again")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--iterations", type=click.IntRange(1), default=None, help="Only so many of each run.  [default: all]")
+@click.option("--run", "names", multiple=True, metavar="NAME", help="Only this run, such as cnn_seed0; may be given again.")
+def again_command(folder: Path, iterations: int | None, names: tuple[str, ...]) -> None:
+    """Train the stored runs of FOLDER anew, on the CPU, and say whether each comes out the same, bit for bit.
+
+    Exit status 1 if one does not.
+    """
+    for difference in other_machine(read_config(folder)["provenance"][-1]):
+        click.echo(f"note: made elsewhere, so the last bits may differ. {difference}", err=True)
+
+    def report(name: str, differences: list[str]) -> None:
+        click.echo(f"{name}: {'; '.join(differences) or 'the same, bit for bit'}")
+
+    found = again(folder, iterations, names, report=report)
+    different = sum(bool(differences) for differences in found.values())
+    if not found:
+        raise DataError(f"{folder.name} has no runs", expected="an experiment's folder with rows", got="none")
+    click.echo(f"{len(found) - different} of {len(found)} runs are the same")
+    sys.exit(1 if different else 0)

@@ -1,0 +1,90 @@
+"""The command line of the datasets: `minidrop data list | fetch | verify`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import datasets
+from ..datasets import store
+from ..datasets.fetch import fetch
+from ..datasets.manifest import entry, manifest
+from ..errors import MinidropError
+
+
+@click.group("data", context_settings={"show_default": True})
+def data_commands() -> None:
+    """The datasets: what there is, where it lies, and whether it is what it should be."""
+
+
+@data_commands.command("list")
+def list_command() -> None:
+    """Every dataset, its size, and where it lies."""
+    for name, table in manifest().items():
+        size = "embedded" if table.get("embedded") else f"{_download_bytes(table) / 1e6:,.0f} MB to download"
+        click.echo(f"{name:14} {table['title']}: {table['train']:,} + {table['test']:,} images, {size}; {table['licence']}")
+        click.echo(f"{'':14} {_place(name, table)}")
+    click.echo("looked in: " + "; ".join(str(root) for root in store.roots()))
+
+
+def _download_bytes(table: dict[str, Any]) -> int:
+    return int(table.get("archive_bytes") or sum(file["archive_bytes"] for file in table["files"]))
+
+
+def _place(name: str, table: dict[str, Any]) -> str:
+    if table.get("embedded"):
+        return "comes with scikit-learn"
+    return f"in {store.locate(name, table)}" if _is_here(name, table) else f"not here: minidrop data fetch {name}"
+
+
+@data_commands.command("fetch")
+@click.argument("name")
+@click.option("--replace", is_flag=True, help="Overwrite files that are there and are not the canonical ones.")
+@click.option("--to", type=click.Path(path_type=Path, file_okay=False), default=None, help="Folder to download to.")
+def fetch_command(name: str, replace: bool, to: Path | None) -> None:
+    """Download a dataset, checked by SHA-256."""
+    click.echo(f"{name} lies in {fetch(name, to, replace)}")
+
+
+@data_commands.command()
+@click.argument("name", required=False)
+def verify(name: str | None) -> None:
+    """Check every file of a dataset (of all that are here, without NAME) against the manifest.
+
+    Exit status 1 if a file is damaged, or neither canonical nor of a copy that the manifest knows.
+    """
+    good = True
+    for one in [name] if name else manifest():
+        table = entry(one)
+        if not name and not _is_here(one, table):
+            click.echo(f"{one}: not here")  # no fault, unless it was asked for by name
+            continue
+        try:
+            good &= _verify(one, table)
+        except MinidropError as error:
+            click.echo(f"{one}: {error}", err=True)
+            good = False
+    sys.exit(0 if good else 1)
+
+
+def _is_here(name: str, table: dict[str, Any]) -> bool:
+    try:
+        return bool(table.get("embedded") or store.locate(name, table))
+    except MinidropError:
+        return False
+
+
+def _verify(name: str, table: dict[str, Any]) -> bool:
+    splits = [datasets.load(name, split) for split in ("train", "test")]  # formats, counts, labels
+    labels = " and ".join(dict.fromkeys(split.label for split in splits))
+    click.echo(f"{name}: {labels}: {len(splits[0]):,} + {len(splits[1]):,} images")
+    if table.get("embedded"):
+        return all(split.label == table["title"] for split in splits)
+    folder = store.locate(name, table)
+    files = [store.read(folder, file, table) for file in table["files"]]
+    for file in files:
+        click.echo(f"  {file.path}: {file.status or 'not the canonical file'} ({file.digest[:12]}...)")
+    return all(file.status for file in files)

@@ -1,0 +1,64 @@
+"""`minidrop lessons`: opens JupyterLab on the lesson notebooks of the checkout."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+import minidrop
+
+from ..errors import DataError, missing_package
+
+
+@click.command("lessons", context_settings={"ignore_unknown_options": True})
+@click.argument("number", required=False)
+@click.argument("jupyter_options", nargs=-1, type=click.UNPROCESSED)
+@click.option("--list", "only_list", is_flag=True, help="List the lessons, open nothing.")
+def lessons_command(number: str | None, jupyter_options: tuple[str, ...], only_list: bool) -> None:
+    """Open JupyterLab on the lessons, or on lesson NUMBER, such as 07.
+
+    Further options go to JupyterLab, such as --no-browser.
+    """
+    if number is not None and number.startswith("-"):  # an option of JupyterLab's, and no number
+        jupyter_options, number = (number, *jupyter_options), None
+    folder = lessons_folder()
+    notebooks = sorted(folder.glob("[0-9][0-9]-*.ipynb"))
+    if only_list:
+        for notebook in notebooks:
+            click.echo(notebook.stem)
+        return
+    start = folder / "00-start-here.ipynb" if number is None else find(notebooks, number)
+    try:
+        import jupyterlab  # noqa: F401
+    except ImportError as error:
+        raise missing_package(
+            "the lessons open in JupyterLab, which is missing", "the package jupyterlab", "lessons", error
+        ) from error
+    command = [sys.executable, "-m", "jupyterlab", str(start), f"--ServerApp.root_dir={folder}", *jupyter_options]
+    sys.exit(subprocess.run(command, check=False).returncode)
+
+
+def find(notebooks: list[Path], number: str) -> Path:
+    """The notebook of lesson `number`. Raises DataError that lists those that are there."""
+    found = [notebook for notebook in notebooks if number.isdecimal() and notebook.name.startswith(f"{int(number):02}-")]
+    if not found:
+        there = ", ".join(notebook.name[:2] for notebook in notebooks)
+        raise DataError("no such lesson", expected=f"one of {there}", got=repr(number), help="minidrop lessons --list")
+    return found[0]
+
+
+def lessons_folder() -> Path:
+    """The folder of the lessons: in the checkout that minidrop runs from, else below the current folder."""
+    places = [Path(minidrop.__file__).resolve().parent.parent / "lessons", Path.cwd() / "lessons", Path.cwd()]
+    for place in places:
+        if (place / "lesson.py").exists() and any(place.glob("00-*.ipynb")):
+            return place
+    raise DataError(
+        "the lessons are not here",
+        expected="a checkout of minidrop: they are not part of the installed package",
+        got=f"no lesson notebooks in {', '.join(map(str, places))}",
+        help="go to the checkout's folder and run minidrop lessons there",
+    )

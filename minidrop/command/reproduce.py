@@ -1,0 +1,243 @@
+"""`minidrop reproduce`, `report`, `compare`: each a few lines around a function of `paper/reproduce/`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import datasets
+from ..backend import require_device
+from ..errors import StateError
+from ..paper.history import Divergence
+from ..paper.networks import SIZES, find_size, require_room
+from ..paper.protocol import PROTOCOLS
+from ..paper.reproduce import cluster, execute, grid
+from ..paper.reproduce.compare import compare
+from ..paper.reproduce.grid import Grid
+from ..paper.reproduce.page import require_packages, write_report
+from ..paper.reproduce.published import read_curves
+from ..paper.training import Run
+from ..paper.variants import VARIANTS
+
+ITERATIONS = {"digits": 4_000}  # some two minutes for five networks; others: 20,000
+INTERRUPTED = 130  # the exit status that shells give a program ended by Ctrl-C
+
+
+def _variants(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(value.replace(",", " ").split())
+
+
+def _network(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    find_size(value)
+    return value
+
+
+@click.command("reproduce", context_settings={"show_default": True})
+@click.option(
+    "--dataset", type=click.Choice(datasets.NAMES), default="digits", help="digits needs no network; the others are downloaded."
+)
+@click.option(
+    "--network",
+    callback=_network,
+    default="lite",
+    metavar=f"[{'|'.join(SIZES)}]",
+    help="published: what the paper's program trained; described: what its text describes; lite: small.",
+)
+@click.option("--variants", callback=_variants, default=" ".join(VARIANTS), help="Names, joined by commas or blanks.")
+@click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="paper", help="As published, or as one should.")
+@click.option(
+    "--iterations",
+    type=click.IntRange(1),
+    default=None,
+    help="Training steps of each run.  [default: 4000 on digits, else 20000]",
+)
+@click.option("--seeds", type=click.IntRange(1), default=1, help="Runs of each variant: seeds 0, 1, ...")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Processes on this machine.")
+@click.option("--scheduler", default=None, metavar="ADDRESS", help="A Dask scheduler to run on, such as tcp://host:8786.")
+@click.option("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
+@click.option("--cuda-graphs/--no-cuda-graphs", default=False, help="On a GPU, record each run's step once and replay it.")
+@click.option(
+    "--evaluate-every", type=click.IntRange(1), default=None, help="Iterations.  [default: 1000, or a 40th of a short run]"
+)
+@click.option(
+    "--evaluation-images",
+    type=click.IntRange(1),
+    default=None,
+    help="So many are measured, of the first ones; all if there are fewer.  [default: as many as the protocol says]",
+)
+@click.option("--checkpoint-every", type=click.IntRange(1), default=None, help="Iterations.  [default: at every evaluation]")
+@click.option(
+    "--record-steps", type=click.IntRange(0), default=0, help="Keep so many steps before the first that goes wrong; 0: none."
+)
+@click.option(
+    "--on-divergence",
+    type=click.Choice(["stop", "continue"]),
+    default="continue",
+    help="What to do when the loss is not finite, or all logits are equal.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Folder.  [default: reproduction/DATASET-NETWORK-PROTOCOL]",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the experiment in the folder; settings that are not given are its own. If there is none yet, start it.",
+)
+@click.option(
+    "--published",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=None,
+    help="CSV of the paper's logs, to lay beside ours.",
+)
+@click.pass_context
+def reproduce_command(
+    context: click.Context,
+    /,
+    jobs: int,
+    scheduler: str | None,
+    out: Path | None,
+    resume: bool,
+    published: Path | None,
+    **given: Any,
+) -> None:
+    """Train the paper's networks, and lay table and figures beside the paper's.
+
+    Without any option: five small networks on real handwritten digits, in under three minutes.
+    """
+    plan = _plan(context, given, out, resume)
+    folder = out or _default_folder(plan.dataset, plan.network, plan.protocol)
+    # Whatever can be refused is refused now, and not after hours of training.
+    grid.require_free(folder, plan, resume)
+    curves = read_curves(published, plan.dataset) if published else {}
+    require_packages()
+    if scheduler is None:
+        require_device(plan.device)  # with a scheduler it is the workers that need it
+    runs = plan.runs()
+    data = datasets.load(plan.dataset, "train", download=True), datasets.load(plan.dataset, "test", download=True)
+    require_room(plan.network, data[0].images.shape[1:])
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_only_one_process(folder))
+        client = stack.enter_context(cluster.cluster(jobs, scheduler)) if jobs > 1 or scheduler else None
+        grid.prepare(folder, plan, data)
+        click.echo(f"{len(runs)} runs of {plan.iterations:,} iterations: {data[0].label}, {plan.network} network -> {folder}")
+        bar = stack.enter_context(_Bar(runs))
+        if client is None:
+            finished = execute.one_after_the_other(runs, folder, data, bar)
+        else:
+            finished = cluster.on_a_cluster(client, runs, folder.resolve(), bar)
+    if not finished:
+        click.echo(f"interrupted; go on with: minidrop reproduce --resume --out {folder}", err=True)
+        sys.exit(INTERRUPTED)
+    click.echo(write_report(folder, curves))
+    click.echo(f"table, figures and report.html lie in {folder}")
+
+
+def _default_folder(dataset: str, network: str, protocol: str) -> Path:
+    return Path("reproduction") / f"{dataset}-{network}-{protocol}"
+
+
+@contextlib.contextmanager
+def _only_one_process(folder: Path) -> Iterator[None]:
+    """Hold the folder; raise StateError if another process on this machine does."""
+    from filelock import FileLock, Timeout
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder.parent / f".{folder.name}.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise StateError(
+            f"another process is at work on {folder}",
+            expected="one at a time",
+            got="a lock that is held",
+            help="wait for it, or name another folder with --out",
+        ) from error
+
+
+def _plan(context: click.Context, given: dict[str, Any], out: Path | None, resume: bool) -> Grid:
+    """The grid that the options ask for; with --resume, those not given come from the folder, if there is an experiment."""
+    by_hand = {name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
+    folder = out or _default_folder(given["dataset"], given["network"], given["protocol"])
+    if resume and (folder / "config.json").exists():
+        return dataclasses.replace(grid.read_grid(folder), **{name: given[name] for name in by_hand})
+    settings = {name: value for name, value in given.items() if value is not None}
+    settings.setdefault("iterations", ITERATIONS.get(given["dataset"], 20_000))
+    return Grid(**settings)
+
+
+class _Bar:
+    """A progress bar over all runs: steps, steps per second, time left; loss and accuracy of the run that spoke last."""
+
+    def __init__(self, runs: list[Any]) -> None:
+        self.total = sum(run.iterations for run in runs)
+        self.reached: dict[str, int] = {}
+        self.written = 0.0
+
+    def __enter__(self) -> _Bar:
+        from tqdm import tqdm
+
+        # disable=None: no bar where nobody looks, in a file or a pipe; there the lines of `finished` remain
+        self.bar = tqdm(total=self.total, unit="step", dynamic_ncols=True, mininterval=0.5, disable=None)
+        return self
+
+    def __call__(self, name: str, iteration: int, loss: float, accuracy: float) -> None:
+        """A run has reached `iteration`."""
+        if name not in self.reached and iteration > 1:
+            self.reached[name] = iteration - 1
+            if not self.bar.disable:
+                self.bar.initial += iteration - 1  # done before this call: it is not to count as speed
+                self.bar.n += iteration - 1
+        self.bar.update(iteration - self.reached.get(name, 0))
+        self.reached[name] = iteration
+        if time.monotonic() - self.written > 0.5 and not math.isnan(loss):
+            self.written = time.monotonic()
+            self.bar.set_postfix_str(f"{name}: loss {loss:.3f}, accuracy {accuracy:.3f}", refresh=False)
+
+    def finished(self, record: dict[str, Any]) -> None:
+        """A run has ended."""
+        run = Run.from_dict(record["run"])
+        if record["stopped"] != "interrupted":
+            self(run.name, run.iterations, math.nan, math.nan)  # also one that was done before this call
+        accuracy = "" if record["test_accuracy"] is None else f", {record['test_accuracy']:.4f} of the test set"
+        wrong = f"; {Divergence(record['divergence'])}" if record["divergence"] else ""
+        self.bar.write(f"{run.name}: {record['stopped'] or 'done'} at {record['iteration']:,}{accuracy}{wrong}")
+
+    def __exit__(self, *_error: object) -> None:
+        self.bar.close()
+
+
+@click.command("report")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--published",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=None,
+    help="CSV of the paper's logs, to lay beside ours.",
+)
+def report_command(folder: Path, published: Path | None) -> None:
+    """Write table, figures and page of an experiment's FOLDER again, from its files."""
+    curves = read_curves(published, grid.read_grid(folder).dataset) if published else {}
+    click.echo(write_report(folder, curves))
+    click.echo(f"table, figures and report.html lie in {folder}")
+
+
+@click.command("compare")
+@click.argument("left", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("right", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--figure", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Also draw the accuracies to this PNG."
+)
+def compare_command(left: Path, right: Path, figure: Path | None) -> None:
+    """Lay two experiments' folders side by side."""
+    click.echo(compare(left, right, figure))

@@ -1,0 +1,188 @@
+"""Bad input to a layer is refused before any work: ranks, channels, windows, labels, masks, rates."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, array_module, device_of, is_array, recording, run_on, to_device
+from ..errors import ArgumentError, DTypeError, ShapeError
+from ..ops.window import Padding, Pair, same_padding
+from .operands import as_array, require_same_device
+
+
+def require_rank(name: str, argument: str, shape: tuple[int, ...], layout: str) -> None:
+    """Raise ShapeError unless `shape` has as many axes as `layout`, written like "(N, C, H, W)", names."""
+    if len(shape) != layout.count(",") + 1 - layout.count(",)"):
+        raise ShapeError(f"{name}: {argument} has the wrong rank", expected=f"{argument} of shape {layout}", got=str(shape))
+
+
+def require_batch(name: str, shape: tuple[int, ...]) -> None:
+    """Raise ShapeError for an empty batch."""
+    if shape[0] == 0:
+        raise ShapeError(
+            f"{name}: empty batch",
+            expected="at least one example",
+            got=f"shape {shape}",
+            help="does the data loader hand out a last batch of size 0?",
+        )
+
+
+def require_features(name: str, shape: tuple[int, ...], axis: int, features: int, what: str) -> None:
+    """Raise ShapeError unless axis `axis` has length `features`; `what` says what they are."""
+    if len(shape) <= axis or shape[axis] != features:
+        raise ShapeError(
+            f"{name}: the number of {what} differs",
+            expected=f"{features} {what} in axis {axis} of the input",
+            got=f"shape {shape}",
+        )
+
+
+def require_vector(name: str, argument: str, value: Any, length: int) -> None:
+    """Raise ShapeError unless `value` is None or of shape (length,)."""
+    if value is not None and value.shape != (length,):
+        raise ShapeError(f"{name}: {argument} does not fit", expected=f"shape ({length},)", got=str(value.shape))
+
+
+def pair(name: str, argument: str, value: Any, least: int) -> Pair:
+    """An int or a pair of ints, each at least `least` -> a pair: (rows, columns)."""
+    try:
+        rows, columns = (value, value) if not isinstance(value, (tuple, list)) else value
+        result = operator.index(rows), operator.index(columns)
+    except (TypeError, ValueError):
+        result = (least - 1, least - 1)
+    if min(result) < least:
+        raise ArgumentError(f"{name}: bad {argument}", expected=f"an int >= {least}, or a pair of them", got=repr(value))
+    return result
+
+
+def require_floats(name: str, dtype: Any, types: tuple[str, ...]) -> None:
+    """Raise DTypeError unless the numbers are of one of these types."""
+    if str(dtype) not in types:
+        raise DTypeError(
+            f"{name}: numbers of the wrong type",
+            expected=" or ".join(types),
+            got=str(dtype),
+            help=f"x.astype({types[0]!r}); or another algorithm",
+        )
+
+
+def padding_pairs(name: str, padding: Any, image: tuple[int, ...], kernel: tuple[int, ...], stride: Pair) -> Padding:
+    """padding (int, pair or "same") -> ((top, bottom), (left, right)); then the kernel must fit into the padded image."""
+    if isinstance(padding, str):
+        if padding != "same":
+            raise ArgumentError(f"{name}: bad padding", expected='an int, a pair of ints, or "same"', got=repr(padding))
+        pads = (same_padding(image[0], kernel[0], stride[0]), same_padding(image[1], kernel[1], stride[1]))
+    else:
+        rows, columns = pair(name, "padding", padding, 0)
+        pads = ((rows, rows), (columns, columns))
+    padded = (image[0] + sum(pads[0]), image[1] + sum(pads[1]))
+    if kernel[0] > padded[0] or kernel[1] > padded[1] or min(kernel) < 1:
+        raise ShapeError(
+            f"{name}: the kernel does not fit into the image",
+            expected=f"a kernel of at most {padded[0]} x {padded[1]} (image {image[0]} x {image[1]}, padding {pads})",
+            got=f"a kernel of {kernel[0]} x {kernel[1]}",
+            help='a smaller kernel, or padding="same", or fewer pooling layers before',
+        )
+    return pads
+
+
+def class_labels(name: str, labels: Any, batch: int, classes: int, device: str) -> Array:
+    """labels -> an integer array of shape (batch,) on `device`, each from 0 to classes - 1."""
+    if hasattr(labels, "retain_grad"):
+        labels = labels.data
+    array = labels if is_array(labels) else np.asarray(labels)
+    if array.dtype.kind not in "iu":
+        raise DTypeError(
+            f"{name}: labels are not integers",
+            expected=f"{batch} integers from 0 to {classes - 1}",
+            got=f"{array.dtype} of shape {array.shape}",
+            help="class numbers, not one-hot rows or probabilities; labels.argmax(axis=1) turns one-hot rows into numbers",
+        )
+    if array.shape != (batch,):
+        raise ShapeError(f"{name}: one label per example", expected=f"labels of shape ({batch},)", got=str(array.shape))
+    if recording():  # to read them would end the capture; they are checked in the steps before it
+        return to_device(array, device)
+    lowest, highest = (int(run_on(array, extreme, array).item()) for extreme in (_smallest, _largest))
+    if lowest < 0 or highest >= classes:
+        raise ArgumentError(
+            f"{name}: labels out of range",
+            expected=f"from 0 to {classes - 1}, for {classes} logits per example",
+            got=f"from {lowest} to {highest}",
+        )
+    if is_array(labels) and not isinstance(labels, np.ndarray):
+        require_same_device(name, device, device_of(array))
+    return to_device(array, device)
+
+
+def _smallest(array: Array) -> Array:
+    return array.min()
+
+
+def _largest(array: Array) -> Array:
+    return array.max()
+
+
+def probability(name: str, argument: str, value: Any) -> float:
+    """A number from 0 to 1, as float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not 0 <= value <= 1:
+        raise ArgumentError(f"{name}: bad {argument}", expected="a number from 0 to 1", got=repr(value))
+    return float(value)
+
+
+def keep_mask(name: str, mask: Any, like: Array) -> Array:
+    """mask -> an array of 1 (kept) and 0 (dropped), in the shape, number type, device and memory order of `like`."""
+    if hasattr(mask, "retain_grad"):
+        mask = mask.data
+    array = mask if is_array(mask) else to_device(as_array(mask, None), device_of(like))
+    require_same_device(name, device_of(like), device_of(array))
+    if array.shape != like.shape:
+        raise ShapeError(f"{name}: the mask does not fit", expected=f"shape {like.shape}", got=f"shape {array.shape}")
+    if not recording() and not run_on(array, _holds_only_0_and_1, array).item():
+        raise ArgumentError(f"{name}: bad mask", expected="1 for kept, 0 for dropped", got="other numbers in it")
+    return run_on(like, _arranged_like, array, like)
+
+
+def _holds_only_0_and_1(mask: Array) -> Array:
+    return ((mask == 0) | (mask == 1)).all()
+
+
+def _arranged_like(mask: Array, like: Array) -> Array:
+    result = array_module(like).empty_like(like)
+    result[...] = mask
+    return result
+
+
+def require_probabilities(name: str, p: Any, z: Array) -> None:
+    """Raise unless p, which a user's distribution made from z, has its shape and lies from 0 to 1 (NaN passes)."""
+    if getattr(p, "shape", None) != z.shape or getattr(p.dtype, "kind", "") != "f":
+        got = f"{p.dtype} of shape {p.shape}" if hasattr(p, "shape") else type(p).__name__
+        raise ShapeError(f"{name}.drop_probability: wrong result", expected=f"floats of shape {z.shape}", got=got)
+    if not recording() and not run_on(p, _lies_from_0_to_1, p).item():
+        raise ArgumentError(f"{name}.drop_probability: not a probability", expected="0 <= p <= 1", got="numbers outside")
+
+
+def _lies_from_0_to_1(p: Array) -> Array:
+    return ~((p < 0) | (p > 1)).any()
+
+
+def require_choice(name: str, argument: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raise ArgumentError unless `value` is one of `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        raise ArgumentError(f"{name}: bad {argument}", expected=" or ".join(map(repr, choices)), got=repr(value))
+
+
+def values_per_channel(name: str, shape: tuple[int, ...]) -> int:
+    """(N, C, ...) -> how many numbers each channel has; ShapeError if one alone, whose variance is 0."""
+    count = shape[0] * math.prod(shape[2:])
+    if count < 2:
+        raise ShapeError(
+            f"{name}: one value per channel has no variance",
+            expected="at least 2 values per channel in training",
+            got=f"shape {shape}",
+            help="a larger batch, or eval() to use the running statistics",
+        )
+    return count

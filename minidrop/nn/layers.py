@@ -1,0 +1,257 @@
+"""The layers: parameters and buffers around the functions of `functional`.
+
+`generator` says where a layer's random numbers come from: its starting weights, its masks. Without one it is the default
+generator (`manual_seed`). `init` names an initialiser (`initialise.py`); biases start at 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import functional
+from ..guard import arguments
+from ..ops.dropalan import Distribution
+from ..random import Generator, default_generator
+from ..tensor import Tensor, as_tensor
+from .initialise import initialise
+from .module import Buffer, Module, Parameter
+
+
+class Dense(Module):
+    """(N, in_features) -> (N, out_features): x @ weight + bias; weight (in, out), bias (out).
+
+    Raises ShapeError for a wrong rank, another number of features, or an empty batch.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        init: str = "glorot_uniform",
+        generator: Generator | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        self.in_features, self.out_features = arguments.pair("Dense", "features", (in_features, out_features), 1)
+        shape = (self.in_features, self.out_features)
+        self.weight = Parameter(initialise(init, shape, *shape, generator or default_generator(), dtype))
+        self.bias = Parameter(np.zeros(self.out_features, dtype)) if bias else None
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """(N, in) -> (N, out)."""
+        x = as_tensor(*inputs)
+        arguments.require_rank("Dense", "the input", x.shape, "(N, features)")
+        arguments.require_batch("Dense", x.shape)
+        arguments.require_features("Dense", x.shape, 1, self.in_features, "features")
+        y = x @ self.weight
+        return y if self.bias is None else y + self.bias
+
+    def describe(self) -> str:
+        """One line."""
+        return f"Dense({self.in_features}, {self.out_features}{'' if self.bias is not None else ', bias=False'})"
+
+
+class Conv2d(Module):
+    """(N, in_channels, H, W) -> (N, out_channels, H', W'): `functional.conv2d`; weight (F, C, R, S), bias (F).
+
+    kernel_size, stride: an int or (rows, columns); padding: the same, or "same". algorithm: as in `functional.conv2d`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        bias: bool = True,
+        init: str = "glorot_uniform",
+        generator: Generator | None = None,
+        dtype: Any = "float32",
+        algorithm: str = "auto",
+    ) -> None:
+        self.in_channels, self.out_channels = arguments.pair("Conv2d", "channels", (in_channels, out_channels), 1)
+        self.kernel_size = arguments.pair("Conv2d", "kernel_size", kernel_size, 1)
+        self.stride = arguments.pair("Conv2d", "stride", stride, 1)
+        arguments.padding_pairs("Conv2d", padding, self.kernel_size, self.kernel_size, self.stride)
+        arguments.require_choice("Conv2d", "algorithm", algorithm, functional.CONVOLUTIONS)
+        self.padding = padding
+        self.algorithm = algorithm
+        area = self.kernel_size[0] * self.kernel_size[1]
+        shape = (self.out_channels, self.in_channels, *self.kernel_size)
+        fans = (self.in_channels * area, self.out_channels * area)
+        weight = initialise(init, shape, *fans, generator or default_generator(), dtype)
+        # (R, S, C, F) in memory, like the gradient that it will get, so that an optimiser walks through both in one order.
+        self.weight = Parameter(np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).transpose(3, 2, 0, 1))
+        self.bias = Parameter(np.zeros(self.out_channels, dtype)) if bias else None
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """(N, C, H, W) -> (N, F, H', W')."""
+        (x,) = inputs
+        return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.algorithm)
+
+    def describe(self) -> str:
+        """One line."""
+        rows, columns = self.kernel_size
+        return (
+            f"Conv2d({self.in_channels}, {self.out_channels}, {rows}x{columns}"
+            + ("" if self.stride == (1, 1) else f", stride={self.stride}")
+            + ("" if self.padding == 0 else f", padding={self.padding!r}")
+            + ("" if self.algorithm == "auto" else f", algorithm={self.algorithm!r}")
+            + ")"
+        )
+
+
+class MaxPool2d(Module):
+    """(N, C, H, W) -> (N, C, H', W'): `functional.max_pool2d`; stride is kernel_size unless given."""
+
+    def __init__(self, kernel_size: Any, stride: Any = None) -> None:
+        self.kernel_size = arguments.pair("MaxPool2d", "kernel_size", kernel_size, 1)
+        self.stride = self.kernel_size if stride is None else arguments.pair("MaxPool2d", "stride", stride, 1)
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """(N, C, H, W) -> (N, C, H', W')."""
+        (x,) = inputs
+        return functional.max_pool2d(x, self.kernel_size, self.stride)
+
+    def describe(self) -> str:
+        """One line."""
+        stride = "" if self.stride == self.kernel_size else f", stride={self.stride}"
+        return f"MaxPool2d({self.kernel_size[0]}x{self.kernel_size[1]}{stride})"
+
+
+class Flatten(Module):
+    """(N, d1, d2, ...) -> (N, d1 d2 ...)."""
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """(N, d1, d2, ...) -> (N, d1 d2 ...)."""
+        x = as_tensor(*inputs)
+        return x.reshape(x.shape[0], -1) if x.size and x.ndim else x.flatten(1)
+
+
+class ReLU(Module):
+    """(any shape) -> same: max(x, 0)."""
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """(any shape) -> same."""
+        return functional.relu(*inputs)
+
+
+class ELU(Module):
+    """(any shape) -> same: x for x > 0, else alpha (e^x - 1)."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """(any shape) -> same."""
+        (x,) = inputs
+        return functional.elu(x, self.alpha)
+
+    def describe(self) -> str:
+        """One line."""
+        return f"ELU(alpha={self.alpha})"
+
+
+class Dropout(Module):
+    """(any shape) -> same: `functional.dropout` while training, the identity after eval(). rate: probability to drop."""
+
+    def __init__(self, rate: float, generator: Generator | None = None) -> None:
+        self.rate = arguments.probability("Dropout", "rate", rate)
+        self.generator = generator
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """(any shape) -> same."""
+        (x,) = inputs
+        return functional.dropout(x, self.rate, self.training, generator=self.generator)  # type: ignore[no-any-return]
+
+    def describe(self) -> str:
+        """One line."""
+        return f"Dropout({self.rate})"
+
+
+class DropAlan(Module):
+    """(any shape) -> same: `functional.dropalan`; its arguments and their meaning are those of the function.
+
+    The paper's layer is `Sequential(Dense(...), DropAlan(...))`, without an activation function between or after.
+    """
+
+    def __init__(
+        self,
+        distribution: str | Distribution = "beta",
+        scaled: bool = False,
+        scale_gradient: str = "through",
+        inference: str = "identity",
+        generator: Generator | None = None,
+    ) -> None:
+        arguments.require_choice("DropAlan", "scale_gradient", scale_gradient, ("through", "detach"))
+        arguments.require_choice("DropAlan", "inference", inference, ("identity", "expectation"))
+        self.distribution = functional.as_distribution(distribution)
+        self.scaled = scaled
+        self.scale_gradient = scale_gradient
+        self.inference = inference
+        self.generator = generator
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """(any shape) -> same."""
+        (z,) = inputs
+        return functional.dropalan(  # type: ignore[no-any-return]
+            z,
+            self.distribution,
+            self.scaled,
+            self.scale_gradient,
+            self.inference,
+            self.training,
+            generator=self.generator,
+        )
+
+    def describe(self) -> str:
+        """One line."""
+        scaled = f", scaled, {self.scale_gradient}" if self.scaled else ""
+        return f"DropAlan({self.distribution!r}{scaled}, inference={self.inference!r})"
+
+
+class BatchNorm(Module):
+    """(N, features, ...) -> same: `functional.batch_norm`; weight, bias, running_mean, running_var (features).
+
+    momentum: the weight of the newest batch in the running statistics, which eval() switches to.
+    """
+
+    layouts: tuple[str, ...] = ()
+
+    def __init__(self, features: int, eps: float = 1e-5, momentum: float = 0.1, dtype: Any = "float32") -> None:
+        (self.features, _) = arguments.pair(type(self).__name__, "features", features, 1)
+        self.eps = eps
+        self.momentum = arguments.probability(type(self).__name__, "momentum", momentum)
+        self.weight = Parameter(np.ones(self.features, dtype))
+        self.bias = Parameter(np.zeros(self.features, dtype))
+        self.running_mean = Buffer(np.zeros(self.features, dtype))
+        self.running_var = Buffer(np.ones(self.features, dtype))
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """(N, features, ...) -> same."""
+        x = as_tensor(*inputs)
+        name = type(self).__name__
+        fitting = [layout for layout in self.layouts if layout.count(",") + 1 == x.ndim]
+        arguments.require_rank(name, "the input", x.shape, (fitting or self.layouts)[0])
+        arguments.require_features(name, x.shape, 1, self.features, "features")
+        running = (self.running_mean.data, self.running_var.data)
+        return functional.batch_norm(x, *running, self.weight, self.bias, self.training, self.momentum, self.eps)
+
+    def describe(self) -> str:
+        """One line."""
+        return f"{type(self).__name__}({self.features})"
+
+
+class BatchNorm1d(BatchNorm):
+    """(N, features) or (N, features, L) -> same: each feature to mean 0, variance 1 over the batch, then scaled and shifted."""
+
+    layouts = ("(N, features)", "(N, features, L)")
+
+
+class BatchNorm2d(BatchNorm):
+    """(N, channels, H, W) -> same: each channel to mean 0, variance 1 over batch and places, then scaled and shifted."""
+
+    layouts = ("(N, channels, H, W)",)

@@ -1,0 +1,268 @@
+"""The grid of an experiment, dataset x network x variants x seeds, and the folder that it leaves behind.
+
+config.json                      settings, dataset digests, provenance of every call that worked on the folder
+history/VARIANT_seedN.csv        a row per evaluation, as it happens
+history/VARIANT_seedN.json       how the run ended: divergence, accuracy on the whole test set
+history/VARIANT_seedN_steps.csv  the steps before something went wrong, if they were recorded
+checkpoints/VARIANT_seedN.safetensors; ..._peak.safetensors and ..._end.safetensors: the weights at the peak and at the end
+table.md, figure1.png ... figure4.png, diagnostics.png, report.html
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...datasets import Dataset
+from ...errors import ArgumentError, DataError, StateError
+from ...serialization import write_atomically
+from ..history import Divergence, read_history
+from ..networks import find_size
+from ..protocol import Protocol, find_protocol
+from ..training import Run
+from ..variants import VARIANTS, Variant
+from .provenance import provenance
+
+# What may differ when an experiment is resumed; of the first three nothing may be taken away.
+MAY_CHANGE = ("variants", "iterations", "seeds", "on_divergence", "checkpoint_every", "device", "cuda_graphs")
+
+# Settings that the oldest experiments do not have.
+LATER: dict[str, Any] = {"cuda_graphs": False, "record_steps": 0, "evaluation_images": 0}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The settings of an experiment; `evaluate_every` and `checkpoint_every` default to what fits the iterations.
+
+    evaluation_images: how many images to measure on, of the first ones; 0: as many as the protocol says.
+    """
+
+    dataset: str = "digits"
+    network: str = "lite"
+    variants: tuple[str, ...] = VARIANTS
+    protocol: str = "paper"
+    iterations: int = 4000
+    seeds: int = 1
+    device: str = "cpu"
+    cuda_graphs: bool = False
+    on_divergence: str = "continue"
+    evaluate_every: int = 0
+    checkpoint_every: int = 0
+    record_steps: int = 0
+    evaluation_images: int = 0
+
+    def __post_init__(self) -> None:
+        find_size(self.network)
+        variants = [Variant(name) for name in self.variants]
+        for name in ("iterations", "seeds"):
+            if getattr(self, name) < 1:
+                raise ArgumentError(f"bad {name}", expected="1 or more", got=str(getattr(self, name)))
+        if self.evaluation_images < 0:
+            raise ArgumentError("bad evaluation_images", expected="0 or more", got=str(self.evaluation_images))
+        twice = any(one.same_as(other) for index, one in enumerate(variants) for other in variants[:index])
+        if not variants or twice:
+            raise ArgumentError("bad variants", expected="at least one, each once", got=", ".join(self.variants) or "none")
+        if self.evaluate_every < 1:
+            # Every 1,000 iterations, as published; more often in a short run, so that there are 40 points to look at.
+            every = find_protocol(self.protocol).evaluate_every
+            object.__setattr__(self, "evaluate_every", min(every, max(1, self.iterations // 40)))
+        if self.checkpoint_every < 1:
+            object.__setattr__(self, "checkpoint_every", self.evaluate_every)
+
+    def measured_protocol(self) -> Protocol:
+        """The protocol, with this grid's distance between evaluations, and its number of images if it has one."""
+        protocol = dataclasses.replace(find_protocol(self.protocol), evaluate_every=self.evaluate_every)
+        return dataclasses.replace(protocol, evaluation_images=self.evaluation_images or protocol.evaluation_images)
+
+    def runs(self) -> list[Run]:
+        """Every run, seed by seed, so that a broken experiment has whole sets of variants."""
+        return [
+            Run(
+                dataset=self.dataset,
+                network=self.network,
+                variant=variant,
+                seed=seed,
+                iterations=self.iterations,
+                protocol=self.measured_protocol(),
+                checkpoint_every=self.checkpoint_every,
+                on_divergence=self.on_divergence,
+                device=self.device,
+                cuda_graphs=self.cuda_graphs,
+                record_steps=self.record_steps,
+            )
+            for seed in range(self.seeds)
+            for variant in self.variants
+        ]
+
+
+def history_path(folder: Path, run: Run) -> Path:
+    """Where a run's rows are."""
+    return folder / "history" / f"{run.name}.csv"
+
+
+def checkpoint_path(folder: Path, run: Run) -> Path:
+    """Where a run's checkpoint is."""
+    return folder / "checkpoints" / f"{run.name}.safetensors"
+
+
+def result_path(folder: Path, run: Run) -> Path:
+    """Where the outcome of a run is written."""
+    return folder / "history" / f"{run.name}.json"
+
+
+def steps_path(folder: Path, run: Run) -> Path:
+    """Where the last steps of a run are, if they were recorded."""
+    return folder / "history" / f"{run.name}_steps.csv"
+
+
+def require_free(folder: Path, grid: Grid, resume: bool) -> None:
+    """Raise StateError unless the folder is new or empty or, with `resume`, holds this experiment.
+
+    Variants, seeds and iterations may have grown since, and how to carry it out may differ (MAY_CHANGE), nothing else.
+    """
+    if (folder / "config.json").exists():
+        if not resume:
+            raise StateError(
+                f"{folder} holds an experiment already",
+                expected="a new folder, or --resume",
+                got="config.json in it",
+                help="--resume goes on where it stopped; --out names another folder",
+            )
+        _require_same(folder, read_config(folder)["settings"], _settings(grid))
+    elif folder.exists() and any(not path.match(".config.json.*.tmp") for path in folder.iterdir()):
+        raise StateError(
+            f"{folder} is not empty",
+            expected="a new or empty folder",
+            got="files, but no config.json",
+            help="name another with --out",
+        )
+
+
+def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset]) -> None:
+    """Make the folder and write config.json; call `require_free` first. Raises StateError if it was begun with other data."""
+    train, test = data
+    label = train.label if train.label == test.label else f"{train.label}, measured on {test.label}"
+    digests = {"label": label, "train_sha256": train.digest, "test_sha256": test.digest, "test_images": len(test)}
+    calls: list[dict[str, Any]] = []
+    if (folder / "config.json").exists():
+        stored = read_config(folder)
+        _require_same(folder, stored["dataset"], digests)
+        done = sum(run.done for run in read_runs(folder))
+        if stored["settings"] == _settings(grid) and done == len(grid.runs()):
+            return  # nothing to do: what is there keeps its date
+        calls = stored["provenance"]
+    config = {"settings": _settings(grid), "dataset": digests, "provenance": [*calls, provenance(grid.device)]}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    for part in ("history", "checkpoints"):  # after config.json, so that a kill leaves an empty folder, or one to resume
+        (folder / part).mkdir(exist_ok=True)
+
+
+def _settings(grid: Grid) -> dict[str, Any]:
+    return {**asdict(grid), "variants": list(grid.variants), "protocol_values": asdict(grid.measured_protocol())}
+
+
+def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
+    """A JSON object that has at least `keys`. Raises DataError for anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or not keys <= set(content):
+            absent = keys - set(content) if isinstance(content, dict) else keys
+            raise ValueError(f"without {', '.join(sorted(absent))}")
+        return content
+    except (OSError, ValueError) as error:  # ValueError: no JSON, no UTF-8
+        raise DataError(
+            f"{path} cannot be read",
+            expected=f"{path.name}, as `minidrop reproduce` writes it",
+            got=f"{type(error).__name__}: {error}",
+            help="is its folder that of an experiment?",
+        ) from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of an experiment's folder. Raises DataError if it is missing or damaged."""
+    config = read_json(folder / "config.json", {"settings", "dataset", "provenance"})
+    missing = ({field.name for field in dataclasses.fields(Grid)} | {"protocol_values"}) - {*config["settings"], *LATER}
+    missing |= {"label", "train_sha256", "test_sha256"} - set(config["dataset"])
+    missing |= set() if config["provenance"] else {"provenance"}
+    if missing:
+        raise DataError(
+            f"{folder / 'config.json'} is damaged",
+            expected="settings, dataset and provenance",
+            got=f"without {', '.join(sorted(missing))}",
+        )
+    config["settings"] = {**LATER, **config["settings"]}
+    return config
+
+
+def read_grid(folder: Path) -> Grid:
+    """The grid of an experiment's folder."""
+    settings = read_config(folder)["settings"]
+    values: dict[str, Any] = {field.name: settings[field.name] for field in dataclasses.fields(Grid)}
+    return Grid(**{**values, "variants": tuple(settings["variants"])})
+
+
+def _require_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Raise StateError if settings or data differ in what may not change."""
+    differences = [
+        f"{name} {old.get(name)!r} -> {new[name]!r}" for name in new if name not in MAY_CHANGE and old.get(name) != new[name]
+    ]
+    differences += [f"without variant {name}" for name in old.get("variants", ()) if name not in new["variants"]]
+    differences += [
+        f"fewer {name}: {old[name]} -> {new[name]}" for name in ("iterations", "seeds") if name in old and new[name] < old[name]
+    ]
+    if differences:
+        raise StateError(
+            f"{folder} holds another experiment",
+            expected="the same settings and data (variants, iterations and seeds may grow; how to carry it out may change)",
+            got="; ".join(differences),
+            help="leave the other options out: --resume takes them from config.json; or name another folder with --out",
+        )
+
+
+@dataclass
+class Finished:
+    """What a run left in the folder, read back. `result` is empty if it left no .json yet."""
+
+    run: Run
+    rows: list[dict[str, float]]
+    result: dict[str, Any]
+
+    @property
+    def done(self) -> bool:
+        """True if the run got to the iterations that the experiment has now, or was stopped because it diverged."""
+        return is_done(self.run, self.result)
+
+    @property
+    def divergence(self) -> Divergence:
+        """When it went wrong."""
+        return Divergence(self.result.get("divergence"))
+
+
+def is_done(run: Run, result: dict[str, Any]) -> bool:
+    """Whether `result`, what a run's .json holds, is the end of `run`."""
+    if not result or result["stopped"] == "under way":
+        return False
+    stopped = result["stopped"] == "diverged" and run.on_divergence == "stop"
+    return bool(result["iteration"] >= run.iterations or stopped)
+
+
+RESULT_KEYS = {"run", "iteration", "stopped", "divergence", "test_accuracy", "evaluation_images"}
+
+
+def read_result(folder: Path, run: Run) -> dict[str, Any]:
+    """What a run's .json holds; {} if there is none. Raises DataError if it is damaged."""
+    path = result_path(folder, run)
+    return read_json(path, RESULT_KEYS) if path.exists() else {}
+
+
+def read_runs(folder: Path) -> list[Finished]:
+    """Every run of the folder that has at least one row."""
+    return [
+        Finished(run, rows, read_result(folder, run))
+        for run in read_grid(folder).runs()
+        if history_path(folder, run).exists() and (rows := read_history(history_path(folder, run)))
+    ]

@@ -1,0 +1,83 @@
+"""What a result was made with: versions, commit, machine, date. No names and no paths of the machine."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import minidrop
+
+from ...backend import device_name
+
+PACKAGES = ("numpy", "safetensors", "scikit-learn", "matplotlib", "distributed", "cupy-cuda12x", "cupy-cuda13x")
+
+
+def provenance(device: str = "cpu") -> dict[str, Any]:
+    """{"minidrop", "commit", "python", "packages", "blas", "machine", "gpu", "date"}: as JSON can hold it."""
+    return {
+        "minidrop": minidrop.__version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "blas": _blas(),
+        "machine": {"system": platform.system(), "processor": _processor(), "cores": os.cpu_count()},
+        "gpu": None if device == "cpu" else device_name(device),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def describe(record: dict[str, Any]) -> str:
+    """One line for under a table."""
+    packages = ", ".join(f"{name} {version}" for name, version in record["packages"].items())
+    machine = f"{record['machine']['processor']}, {record['machine']['cores']} cores"
+    where = f"{machine}, {record['gpu']}" if record["gpu"] else machine
+    return (
+        f"minidrop {record['minidrop']}, commit {record['commit'] or 'unknown'}, Python {record['python']}, {packages}; "
+        f"{where}; {record['date']}"
+    )
+
+
+def commit() -> str | None:
+    """The commit of the checkout that minidrop runs from, with "+changes" if files differ from it; None outside a checkout."""
+    root = Path(minidrop.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        revision = _git(root, "rev-parse", "--short", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", "minidrop")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return revision + ("+changes" if changed else "")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _blas() -> list[str]:
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return []
+    return sorted({f"{info['internal_api']} {info['version']} ({info.get('architecture')})" for info in threadpool_info()})
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,316 @@
+"""Training: from a description of a run to its history, step by step, so that a break costs nothing.
+
+    from minidrop.paper.training import Run, train
+
+    result = train(Run(dataset="digits", variant="beta-scaled", iterations=2000))
+    result.history.rows[-1]["accuracy"]
+
+The loop itself is `Trainer.step` and `Trainer.run_to_the_end`; what is measured, `measuring.py`; what is kept,
+`Trainer.save`. A run that was killed goes on from its last checkpoint and, on NumPy (with as many BLAS threads), ends with the
+same bits as one that was not: the checkpoint holds all that the future depends on (weights, optimiser, the counters of the
+random numbers, the place in the data, the history).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import datasets, serialization
+from ..backend import Array, normalise_device, require_device
+from ..capture import capture
+from ..datasets import Dataset
+from ..errors import ArgumentError, StateError
+from ..functional import softmax_cross_entropy
+from ..optim import SGD, clip_gradient_norm
+from ..random import Generator
+from ..tensor import Tensor
+from .history import Divergence, History
+from .measuring import Evaluator, accuracy, all_equal, gradient_norm
+from .networks import Network
+from .protocol import PAPER, Batches, Protocol, pixel_mean, split
+from .recorder import StepRecorder, ZeroCounter
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: everything its result depends on (and how it is carried out, on which the last bits depend).
+
+    cuda_graphs: on a GPU, record the step once and replay it (`minidrop.capture`). record_steps: how many of the steps before
+    something goes wrong to keep (`recorder.py`); 0 for none.
+    """
+
+    dataset: str = "digits"
+    network: str = "lite"
+    variant: str = "cnn"
+    seed: int = 0
+    iterations: int = 2000
+    protocol: Protocol = field(default=PAPER)
+    checkpoint_every: int = 1000
+    on_divergence: str = "continue"
+    device: str = "cpu"
+    cuda_graphs: bool = False
+    record_steps: int = 0
+
+    def __post_init__(self) -> None:
+        if normalise_device(self.device) == "cpu" and self.cuda_graphs:
+            raise ArgumentError("Run: cuda_graphs without a GPU", expected='device="cuda"', got=f"device={self.device!r}")
+        for name in ("iterations", "checkpoint_every"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ArgumentError(f"Run: bad {name}", expected="an integer from 1", got=repr(value))
+        if not isinstance(self.record_steps, int) or self.record_steps < 0:
+            raise ArgumentError("Run: bad record_steps", expected="an integer from 0", got=repr(self.record_steps))
+        if self.on_divergence not in ("stop", "continue"):
+            raise ArgumentError("Run: bad on_divergence", expected='"stop" or "continue"', got=repr(self.on_divergence))
+
+    @property
+    def name(self) -> str:
+        """The name of its files: variant and seed."""
+        return f"{self.variant}_seed{self.seed}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Run:
+        """The run that `to_dict` described."""
+        return Run(**{**values, "protocol": Protocol(**values["protocol"])})
+
+
+@dataclass
+class Result:
+    """What a run ended with.
+
+    stopped: why it ended before `run.iterations` ("interrupted", "diverged"), else None. test_accuracy: share of the whole
+    test set, with the last weights; None for a run that was interrupted.
+    """
+
+    run: Run
+    iteration: int
+    history: History
+    divergence: Divergence
+    stopped: str | None
+    test_accuracy: float | None
+    evaluation_images: int
+    network: Network = field(repr=False)
+
+
+def train(
+    run: Run,
+    data: tuple[Dataset, Dataset] | None = None,
+    history_path: Path | None = None,
+    checkpoint_path: Path | None = None,
+    on_step: Callable[[Trainer], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Carry out `run`, from its checkpoint if there is one.
+
+    data: (train, test), loaded by name if not given. on_step is called after every step; should_stop is asked before each: if
+    it says yes, a checkpoint is written and the result says "interrupted".
+    Raises StateError if the checkpoint belongs to another run or is further on, DataError or DeviceError if data or device are
+    not there.
+    """
+    trainer = Trainer(run, data or load_data(run.dataset), history_path, checkpoint_path)
+    return trainer.run_to_the_end(on_step, should_stop)
+
+
+def load_data(name: str) -> tuple[Dataset, Dataset]:
+    """(train, test) of the dataset of that name."""
+    return datasets.load(name, "train"), datasets.load(name, "test")
+
+
+class Trainer:
+    """A run under way: network, optimiser, batches, and how far it is."""
+
+    def __init__(
+        self, run: Run, data: tuple[Dataset, Dataset], history_path: Path | None = None, checkpoint_path: Path | None = None
+    ) -> None:
+        require_device(run.device)
+        self.run = run
+        self.checkpoint_path = checkpoint_path
+        train_data, self.test = data
+        self.digests = [train_data.digest, self.test.digest]
+        images, measured = split(run.protocol, train_data, self.test)
+        self.mean = pixel_mean(run.protocol, images)
+        # One seed, three streams: what one of them uses up does not shift the others, so that all variants of a seed start from
+        # the same weights, see the same images in the same order, and are measured on the same images.
+        seeds = Generator(run.seed)
+        weights, order, self.masks = seeds.spawn(), seeds.spawn(), seeds.spawn()
+        evaluation_seed = order.spawn().seed
+        shape, classes = images.images.shape[1:], len(images.classes)
+        self.network = Network(run.network, run.variant, shape, classes, weights, self.masks, run.protocol.relu_logits)
+        self.network.to(run.device)
+        numbers = self.network.variant.numbers
+        self.optimizer = SGD(self.network.parameters(), lr=numbers.get("learning_rate", run.protocol.learning_rate))
+        self.clip_norm = numbers.get("clip_norm")
+        self.evaluator = Evaluator(self.network, measured, run.protocol, self.mean, evaluation_seed, run.device)
+        self.zeros = ZeroCounter(self.network, run.device)
+        self.recorder = StepRecorder(run.record_steps)
+        if run.record_steps:
+            self.recorder.watch(self.network)
+        self.batches = Batches(images, run.protocol, self.mean, order, run.device)
+        self.descend: Callable[[Array, Array], tuple[Tensor, Tensor]] = (
+            capture(self._descend) if run.cuda_graphs else self._descend
+        )
+        self.iteration = 0
+        self.last_loss = math.nan
+        self.loss_sum, self.loss_count = 0.0, 0  # since the last row of the history
+        self.seconds = 0.0
+        self.divergence = Divergence()
+        rows = self._restore() if checkpoint_path is not None and checkpoint_path.exists() else []
+        self.history = History(history_path, rows)
+
+    # The loop ---------------------------------------------------------------------------------------------------------
+
+    def step(self) -> float:
+        """One step of gradient descent; returns the batch's loss."""
+        images, labels = next(self.batches)
+        loss, logits = self.descend(images, labels)
+        self.iteration += 1
+        value = float(loss.data.item())  # .item() waits for the GPU, if there is one
+        self.last_loss = value
+        self.loss_sum += value
+        self.loss_count += 1
+        if not math.isfinite(value):
+            self.divergence.note("non-finite loss", self.iteration)
+        elif all_equal(logits.data):
+            self.divergence.note("equal logits", self.iteration)
+        if self.run.record_steps:
+            self.recorder.see(self.network, self.iteration, value, bool(self.divergence))
+        return value
+
+    def _descend(self, images: Array, labels: Array) -> tuple[Tensor, Tensor]:
+        """A batch -> its loss and logits, after one step of gradient descent."""
+        logits = self.network(Tensor(images))
+        loss = softmax_cross_entropy(logits, labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.clip_norm is not None:
+            clip_gradient_norm(self.optimizer.parameters, self.clip_norm)
+        self.optimizer.step()
+        return loss, logits
+
+    def run_to_the_end(
+        self, on_step: Callable[[Trainer], None] | None = None, should_stop: Callable[[], bool] = lambda: False
+    ) -> Result:
+        """Step, measure and save until the iterations are done, or divergence or somebody stops it."""
+        run = self.run
+        started = time.perf_counter() - self.seconds
+        stopped = self._reason_to_stop(should_stop)
+        if self.iteration < run.iterations and stopped is None:
+            self.history.forget_final_row(run.protocol.evaluate_every)
+        while self.iteration < run.iterations and stopped is None:
+            self.step()
+            stopped = self._reason_to_stop(should_stop)
+            last = self.iteration == run.iterations or stopped == "diverged"
+            self.seconds = time.perf_counter() - started
+            if self.iteration % run.protocol.evaluate_every == 0 or last:
+                self.evaluate(started)
+            if last:
+                self._keep_weights("end")  # before the checkpoint, after which a killed run would count as done
+            if self.iteration % run.checkpoint_every == 0 or last or stopped:
+                self.save()
+            if on_step is not None:
+                on_step(self)
+        test_accuracy = None if stopped == "interrupted" else accuracy(self.network, self.test, self.mean, run.device)
+        return Result(
+            run, self.iteration, self.history, self.divergence, stopped, test_accuracy, self.evaluator.images, self.network
+        )
+
+    def _reason_to_stop(self, should_stop: Callable[[], bool]) -> str | None:
+        if self.divergence and self.run.on_divergence == "stop":
+            return "diverged"
+        return "interrupted" if should_stop() else None
+
+    # Measuring --------------------------------------------------------------------------------------------------------
+
+    def evaluate(self, started: float) -> None:
+        """Measure the network and add a row to the history; keep the weights if there were none better yet."""
+        regular = self.iteration % self.run.protocol.evaluate_every == 0  # else an extra, final row
+        row = {
+            "iteration": self.iteration,
+            "loss": self.loss_sum / self.loss_count,
+            "gradient_norm": gradient_norm(self.network.parameters()),
+        }
+        row |= self.evaluator(self.iteration, regular) | self.zeros.columns()
+        if regular:
+            self.loss_sum, self.loss_count = 0.0, 0
+            if all(row["accuracy"] > earlier["accuracy"] for earlier in self.history.rows):
+                self._keep_weights("peak")
+        self.seconds = time.perf_counter() - started
+        self.history.append({**row, "seconds": self.seconds})
+
+    # Checkpoints ------------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write everything that the future depends on to the checkpoint, if there is to be one."""
+        if self.checkpoint_path is None:
+            return
+        serialization.save(
+            self.checkpoint_path,
+            self.network,
+            self.optimizer,
+            run=self._identity(),
+            iteration=self.iteration,
+            masks=self.masks.state_dict(),
+            batches=self.batches.state_dict(),
+            loss_sum=self.loss_sum,
+            loss_count=self.loss_count,
+            rows=self.history.rows,
+            divergence=self.divergence.moments,
+            recorder=self.recorder.state_dict(),
+            evaluator=self.evaluator.state_dict(),
+            zeros=self.zeros.state_dict(),
+            seconds=self.seconds,
+        )
+
+    def _keep_weights(self, which: str) -> None:
+        """Write the weights as they are beside the checkpoint: NAME_peak.safetensors, NAME_end.safetensors."""
+        if self.checkpoint_path is not None:
+            path = self.checkpoint_path
+            serialization.save(path.with_name(f"{path.stem}_{which}{path.suffix}"), self.network, iteration=self.iteration)
+
+    def _restore(self) -> list[dict[str, float]]:
+        """Go on where the checkpoint stands; returns the rows of its history."""
+        assert self.checkpoint_path is not None
+        checkpoint = serialization.load(self.checkpoint_path)
+        stored, own = {"record_steps": 0, **(checkpoint.get("run") or {})}, self._identity()  # 0: older than that setting
+        if stored != own:
+            raise StateError(
+                f"{self.checkpoint_path} belongs to another run",
+                expected=", ".join(f"{name}={own[name]}" for name in own if own[name] != stored.get(name)),
+                got=", ".join(f"{name}={stored.get(name)}" for name in own if own[name] != stored.get(name)),
+                help="use another folder, or the settings that this one was started with",
+            )
+        if checkpoint["iteration"] > self.run.iterations:
+            raise StateError(
+                f"{self.checkpoint_path} is further on",
+                expected=f"at most {self.run.iterations:,} iterations, as the run is to have",
+                got=f"{checkpoint['iteration']:,}",
+                help="a run can be made longer, not shorter",
+            )
+        self.network.load_state_dict(checkpoint.module)
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.masks.load_state_dict(checkpoint["masks"])
+        self.batches.load_state_dict(checkpoint["batches"])
+        self.iteration, self.seconds = int(checkpoint["iteration"]), float(checkpoint["seconds"])
+        self.loss_sum, self.loss_count = float(checkpoint["loss_sum"]), int(checkpoint["loss_count"])
+        self.divergence = Divergence(checkpoint["divergence"])
+        self.evaluator.load_state_dict(checkpoint["evaluator"])
+        self.zeros.load_state_dict(checkpoint["zeros"])
+        if self.run.record_steps:
+            self.recorder.load_state_dict(checkpoint["recorder"])
+        rows: list[dict[str, float]] = checkpoint["rows"]
+        return rows
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a checkpoint to be gone on from: all but how far to go, and how to carry it out."""
+        free = ("iterations", "checkpoint_every", "on_divergence", "device", "cuda_graphs")
+        settings = {name: value for name, value in self.run.to_dict().items() if name not in free}
+        return {**settings, "data": self.digests}
