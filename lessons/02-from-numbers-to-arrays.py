@@ -600,7 +600,7 @@ check("02.3", Hypotenuse)
 # %% [markdown]
 # ## Read on
 #
-# * `minidrop/broadcasting.py`: `unbroadcast`, the rule of this lesson in six lines.
+# * `minidrop/core.py`: `unbroadcast`, the rule of this lesson in four lines.
 # * `minidrop/tools/gradcheck.py`: the checker, with guesses at what went wrong: a factor, a sign, nothing at all.
 # * `minidrop/core.py`: the class `Op`, and how the tape calls `backward` and compares shapes.
 # * `tests/test_gradcheck.py`: wrong gradients on purpose, for every op of minidrop; the checker must catch each of them.

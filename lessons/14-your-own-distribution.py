@@ -528,8 +528,7 @@ say(
 
 # %%
 from minidrop.paper.protocol import CAREFUL
-from minidrop.paper.training import Run
-from minidrop.paper.training import train as train_run
+from minidrop.paper.training import Run, train as train_run
 
 networks = [
     train_run(Run(variant=variant, iterations=150, protocol=CAREFUL)).network

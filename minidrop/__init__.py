@@ -7,19 +7,18 @@
     loss.backward()
     x.grad  # [[3., 0.]]
 
-Where to look: `tensor.py` (what a tensor is), `tape.py` (how backward works), `ops/` (every formula, a family per file),
-`functional.py` (the ops as functions), `nn.py` (layers), `optim.py`, `backend.py` (the switch between NumPy and CuPy),
-`datasets/` (real data), `training.py` (the loop), `reproduce/` (the paper's experiments).
+Where to look: `README.md` beside this file. The heart is `core.py`, the formulas are in `ops/`, the layers in `nn/`; `paper/`
+holds the experiment.
 """
 
-from . import datasets, functional, nn, optim
+from . import datasets, functional, gpu, nn, optim
 from .capture import capture, together
+from .core import Op, no_grad
 from .functional import concatenate, maximum, minimum, stack, where
 from .guard.anomaly import detect_anomaly
 from .ops.dropalan import Alpha, Beta
 from .random import Generator, default_generator, manual_seed
 from .serialization import load, save
-from .tape import Op, no_grad
 from .tensor import Tensor, apply
 from .threads import get_threads, set_threads
 from .tools.draw import draw_graph
@@ -42,6 +41,7 @@ __all__ = [
     "draw_graph",
     "functional",
     "get_threads",
+    "gpu",
     "gradcheck",
     "load",
     "manual_seed",

@@ -15,15 +15,13 @@ import importlib
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy import generic, ndarray
 
+from .core import Array as Array
 from .errors import ArgumentError, CaptureError, DeviceError
-
-# A NumPy or a CuPy array. The two libraries share no static type, so to the type checker it is Any.
-Array: TypeAlias = Any
 
 # Keep freed memory for the next step. glibc hands large blocks back to the system, which then has to find and clear their pages
 # anew, at each step; but it learns: a block of 31 MB that was made and freed (untouched: it costs nothing) tells it that blocks
@@ -69,7 +67,7 @@ def to_device(array: Array, device: str) -> Array:
         return array
     if target == "cpu":
         return to_numpy(array)
-    if recording():
+    if capturing():
         raise CaptureError("it copies an array to the GPU, which replays would not do again")
     cupy = _cupy_with_gpu(_cuda_index(target))
     with cupy.cuda.Device(_cuda_index(target)):
@@ -93,8 +91,13 @@ def to_numpy(array: Array) -> Any:
     return _import_cupy().asnumpy(array)
 
 
+_NOTHING = np.empty(0)
+
+
 def empty_on(device: str) -> Array:
-    """device -> (0,): an array without numbers on a GPU; the same errors as those of `to_device`."""
+    """device -> (0,): an array without numbers there; the same errors as those of `to_device`."""
+    if device == "cpu":
+        return _NOTHING
     index = _cuda_index(normalise_device(device))
     cupy = _cupy_with_gpu(index)
     with cupy.cuda.Device(index):
@@ -106,26 +109,42 @@ def require_device(device: str) -> None:
     to_device(np.empty(0), device)
 
 
-class _Capturing(threading.local):
+# op class, or function of arrays -> the same with a GPU kernel of its own; `gpu/fused.py` fills it.
+FUSED: dict[Any, Any] = {}
+
+
+def fused(thing: Any, array: Array) -> Any:
+    """An op class or a function -> what does the same in one kernel, if `array` is of a kind that there are kernels for."""
+    return FUSED.get(thing, thing) if has_kernels(array) else thing
+
+
+def has_kernels(array: Array) -> bool:
+    """True for float32 and float64 numbers on a GPU whose library compiles kernels (CuPy does)."""
+    if type(array) is ndarray:
+        return False
+    return str(array.dtype) in ("float32", "float64") and hasattr(array_module(array), "ElementwiseKernel")
+
+
+class _Thread(threading.local):
     capture: Any = None
 
 
-_capturing = _Capturing()
+_thread = _Thread()
 
 
-def capturing() -> Any:
-    """The capture (`cuda_graphs.py`) for which this thread runs a step, or None."""
-    return _capturing.capture
+def current_capture() -> Any:
+    """The capture (`capture.py`) for which this thread runs a step, or None."""
+    return _thread.capture
 
 
-def recording() -> bool:
-    """True while a step is recorded: what it does on the GPU is written down, not done, and nothing can be read back."""
-    return _capturing.capture is not None and _capturing.capture.recording
+def capturing() -> bool:
+    """True while a step is captured: what it does on the GPU is written down, not done, and nothing can be read back."""
+    return _thread.capture is not None and _thread.capture.capturing
 
 
-def set_capturing(capture: Any) -> None:
+def set_capture(capture: Any) -> None:
     """This thread runs a step for `capture`; or None: for nobody."""
-    _capturing.capture = capture
+    _thread.capture = capture
 
 
 def use_tf32(on: bool, device: str = "cuda") -> None:

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .backend import Array, array_module, device_of, is_array, run_on, set_capturing
+from .backend import Array, array_module, device_of, is_array, run_on, set_capture
 from .errors import ArgumentError, CaptureError, ShapeError
 from .gpu.cublas import Cublas
 from .random import Generator
@@ -28,7 +28,7 @@ class Capture:
 
     def __init__(self, xp: Any) -> None:
         self.cublas = Cublas(xp)
-        self.recording = False
+        self.capturing = False
         self.kept: list[Any] = []  # what the graph reads and nobody else need hold: the matrices of a convolution
         self.gradients: list[tuple[Tensor, Array | None]] = []  # tensor, its gradient before the step changed it
         self.counters: dict[Generator, Array] = {}  # a number each, on the GPU
@@ -42,7 +42,7 @@ class Capture:
     def draw(self, generator: Generator, xp: Any, blocks: int) -> Array:
         """-> (1,) on the GPU: the counter as it is; it moves on by `blocks`, there and in `generator`."""
         if generator not in self.counters:
-            if self.recording:  # the graph would start its counter anew at each replay
+            if self.capturing:  # the graph would start its counter anew at each replay
                 raise CaptureError("it draws from a random generator that it has not used in the steps before")
             self.counters[generator] = xp.zeros(1, dtype="uint64")
             self.counters[generator] += generator.counter
@@ -154,7 +154,7 @@ class CapturedStep:
                 self.stream.synchronize()
                 self.graph = None  # record it again
             if self.calls >= self.warm_up and self.graph is None and self.reason is None:
-                self.record()
+                self.capture_graph()
             if self.graph is None:
                 self.outputs = self.run_as_it_is()
             else:
@@ -178,21 +178,21 @@ class CapturedStep:
     def run_as_it_is(self) -> Any:
         """The step, op by op, with counters on the GPU and cuBLAS as in the capture."""
         self.capture.cublas.use(self.stream)
-        set_capturing(self.capture if self.reason is None else None)
+        set_capture(self.capture if self.reason is None else None)
         try:
             inputs = zip(self.inputs, self.as_tensors, strict=True)
             return self.step(*(Tensor(array) if as_tensor else array for array, as_tensor in inputs))
         finally:
-            set_capturing(None)
+            set_capture(None)
 
-    def record(self) -> None:
+    def capture_graph(self) -> None:
         """Record the step, which does not run it; or give up, and leave generators and gradients as they were."""
         before = {generator: generator.counter for generator in self.capture.counters}
         self.capture.gradients.clear()
         self.capture.kept.clear()
         ended = False
         self.stream.begin_capture()
-        self.capture.recording = True
+        self.capture.capturing = True
         try:
             outputs = self.run_as_it_is()
             if any(gradient is not None for _, gradient in self.capture.gradients):
@@ -210,7 +210,7 @@ class CapturedStep:
             self.parameters = [(tensor, tensor.data) for tensor, _ in self.capture.gradients]
             self.seeds = {generator: generator.seed for generator in self.capture.counters}
         finally:
-            self.capture.recording = False
+            self.capture.capturing = False
             for generator, counter in before.items():
                 generator.counter = counter  # what was recorded has not happened yet
 

@@ -6,23 +6,44 @@ Inputs are tensors; arrays and lists are made into tensors.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, ParamSpec
+from typing import Any
 
-from .backend import Array, device_of, is_array, ones_like, run_on, to_device
+from .backend import Array, ones_like, run_on
 from .errors import ArgumentError, DTypeError, ShapeError
+from .functions import (
+    abs as abs,
+    clip as clip,
+    concatenate as concatenate,
+    elu as elu,
+    exp as exp,
+    expand as expand,
+    flatten as flatten,
+    log as log,
+    max as max,
+    maximum as maximum,
+    mean as mean,
+    min as min,
+    minimum as minimum,
+    pad as pad,
+    relu as relu,
+    reshape as reshape,
+    sigmoid as sigmoid,
+    sqrt as sqrt,
+    stack as stack,
+    sum as sum,
+    tanh as tanh,
+    transpose as transpose,
+    var as var,
+    where as where,
+)
 from .guard import arguments, operands
-from .ops import conv_choice, elementwise, loss, norm, pool, shape
+from .ops import conv, loss, norm, pool, window
 from .ops.dropalan import Alpha, Beta, Distribution, DropAlan, DropAlanExpectation
 from .ops.dropout import Dropout
 from .random import Generator, default_generator
-from .tape import mode
 from .tensor import Operand, Tensor, apply, as_tensor
 
-P = ParamSpec("P")
-
-CONVOLUTIONS = ("auto", *conv_choice.ALGORITHMS)
+CONVOLUTIONS = ("auto", *conv.ALGORITHMS)
 
 # Convolution and pooling ---------------------------------------------------------------------------------------------
 
@@ -49,13 +70,11 @@ def conv2d(
     if 0 in weight.shape:
         raise ShapeError("conv2d: empty weight", expected="at least one filter, channel, row and column", got=str(weight.shape))
     arguments.require_vector("conv2d", "bias", bias, weight.shape[0])
-    stride = arguments.pair("conv2d", "stride", stride, 1)
-    pads = arguments.padding_pairs("conv2d", padding, x.shape[2:], weight.shape[2:], stride)
+    stride = window.pair("conv2d", "stride", stride, 1)
+    pads = window.padding_pairs("conv2d", padding, x.shape[2:], weight.shape[2:], stride)
     if algorithm in ("fourier", "mixed"):
-        arguments.require_floats("conv2d in the frequency domain", x.dtype, conv_choice.FOURIER_TYPES)
-    needs = mode.recording and x.requires_grad, mode.recording and weight.requires_grad
-    op = conv_choice.convolution(algorithm, x.shape, weight.shape, x.dtype, stride, pads, needs, x.device)
-    return apply(op, x, weight, bias)
+        arguments.require_floats("conv2d in the frequency domain", x.dtype, conv.FOURIER_TYPES)
+    return apply(conv.Conv2d(stride, pads, algorithm), x, weight, bias)
 
 
 def max_pool2d(x: Operand, kernel_size: Any, stride: Any = None) -> Tensor:
@@ -68,9 +87,9 @@ def max_pool2d(x: Operand, kernel_size: Any, stride: Any = None) -> Tensor:
     x = as_tensor(x)
     arguments.require_rank("max_pool2d", "x", x.shape, "(N, C, H, W)")
     arguments.require_batch("max_pool2d", x.shape)
-    kernel = arguments.pair("max_pool2d", "kernel_size", kernel_size, 1)
-    step = kernel if stride is None else arguments.pair("max_pool2d", "stride", stride, 1)
-    arguments.padding_pairs("max_pool2d", 0, x.shape[2:], kernel, step)
+    kernel = window.pair("max_pool2d", "kernel_size", kernel_size, 1)
+    step = kernel if stride is None else window.pair("max_pool2d", "stride", stride, 1)
+    window.padding_pairs("max_pool2d", 0, x.shape[2:], kernel, step)
     return apply(pool.MaxPool2d(kernel, step), x)
 
 
@@ -255,66 +274,3 @@ def batch_norm(
 def _move_towards(running: Array, batch: Array, momentum: float, scale: float) -> None:
     """running = (1 - momentum) running + momentum * scale * batch, in place."""
     running[...] = (1 - momentum) * running + momentum * scale * batch
-
-
-# Two operands and more -----------------------------------------------------------------------------------------------
-
-
-def where(condition: Any, a: Operand, b: Operand) -> Tensor:
-    """(condition), (a), (b) -> broadcast: a where the condition holds, else b. The condition has no gradient."""
-    device = next((operand.device for operand in (a, b) if isinstance(operand, Tensor)), "cpu")
-    chosen = condition.data if isinstance(condition, Tensor) else condition
-    chosen = chosen if is_array(chosen) else to_device(operands.as_array(chosen, "bool"), device)
-    operands.require_same_device("where", device, device_of(chosen))
-    op = elementwise.Where(chosen if chosen.dtype.kind == "b" else chosen != 0)
-    try:
-        return apply(op, a, b)
-    except ValueError as error:
-        operands.explain_broadcasting("Where", error, chosen, *(as_tensor(operand).data for operand in (a, b)))
-        raise
-
-
-def maximum(a: Operand, b: Operand) -> Tensor:
-    """(a), (b) -> broadcast: the larger of the two; ties share the gradient, one half each."""
-    return apply(elementwise.Maximum(), a, b)
-
-
-def minimum(a: Operand, b: Operand) -> Tensor:
-    """(a), (b) -> broadcast: the smaller of the two; ties share the gradient, one half each."""
-    return apply(elementwise.Minimum(), a, b)
-
-
-def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
-    """(.., d1, ..), (.., d2, ..), ... -> (.., d1 + d2 + ..., ..): joined along an axis that they have."""
-    joined = [as_tensor(tensor) for tensor in tensors]
-    along = operands.joining_axis("concatenate", [tensor.shape for tensor in joined], axis, new=False)
-    return apply(shape.Concatenate(along), *joined)
-
-
-def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
-    """k tensors of (shape) -> shape with a new axis of length k at `axis`."""
-    joined = [as_tensor(tensor) for tensor in tensors]
-    along = operands.joining_axis("stack", [tensor.shape for tensor in joined], axis, new=True)
-    return apply(shape.Stack(along), *joined)
-
-
-# The methods of Tensor, as functions ---------------------------------------------------------------------------------
-
-
-def _as_function(method: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[Concatenate[Operand, P], Tensor]:
-    """x.relu() as relu(x), with arrays and lists made into tensors first."""
-
-    @functools.wraps(method)
-    def function(x: Operand, /, *args: P.args, **kwargs: P.kwargs) -> Tensor:
-        return method(as_tensor(x), *args, **kwargs)
-
-    return function
-
-
-exp, log, sqrt, abs = map(_as_function, (Tensor.exp, Tensor.log, Tensor.sqrt, Tensor.abs))
-relu, sigmoid, tanh = map(_as_function, (Tensor.relu, Tensor.sigmoid, Tensor.tanh))
-elu, clip = _as_function(Tensor.elu), _as_function(Tensor.clip)
-sum, mean, var = _as_function(Tensor.sum), _as_function(Tensor.mean), _as_function(Tensor.var)
-max, min = _as_function(Tensor.max), _as_function(Tensor.min)
-reshape, transpose, flatten = map(_as_function, (Tensor.reshape, Tensor.transpose, Tensor.flatten))
-expand, pad = _as_function(Tensor.expand), _as_function(Tensor.pad)

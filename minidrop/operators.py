@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any, Self, TypeAlias
 
+from . import core
 from .errors import GraphError
 from .guard import operands
-from .ops import activation, arithmetic, elementwise, reduction
-from .ops import shape as shaping
+from .ops import activation, arithmetic, elementwise, reduction, shape as shaping
+from .ops.matmul import MatMul
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
 
-class Operators:
+class Operators(core.Variable):
     """What Tensor inherits: +, -, *, /, **, @, indexing, comparisons, and the ops that read well as methods.
 
     Operands are tensors, arrays, lists and Python numbers, of any shapes that broadcast; a number or a list takes the number
@@ -23,12 +23,9 @@ class Operators:
 
     __slots__ = ()
 
-    # What Tensor provides.
-    apply: Callable[..., Self]
-    matmul: Callable[..., Self]
-    compare: Callable[..., Self]
-    shape: Any
+    shape: Any  # what Tensor says of itself
     device: Any
+    apply: Callable[..., Self] = staticmethod(core.apply)
 
     # Operators -------------------------------------------------------------------------------------------------------
 
@@ -66,34 +63,18 @@ class Operators:
         return self.apply(arithmetic.Neg(), self)
 
     def __matmul__(self, other: Any) -> Self:
-        return self.matmul(self, other)
+        operands.require_matrices(self, other)
+        return self.apply(MatMul(), self, other)
 
     def __rmatmul__(self, other: Any) -> Self:
-        return self.matmul(other, self)
+        operands.require_matrices(other, self)
+        return self.apply(MatMul(), other, self)
 
     def __getitem__(self, index: Any) -> Self:
         return self.apply(shaping.GetItem(operands.index(index, self.device)), self)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise GraphError("tensors are not changed in place", help="build a new one (md.where), or assign to x.data[...]")
-
-    def __lt__(self, other: Any) -> Self:
-        return self.compare(operator.lt, self, other)
-
-    def __le__(self, other: Any) -> Self:
-        return self.compare(operator.le, self, other)
-
-    def __gt__(self, other: Any) -> Self:
-        return self.compare(operator.gt, self, other)
-
-    def __ge__(self, other: Any) -> Self:
-        return self.compare(operator.ge, self, other)
-
-    def __eq__(self, other: object) -> Self:  # type: ignore[override]
-        return self.compare(operator.eq, self, other)
-
-    def __ne__(self, other: object) -> Self:  # type: ignore[override]
-        return self.compare(operator.ne, self, other)
 
     # Element by element: (any shape) -> same; formulas in ops/elementwise.py and ops/activation.py -----------------------
 

@@ -6,9 +6,8 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .backend import Array, array_module, capturing, is_array, memory_order, recording, run_on, to_device
+from .backend import FUSED, Array, array_module, capturing, is_array, run_on, to_device
 from .errors import ArgumentError, CaptureError, StateError
-from .gpu import kernels
 from .tensor import Tensor
 
 
@@ -49,13 +48,12 @@ class Optimizer:
     def step(self) -> None:
         """Change every parameter that has a gradient."""
         self.steps += 1
-        for index in self.all_at_once([i for i, parameter in enumerate(self.parameters) if parameter.grad is not None]):
+        indices = [index for index, parameter in enumerate(self.parameters) if parameter.grad is not None]
+        if together := FUSED.get(type(self)):  # on a GPU, many parameters in one kernel; the others are left
+            indices = together(self, indices)
+        for index in indices:
             parameter = self.parameters[index]
             run_on(parameter.data, self._step_one, index, parameter, parameter.grad)
-
-    def all_at_once(self, indices: list[int]) -> list[int]:
-        """Change as many of these parameters at once as the subclass can; returns the others."""
-        return indices
 
     def _step_one(self, index: int, parameter: Tensor, gradient: Array) -> None:
         if self.weight_decay:
@@ -175,50 +173,6 @@ class SGD(Optimizer):
             gradient = gradient + self.momentum * velocity if self.nesterov else velocity
         parameter.data -= self.lr * gradient
 
-    def all_at_once(self, indices: list[int]) -> list[int]:
-        """Those on a GPU with one kernel."""
-        alike: dict[tuple[str, str], list[int]] = {}
-        others = []
-        for index in indices:
-            parameter = self.parameters[index]
-            if kernels.available(parameter.data) and kernels.is_dense(parameter.data):
-                alike.setdefault((parameter.device, str(parameter.dtype)), []).append(index)
-            else:
-                others.append(index)
-        for group in alike.values():
-            for first in range(0, len(group), kernels.MOST_TENSORS):
-                some = group[first : first + kernels.MOST_TENSORS]
-                run_on(self.parameters[some[0]].data, self._step_on_gpu, some)
-        return others
-
-    def _step_on_gpu(self, indices: list[int]) -> None:
-        """One kernel for these parameters, which are of one type and lie on one GPU."""
-        parameters, gradients, velocities = [], [], []
-        for index in indices:
-            data: Array = self.parameters[index].data
-            gradient: Array = self.parameters[index].grad
-            order = memory_order(data)
-            parameters.append(kernels.line(data, order))
-            gradients.append(kernels.line(gradient.astype(data.dtype, copy=False), order))
-            if self.momentum:
-                velocities.append(kernels.line(self._velocity_like(index, data), order))
-        if (capture := capturing()) is not None:
-            capture.kept += velocities
-        kernels.sgd(parameters, gradients, velocities, self.lr, self.momentum, self.nesterov, self.weight_decay)
-
-    def _velocity_like(self, index: int, data: Array) -> Array:
-        """The velocity, kept in the memory order of the parameter, which a loaded one need not have."""
-        velocity = self.kept("velocity", index)
-        if any(
-            own != other
-            for length, own, other in zip(data.shape, velocity.strides, data.strides, strict=True)
-            if length > 1  # the step along an axis of one number means nothing
-        ):
-            in_order = array_module(data).empty_like(data)
-            in_order[...] = velocity
-            self.state["velocity"][index] = velocity = in_order
-        return velocity
-
 
 class Adam(Optimizer):
     """Adam (Kingma and Ba, 2015, algorithm 1): p -= lr * m^ / (sqrt(v^) + eps).
@@ -248,7 +202,7 @@ class Adam(Optimizer):
 
     def update(self, index: int, parameter: Tensor, gradient: Array) -> None:
         """One step for one parameter."""
-        if recording():
+        if capturing():
             raise CaptureError("Adam counts its steps in Python, so that each replay would repeat the same step")
         xp = array_module(gradient)
         beta1, beta2 = self.betas

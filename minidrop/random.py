@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, array_module, capturing, device_of, empty_on, run_on
+from .backend import Array, array_module, device_of, empty_on, fused, run_on
 from .errors import ArgumentError, StateError
-from .gpu import kernels
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
@@ -64,44 +63,15 @@ class Generator:
         return f"Generator(seed={self.seed}, counter={self.counter})"
 
     def words(self, count: int, device: str = "cpu") -> Array:
-        """(count,) random integers of 32 bits, held as uint64. Moves the counter on by ceil(count / 4) blocks."""
-        if device == "cpu":
-            index = np.arange(self.counter, self.counter + -(-count // 4), dtype=np.uint64)
-            self._advance(count)
-            return self._scramble(index)[:count]
+        """count -> (count,) random integers of 32 bits, held as uint64. Moves the counter on by ceil(count / 4) blocks."""
         where = empty_on(device)
-        return run_on(where, self._words_on_gpu, count, where)
+        return run_on(where, fused(words, where), self, count, where)
 
-    def _advance(self, count: int) -> None:
+    def advance(self, count: int) -> int:
+        """Move the counter on by as many blocks as `count` words take; returns where it was."""
+        before = self.counter
         self.counter += -(-count // 4)  # count / 4, rounded up
-
-    def _words_on_gpu(self, count: int, where: Array) -> Array:
-        xp = array_module(where)
-        if kernels.available(where):
-            return kernels.run("random_words", *self.stream(where, count), xp.empty(count, dtype="uint64"))
-        first = self.counter
-        self._advance(count)
-        return self._scramble(xp.arange(first, self.counter, dtype="uint64"))[:count]
-
-    def stream(self, where: Array, count: int) -> tuple[Any, ...]:
-        """The arguments of a kernel that draws `count` words on the GPU of `where`: counter, first, key0, key1. Moves on.
-
-        In a step that is being captured the counter lies on the GPU: as a number it would be the same at each replay.
-        """
-        xp = array_module(where)
-        key = self.seed & LOW_32_BITS, self.seed >> 32
-        if (capture := capturing()) is not None:
-            return capture.draw(self, xp, -(-count // 4)), 0, *key
-        first = self.counter
-        self._advance(count)
-        return xp.zeros(1, dtype="uint64"), first, *key
-
-    def _scramble(self, index: Array) -> Array:
-        """(n,) block numbers -> (4 n,) words: block i is Philox of the counter (i, 0), keyed with the seed."""
-        xp = array_module(index)
-        zeros = xp.zeros_like(index)
-        counter = xp.stack([index & LOW_32_BITS, index >> 32, zeros, zeros])
-        return philox(counter, (self.seed & LOW_32_BITS, self.seed >> 32)).T.reshape(-1)
+        return before
 
     def uniform(self, shape: tuple[int, ...] | int, dtype: Any = "float32", device: str = "cpu") -> Array:
         """shape -> numbers in [0, 1): multiples of 2^-24 (float32) or 2^-53 (float64), each equally likely."""
@@ -117,15 +87,7 @@ class Generator:
 
         keep = 1 always gives 1 and keep = 0 always gives 0. The draws depend on neither the number type nor the device.
         """
-        if kernels.available(keep):
-            return run_on(keep, self._bernoulli_on_gpu, keep)
-        draws = self.uniform(keep.shape, device=device_of(keep))
-        result = array_module(keep).empty_like(keep)  # in the memory order of `keep`
-        result[...] = ~(draws >= keep)  # not `draws < keep`: NaN has to count as kept
-        return result
-
-    def _bernoulli_on_gpu(self, keep: Array) -> Array:
-        return kernels.run("bernoulli", *self.stream(keep, keep.size), keep, array_module(keep).empty_like(keep))
+        return run_on(keep, fused(bernoulli, keep), self, keep)
 
     def normal(self, shape: tuple[int, ...] | int, dtype: Any = "float32") -> Array:
         """shape -> numbers of the standard normal distribution, on the CPU (Box and Muller, 1958).
@@ -164,6 +126,24 @@ class Generator:
             raise StateError("Generator: bad state", expected="the keys seed and counter", got=str(sorted(state)))
         self.reseed(state["seed"])
         self.counter = int(state["counter"])
+
+
+def words(generator: Generator, count: int, where: Array) -> Array:
+    """count -> (count,) random words, on the device of `where`: block i is Philox of (i, 0), keyed with the seed."""
+    xp = array_module(where)
+    first = generator.advance(count)
+    index = xp.arange(first, generator.counter, dtype="uint64")
+    zeros = xp.zeros_like(index)
+    counter = xp.stack([index & LOW_32_BITS, index >> 32, zeros, zeros])
+    return philox(counter, (generator.seed & LOW_32_BITS, generator.seed >> 32)).T.reshape(-1)[:count]
+
+
+def bernoulli(generator: Generator, keep: Array) -> Array:
+    """(shape) of probabilities -> same shape, type and memory order: 1 with probability `keep`, else 0; NaN counts as 1."""
+    draws = generator.uniform(keep.shape, device=device_of(keep))
+    result = array_module(keep).empty_like(keep)
+    result[...] = ~(draws >= keep)  # not `draws < keep`: NaN has to count as kept
+    return result
 
 
 def _fill_float32(words: Array) -> Array:

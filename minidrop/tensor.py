@@ -1,26 +1,25 @@
 """Tensor: an array that remembers how it was made.
 
 A tensor holds an array (`data`), the gradient of some scalar with respect to it (`grad`, after `backward`), and the op that
-made it. Its operators and methods are in `operators.py`, the formulas behind them in `ops/`.
+made it: what `core.Variable` is, with operators (`operators.py`), devices, and checks of what a user hands it.
 """
 
 from __future__ import annotations
 
+import operator
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy import generic, ndarray
+from numpy import generic
 
-from . import backend
+from . import backend, core
 from .backend import Array, run_on
 from .errors import GraphError
-from .guard import anomaly, operands
+from .guard import doors, operands
 from .operators import Operators
 from .ops import elementwise, shape
-from .ops.matmul import MatMul
-from .tape import Op, add, backpropagate, mode
 
 
 class Tensor(Operators):
@@ -30,15 +29,12 @@ class Tensor(Operators):
     Raises DTypeError for data that is not numbers, and if gradients are wanted of anything but floating-point numbers.
     """
 
-    __slots__ = ("__weakref__", "_data", "_op", "_requires_grad", "grad")
+    __slots__ = ()
     __array_ufunc__ = None  # numpy_array + tensor: NumPy leaves it to Tensor.__radd__
     __array_priority__ = 1000  # the same for CuPy
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None) -> None:
-        self._data: Array = operands.as_array(data._data if isinstance(data, Tensor) else data, dtype)
-        self._op: Op | None = None
-        self._requires_grad = False
-        self.grad: Array | None = None
+        super().__init__(operands.as_array(data._data if isinstance(data, core.Variable) else data, dtype))
         self.requires_grad = requires_grad
 
     # What it is ------------------------------------------------------------------------------------------------------
@@ -66,11 +62,6 @@ class Tensor(Operators):
     def is_leaf(self) -> bool:
         """True for a tensor that a user made, False for the recorded output of an op."""
         return self._op is None
-
-    @property
-    def grad_shape(self) -> tuple[int, ...]:
-        """The shape that its gradient must have: its own."""
-        return self._data.shape  # type: ignore[no-any-return]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -117,8 +108,6 @@ class Tensor(Operators):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    __hash__ = object.__hash__
-
     # Where it goes ---------------------------------------------------------------------------------------------------
 
     def numpy(self) -> Any:
@@ -161,7 +150,7 @@ class Tensor(Operators):
                 help="make the inputs with md.Tensor(..., requires_grad=True), and not inside no_grad()",
             )
         upstream = operands.upstream_gradient(self, grad)
-        backpropagate(self if self._op is None else self._op, upstream, retain_graph)
+        run_on(upstream, doors.hand_out, self if self._op is None else self._op, upstream, retain_graph)
 
     def retain_grad(self) -> Tensor:
         """(any shape) -> itself: keep `.grad` of this tensor too, though an op made it. Call it before backward."""
@@ -169,132 +158,48 @@ class Tensor(Operators):
             self._op.retained = weakref.ref(self)
         return self
 
-    def accumulate_grad(self, gradient: Array) -> None:
-        """(shape): add `gradient` to `.grad`, in a new array: one read out earlier keeps its numbers."""
-        if backend.recording():
-            backend.capturing().gradients.append((self, self.grad))
-        self.grad = gradient if self.grad is None else add(self.grad, gradient)
+    # Comparisons: (a), (b) -> broadcast, bool; they have no gradient, and number types may differ -----------------------------
+
+    def __lt__(self, other: Any) -> Tensor:
+        return self._compare(operator.lt, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return self._compare(operator.le, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return self._compare(operator.gt, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return self._compare(operator.ge, other)
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        return self._compare(operator.eq, other)
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return self._compare(operator.ne, other)
+
+    __hash__ = object.__hash__
+
+    def _compare(self, comparison: Callable[[Array, Array], Array], other: Any) -> Tensor:
+        if not isinstance(other, (Tensor, float, int, list, tuple, generic)) and not backend.is_array(other):
+            return NotImplemented  # type: ignore[no-any-return]
+        if isinstance(other, (list, tuple)):
+            other = Tensor(other, dtype=self.dtype if self.dtype.kind == "f" else np.asarray(other).dtype).to(self.device)
+        if isinstance(other, Tensor):
+            operands.require_same_device(comparison.__name__, self.device, other.device)
+            other = other._data
+        try:
+            return Tensor(run_on(self._data, comparison, self._data, other))
+        except ValueError as error:
+            operands.explain_broadcasting(comparison.__name__, error, self._data, other)
+            raise
 
 
 Operand: TypeAlias = Tensor | float | int | bool | Array
-CONSTANTS = frozenset({float, int, bool, type(None)})
-
-
-def apply(op: Op, *inputs: Operand) -> Tensor:
-    """op, inputs -> the output of `op`, recorded on the tape if an input requires a gradient (and not inside no_grad).
-
-    inputs: tensors; Python numbers and None, which are constants of the op; arrays and lists, which are made into tensors.
-    A bool tensor beside others counts as 0 and 1 in their number type.
-    Raises DTypeError or DeviceError, before anything is computed, if tensors differ in number type or device.
-    """
-    first: Array = None
-    arrays: list[Array] = []
-    parents: list[Any] = []
-    needs_grad: list[bool] = []
-    recording = mode.recording
-    for value in inputs:
-        if isinstance(value, Tensor):
-            array = value._data
-            if first is None:
-                first = array
-            elif not (type(array) is type(first) is ndarray and array.dtype is first.dtype):
-                if first.dtype != array.dtype and "b" in (first.dtype.kind, array.dtype.kind):
-                    return apply(op, *_masks_as_numbers(inputs))
-                operands.require_alike(op.name, first, array)
-            arrays.append(array)
-            if recording and value._requires_grad:
-                parents.append(value if value._op is None else value._op)
-                needs_grad.append(True)
-                continue
-        elif type(value) in CONSTANTS:
-            arrays.append(value)
-        else:
-            return apply(op, *_as_operands(inputs))
-        parents.append(None)
-        needs_grad.append(False)
-    if first is None:
-        return apply(op, Tensor(inputs[0]), *inputs[1:])
-
-    op.needs_grad = needs_grad
-    try:
-        result = run_on(first, op.forward, *arrays)
-    except ValueError as error:
-        operands.explain_broadcasting(op.name, error, *arrays)
-        raise
-    if type(result) is not ndarray and isinstance(result, generic):  # NumPy turns 0-d results into scalars
-        result = np.asarray(result)
-    anomaly_mode = anomaly.enabled
-    if anomaly_mode:
-        anomaly.check_output(op.name, result, [array for array in arrays if backend.is_array(array)])
-    output = Tensor.__new__(Tensor)
-    output._data = result
-    output.grad = None
-    output._requires_grad = recorded = True in needs_grad
-    output._op = op if recorded else None
-    if recorded:
-        op.record(parents, result, anomaly_mode)
-    return output
-
-
-def _as_operands(inputs: tuple[Any, ...]) -> list[Any]:
-    """Arrays and lists as tensors, NumPy scalars as Python numbers; a list takes type and device of the first tensor."""
-    tensors = [value for value in inputs if isinstance(value, Tensor)]
-    operands: list[Any] = []
-    for value in inputs:
-        if isinstance(value, Tensor) or type(value) in CONSTANTS:
-            operands.append(value)
-        elif isinstance(value, generic):
-            operands.append(value.item())
-        elif isinstance(value, (list, tuple)) and tensors:
-            operands.append(Tensor(value, dtype=tensors[0].dtype).to(tensors[0].device))
-        else:
-            operands.append(Tensor(value))
-    return operands
-
-
-def _masks_as_numbers(inputs: tuple[Any, ...]) -> list[Any]:
-    """Bool tensors as 0 and 1 in the number type of the others: x * (x > 0) means what it says."""
-    types = [value.dtype for value in inputs if isinstance(value, Tensor) and value.dtype.kind != "b"]
-    return [value.astype(types[0]) if isinstance(value, Tensor) and value.dtype.kind == "b" else value for value in inputs]
+apply: Callable[..., Tensor] = core.apply
+core.kind = Tensor
 
 
 def as_tensor(value: Operand) -> Tensor:
     """value -> a tensor: itself if it is one."""
     return value if isinstance(value, Tensor) else Tensor(value)
-
-
-def matmul(a: Operand, b: Operand) -> Tensor:
-    """(..., M, K) @ (..., K, N) -> (..., M, N): the matrix product; a 1-d operand is one row (left) or one column (right)."""
-    a, b = (as_tensor(value) for value in _as_operands((a, b)))
-    operands.require_matrices(a.shape, b.shape)
-    rows = a.reshape(1, -1) if a.ndim == 1 else a
-    columns = b.reshape(-1, 1) if b.ndim == 1 else b
-    result = apply(MatMul(), rows, columns)
-    if a.ndim == 1 or b.ndim == 1:
-        leading = result.shape[:-2]
-        return result.reshape(
-            leading + (() if a.ndim == 1 else (rows.shape[-2],)) + (() if b.ndim == 1 else (columns.shape[-1],))
-        )
-    return result
-
-
-def compare(comparison: Callable[[Array, Array], Array], a: Tensor, b: Any) -> Any:
-    """(a), (b) -> broadcast, bool: a comparison element by element. It has no gradient; number types may differ."""
-    if not isinstance(b, (Tensor, float, int, list, tuple, generic)) and not backend.is_array(b):
-        return NotImplemented
-    if isinstance(b, (list, tuple)):
-        b = Tensor(b, dtype=a.dtype if a.dtype.kind == "f" else np.asarray(b).dtype).to(a.device)
-    if isinstance(b, Tensor):
-        operands.require_same_device(comparison.__name__, a.device, b.device)
-        b = b._data
-    try:
-        return Tensor(backend.run_on(a._data, comparison, a._data, b))
-    except ValueError as error:
-        operands.explain_broadcasting(comparison.__name__, error, a._data, b)
-        raise
-
-
-# What the methods of Operators call.
-Tensor.apply = staticmethod(apply)  # type: ignore[misc]
-Tensor.matmul = staticmethod(matmul)  # type: ignore[misc]
-Tensor.compare = staticmethod(compare)  # type: ignore[misc]

@@ -23,6 +23,7 @@ from minidrop.ops import (
     dropout,
     elementwise,
     fourier,
+    im2col,
     loss,
     matmul,
     mixed,
@@ -410,12 +411,17 @@ def convolution(draw, algorithm, most=3, room=4):
     )
 
 
-@register(conv.Conv2dLoops)
+@register(conv.Conv2d)
+def convolution_by_the_fastest_way(draw):
+    return convolution(draw, "auto")
+
+
+@register(im2col.Conv2dLoops)
 def convolution_in_loops(draw):
     return convolution(draw, "loops", most=2, room=1)  # slow, so small
 
 
-@register(conv.Conv2dIm2col)
+@register(im2col.Conv2dIm2col)
 def convolution_of_columns(draw):
     return convolution(draw, "im2col")
 

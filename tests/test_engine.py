@@ -505,8 +505,8 @@ def test_draw_graph():
     loss = ((x @ w).relu() * x.sum()).mean()
     source = md.draw_graph(loss)
     assert source.startswith("digraph") and source.rstrip().endswith("}")
-    assert 'label="MatMul\\n(2, 4)\\n64 bytes"' in source
-    assert 'label="parameter\\n(3, 4)\\n96 bytes"' in source
+    assert 'label="MatMul\\n(2, 4)"' in source
+    assert 'label="parameter\\n(3, 4)"' in source
     assert source.count("shape=ellipse") == 2  # x is drawn once, though it is used twice
     assert source.count(" -> ") == 7
     loss.backward()

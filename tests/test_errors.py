@@ -7,7 +7,7 @@ import pytest
 
 import minidrop as md
 from minidrop.errors import ArgumentError, DeviceError, DTypeError, MinidropError, ShapeError
-from minidrop.ops import conv_choice
+from minidrop.ops import conv
 
 F, nn = md.functional, md.nn
 
@@ -92,7 +92,7 @@ def test_the_layer_of_a_network_is_named():
 def test_no_work_is_done_before_the_check(monkeypatch):
     """A network whose last layer is wrong is found out there; an op with bad input never runs."""
     ran = []
-    for op in conv_choice.ALGORITHMS.values():
+    for op in conv.ALGORITHMS.values():
         monkeypatch.setattr(op, "forward", lambda *args, original=op.forward: ran.append(1) or original(*args))
     for make in (BAD["conv2d: bias"][0], BAD["conv2d: mixed types"][0], BAD["conv2d: kernel"][0]):
         with pytest.raises(MinidropError):

@@ -19,8 +19,7 @@ import pytest
 from test_datasets import contents, gz, put, small, tree
 
 from minidrop import datasets
-from minidrop.datasets import fetch as module
-from minidrop.datasets import store
+from minidrop.datasets import fetch as module, store
 from minidrop.datasets.fetch import default_root, fetch, require_https
 from minidrop.datasets.manifest import entry, manifest
 from minidrop.errors import ArgumentError, DataError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minidrop as md
-from minidrop.broadcasting import expand_reduced, unbroadcast
+from minidrop.core import unbroadcast
 from minidrop.errors import ArgumentError, GradientError
 from minidrop.ops import (
     activation,
@@ -16,6 +16,7 @@ from minidrop.ops import (
     dropout,
     elementwise,
     fourier,
+    im2col,
     loss,
     matmul,
     mixed,
@@ -24,6 +25,7 @@ from minidrop.ops import (
     reduction,
     shape,
 )
+from minidrop.ops.reduction import expand_reduced
 
 F = md.functional
 rng = np.random.default_rng(0)
@@ -74,8 +76,9 @@ RIGHT = {
     shape.Stack: (lambda a, b: md.stack([a, b]), [A, B]),
     shape.ToDevice: (lambda a: a.to("cuda"), [A]),
     matmul.MatMul: (lambda a, b: a @ b, [SQUARE, OTHER]),
-    conv.Conv2dLoops: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "loops"), [IMAGES, KERNELS, BIAS]),
-    conv.Conv2dIm2col: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "im2col"), [IMAGES, KERNELS, BIAS]),
+    conv.Conv2d: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1), [IMAGES, KERNELS, BIAS]),
+    im2col.Conv2dLoops: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "loops"), [IMAGES, KERNELS, BIAS]),
+    im2col.Conv2dIm2col: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "im2col"), [IMAGES, KERNELS, BIAS]),
     fourier.Conv2dFourier: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "fourier"), [IMAGES, KERNELS, BIAS]),
     mixed.Conv2dMixed: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "mixed"), [IMAGES, KERNELS, BIAS]),
     pool.MaxPool2d: (lambda x: F.max_pool2d(x, 3, 1), [PLACES]),
@@ -155,7 +158,7 @@ DROPPED_TERMS = [
     (matmul.MatMul, "transpose of a", lambda op, g: (g @ op.saved[1].T, op.saved[0] @ g)),
     *(
         (convolution, mistake, mutant)
-        for convolution in (conv.Conv2dLoops, conv.Conv2dIm2col, fourier.Conv2dFourier, mixed.Conv2dMixed)
+        for convolution in (conv.Conv2d, im2col.Conv2dLoops, im2col.Conv2dIm2col, fourier.Conv2dFourier, mixed.Conv2dMixed)
         for mistake, mutant in (
             ("flipped kernel gradient", lambda op, g: _replace(op.backward(g), 1, lambda w: w[:, :, ::-1, ::-1])),
             ("bias: mean for sum", lambda op, g: _replace(op.backward(g), 2, lambda b: b / 2)),

@@ -8,12 +8,11 @@ import cupy_stand_in
 import numpy as np
 import pytest
 from cupy_gpu import COMPILER
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import minidrop as md
 from minidrop import backend
-from minidrop.gpu import kernels
+from minidrop.gpu import fused, kernels, sgd
 from minidrop.ops import fourier
 
 F = md.functional
@@ -168,7 +167,7 @@ class TestCrossEntropy:
 
     def test_a_label_out_of_range_that_nobody_could_check_gives_nan(self, cupy, monkeypatch):
         logits, labels = md.Tensor(np.zeros((2, 3), dtype="float32")).to("cuda"), cupy.asarray(np.array([1, 3]))
-        monkeypatch.setattr("minidrop.guard.arguments.recording", lambda: True)  # as in a captured step
+        monkeypatch.setattr("minidrop.guard.arguments.capturing", lambda: True)  # as in a captured step
         assert np.isnan(F.softmax_cross_entropy(logits, labels).item())
 
 
@@ -177,9 +176,10 @@ class TestConvolution:
         random = np.random.default_rng(0)
         parts, four = random.normal(size=(3, 5, 2, 4, 7)), random.normal(size=(3, 5, 8, 14))
         there = [backend.to_device(array, "cuda") for array in (parts, four)]
-        np.testing.assert_array_equal(fourier.in_quarters(there[0]).get(), fourier.in_quarters(parts))
+        op = fused.FusedConv2dFourier((1, 1), ((0, 0), (0, 0)))
+        np.testing.assert_array_equal(op.in_quarters(there[0]).get(), fourier.in_quarters(parts))
         expected = fourier.times_conjugate(four, 4, 7)
-        np.testing.assert_array_equal(fourier.times_conjugate(there[1], 4, 7).get(), expected)
+        np.testing.assert_array_equal(op.times_conjugate(there[1], 4, 7).get(), expected)
 
     def test_a_wrong_sign_is_seen(self, cupy, monkeypatch):
         inputs, outputs, body = kernels.KERNELS["in_quarters"]
@@ -236,13 +236,13 @@ class TestSGD:
             np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-6, atol=1e-7, err_msg=str(index))
 
     def test_two_kernels_of_one_type_and_one_of_the_other(self, cupy, monkeypatch):
-        launched, launch = [], kernels.sgd
+        launched, launch = [], sgd.launch
         monkeypatch.setattr(
-            kernels, "sgd", lambda parameters, *rest: (launched.append(len(parameters)), launch(parameters, *rest))
+            sgd, "launch", lambda parameters, *rest: (launched.append(len(parameters)), launch(parameters, *rest))
         )
         self.train("cuda", SETTINGS[0], steps=1)
         assert launched == [14, 4]  # of 20: one without a gradient, one with gaps
-        monkeypatch.setattr(kernels, "MOST_TENSORS", 8)
+        monkeypatch.setattr(sgd, "MOST_TENSORS", 8)
         launched.clear()
         self.train("cuda", SETTINGS[0], steps=1)
         assert launched == [8, 6, 4]
@@ -265,9 +265,9 @@ class TestSGD:
 
 
 def test_numbers_that_no_kernel_is_written_for_go_through_array_code(cupy):
-    assert not kernels.available(cupy.asarray(np.ones(2, dtype="int64")))
-    assert not kernels.available(cupy.asarray(np.ones(2, dtype="float16")))
-    assert not kernels.available(np.ones(2))
+    assert not backend.has_kernels(cupy.asarray(np.ones(2, dtype="int64")))
+    assert not backend.has_kernels(cupy.asarray(np.ones(2, dtype="float16")))
+    assert not backend.has_kernels(np.ones(2))
     half = md.Tensor(cupy.asarray(np.array([-1.0, 2.0], dtype="float16")), requires_grad=True)
     half.relu().sum().backward()
     np.testing.assert_array_equal(half.grad.get(), [0, 1])

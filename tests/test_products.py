@@ -6,8 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minidrop.ops import products
 from minidrop.ops.products import SMALL_PRODUCT, matmul, pieces

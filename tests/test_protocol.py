@@ -7,8 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import small_data
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minidrop import Generator
 from minidrop.backend import device_of

@@ -12,7 +12,7 @@ import pytest
 from op_registry import OPS
 
 import minidrop as md
-from minidrop import backend, functional, nn, optim, random, serialization, tape
+from minidrop import backend, core, functional, nn, optim, random, serialization
 from minidrop.nn import module
 
 PACKAGE = pathlib.Path(md.__file__).parent
@@ -63,11 +63,58 @@ def test_imports_run_one_way():
         module_name(path): {target for target in imports_of(path) if target in names and target != "minidrop"} for path in FILES
     }
     assert graph["minidrop.tensor"] >= {
-        "minidrop.tape",
+        "minidrop.core",
         "minidrop.operators",
         "minidrop.guard.operands",
     }  # the reader of imports works
     assert find_cycle(graph) is None
+
+
+# What may import what: only from the same line or a line above.
+WINGS = (
+    "core errors",
+    "backend threads",
+    "random",
+    "ops",
+    "guard",
+    "operators",
+    "tensor",
+    "functions",
+    "functional optim",
+    "nn",
+    "serialization",
+    "gpu",
+    "capture",
+    "tools datasets",
+    "minidrop",
+    "paper",
+    "command",
+    "__main__",
+)
+LEVEL = {wing: level for level, line in enumerate(WINGS) for wing in line.split()}
+
+
+def wing(name):
+    """minidrop.ops.conv -> ops; minidrop.core -> core; minidrop -> minidrop."""
+    return name.split(".")[1] if "." in name else name
+
+
+def against_the_order(graph):
+    """[(who, whom)] of imports that run up."""
+    return [(name, target) for name in graph for target in graph[name] if LEVEL[wing(name)] < LEVEL[wing(target)]]
+
+
+def test_wings_import_only_what_stands_before_them():
+    names = {module_name(path) for path in FILES}
+    graph = {module_name(path): {target for target in imports_of(path) if target in names} for path in FILES}
+    assert {wing(name) for name in names} == set(LEVEL)
+    assert against_the_order(graph) == []
+    assert graph["minidrop.core"] == set()
+
+
+def test_an_import_against_the_order_is_found():
+    graph = {"minidrop.ops.conv": {"minidrop.core", "minidrop.gpu.kernels"}, "minidrop.guard": {"minidrop.backend"}}
+    assert against_the_order(graph) == [("minidrop.ops.conv", "minidrop.gpu.kernels")]
 
 
 def test_the_search_for_cycles_finds_one():
@@ -109,9 +156,10 @@ def test_functions_of_arrays_say_their_rule_in_the_first_line():
     """First line of the docstring: what goes in -> what comes out."""
     without = [name for name, function in public_functions() if "->" not in (function.__doc__ or "").splitlines()[0]]
     about_no_array = {
+        "current_capture",
         "capturing",
-        "recording",
-        "set_capturing",
+        "has_kernels",
+        "set_capture",
         "use_tf32",
         "device_name",
         "normalise_device",
@@ -177,10 +225,10 @@ def test_public_names():
 
 
 def test_an_op_without_forward_or_backward_says_so():
-    class Nothing(tape.Op):
+    class Nothing(core.Op):
         pass
 
-    class OnlyForward(tape.Op):
+    class OnlyForward(core.Op):
         def forward(self, x):
             return x + 0
 

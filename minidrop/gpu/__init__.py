@@ -1,1 +1,5 @@
-"""What only a GPU needs: kernels in CUDA C++, and cuBLAS inside a CUDA graph."""
+"""What only a GPU needs: kernels in CUDA C++ with the table of what they replace, and cuBLAS inside a CUDA graph."""
+
+from . import fused
+
+__all__ = ["fused"]

@@ -10,13 +10,9 @@ Not yet run on a GPU: the tests compile the same text with a C++ compiler, where
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Sequence
 from typing import Any
 
-from numpy import ndarray
-
-from ..backend import Array, array_module, memory_order
+from ..backend import array_module
 
 # Random word i of a stream: lane i % 4 of Philox4x32-10 (Salmon et al., 2011; `random.philox`) of the counter (block, 0), with
 # block = counter[0] + first + i / 4. The counter lies on the GPU, so that a captured step can move it on (`cuda_graphs.py`).
@@ -166,39 +162,6 @@ KERNELS = {
     ),
 }
 
-# SGD for several parameters at once, one behind the other along i; tensor number # ends before end#.
-SGD = """
-    if (i >= start && i < end#) {
-        long long j = i - start;
-        T& p = p#[j];
-        T g = weight_decay != 0 ? g#[j] + weight_decay * p : g#[j];
-        UPDATE
-    }
-    start = end#;
-"""
-PLAIN_UPDATE = "p -= lr * g;"
-MOMENTUM_UPDATE = "T& v = v#[j]; v = momentum * v + g; p -= lr * (nesterov ? g + momentum * v : v);"
-MOST_TENSORS = 16  # in one kernel: its arguments have to fit into 4 KB
-
-
-def sgd_text(count: int, momentum: bool) -> tuple[str, str, str]:
-    """What goes in, what comes out, and the body, for `count` parameters."""
-
-    def each(text: str) -> list[str]:
-        return [text.replace("#", str(number)) for number in range(count)]
-
-    inputs = [*each("raw T g#"), *each("int64 end#"), "T lr", "T momentum", "bool nesterov", "T weight_decay"]
-    outputs = each("raw T p#") + (each("raw T v#") if momentum else [])
-    body = SGD.replace("UPDATE", MOMENTUM_UPDATE if momentum else PLAIN_UPDATE)
-    return ", ".join(inputs), ", ".join(outputs), "long long start = 0;" + "".join(each(body))
-
-
-def available(array: Array) -> bool:
-    """True for float32 and float64 numbers on a GPU whose library compiles kernels (CuPy does)."""
-    if type(array) is ndarray:
-        return False
-    return str(array.dtype) in ("float32", "float64") and hasattr(array_module(array), "ElementwiseKernel")
-
 
 @functools.cache
 def kernel(name: str, module: Any) -> Any:
@@ -207,42 +170,6 @@ def kernel(name: str, module: Any) -> Any:
     return module.ElementwiseKernel(inputs, outputs, body, f"minidrop_{name}")
 
 
-@functools.cache
-def sgd_kernel(count: int, momentum: bool, module: Any) -> Any:
-    """The compiled kernel for that many parameters."""
-    return module.ElementwiseKernel(*sgd_text(count, momentum), f"minidrop_sgd_{count}")
-
-
 def run(name: str, *arguments: Any) -> Any:
     """Launch the kernel; the last arguments are arrays that it fills. Returns what it fills."""
     return kernel(name, array_module(arguments[-1]))(*arguments)
-
-
-def sgd(
-    parameters: Sequence[Array],
-    gradients: Sequence[Array],
-    velocities: Sequence[Array],
-    lr: float,
-    momentum: float,
-    nesterov: bool,
-    weight_decay: float,
-) -> None:
-    """One step of `optim.SGD` for all parameters, in place: lines of numbers, of one type; no velocities without momentum."""
-    ends = list(itertools.accumulate(parameter.size for parameter in parameters))
-    launch = sgd_kernel(len(parameters), bool(momentum), array_module(parameters[0]))
-    launch(*gradients, *ends, lr, momentum, nesterov, weight_decay, *parameters, *velocities, size=ends[-1])
-
-
-def is_dense(array: Array) -> bool:
-    """True if there are no gaps between the numbers, in whichever order the axes lie."""
-    step = array.dtype.itemsize
-    for axis in reversed(memory_order(array)):
-        if array.shape[axis] > 1 and array.strides[axis] != step:
-            return bool(array.size == 0)
-        step *= array.shape[axis]
-    return True
-
-
-def line(array: Array, axes: Sequence[int]) -> Array:
-    """(any shape) -> (size,): the numbers, the last of `axes` fastest; no copy if they lie like that."""
-    return array_module(array).ascontiguousarray(array.transpose(axes)).reshape(-1)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
 import numpy as np
 
-from ..backend import Array, array_module, device_of, is_array, recording, run_on, to_device
+from ..backend import Array, array_module, capturing, device_of, is_array, run_on, to_device
+from ..core import Variable
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..ops.window import Padding, Pair, same_padding
 from .operands import as_array, require_same_device
 
 
@@ -47,18 +46,6 @@ def require_vector(name: str, argument: str, value: Any, length: int) -> None:
         raise ShapeError(f"{name}: {argument} does not fit", expected=f"shape ({length},)", got=str(value.shape))
 
 
-def pair(name: str, argument: str, value: Any, least: int) -> Pair:
-    """An int or a pair of ints, each at least `least` -> a pair: (rows, columns)."""
-    try:
-        rows, columns = (value, value) if not isinstance(value, (tuple, list)) else value
-        result = operator.index(rows), operator.index(columns)
-    except (TypeError, ValueError):
-        result = (least - 1, least - 1)
-    if min(result) < least:
-        raise ArgumentError(f"{name}: bad {argument}", expected=f"an int >= {least}, or a pair of them", got=repr(value))
-    return result
-
-
 def require_floats(name: str, dtype: Any, types: tuple[str, ...]) -> None:
     """Raise DTypeError unless the numbers are of one of these types."""
     if str(dtype) not in types:
@@ -70,30 +57,10 @@ def require_floats(name: str, dtype: Any, types: tuple[str, ...]) -> None:
         )
 
 
-def padding_pairs(name: str, padding: Any, image: tuple[int, ...], kernel: tuple[int, ...], stride: Pair) -> Padding:
-    """padding (int, pair or "same") -> ((top, bottom), (left, right)); then the kernel must fit into the padded image."""
-    if isinstance(padding, str):
-        if padding != "same":
-            raise ArgumentError(f"{name}: bad padding", expected='an int, a pair of ints, or "same"', got=repr(padding))
-        pads = (same_padding(image[0], kernel[0], stride[0]), same_padding(image[1], kernel[1], stride[1]))
-    else:
-        rows, columns = pair(name, "padding", padding, 0)
-        pads = ((rows, rows), (columns, columns))
-    padded = (image[0] + sum(pads[0]), image[1] + sum(pads[1]))
-    if kernel[0] > padded[0] or kernel[1] > padded[1] or min(kernel) < 1:
-        raise ShapeError(
-            f"{name}: the kernel does not fit into the image",
-            expected=f"a kernel of at most {padded[0]} x {padded[1]} (image {image[0]} x {image[1]}, padding {pads})",
-            got=f"a kernel of {kernel[0]} x {kernel[1]}",
-            help='a smaller kernel, or padding="same", or fewer pooling layers before',
-        )
-    return pads
-
-
 def class_labels(name: str, labels: Any, batch: int, classes: int, device: str) -> Array:
     """labels -> an integer array of shape (batch,) on `device`, each from 0 to classes - 1."""
-    if hasattr(labels, "retain_grad"):
-        labels = labels.data
+    if isinstance(labels, Variable):
+        labels = labels._data
     array = labels if is_array(labels) else np.asarray(labels)
     if array.dtype.kind not in "iu":
         raise DTypeError(
@@ -104,7 +71,7 @@ def class_labels(name: str, labels: Any, batch: int, classes: int, device: str) 
         )
     if array.shape != (batch,):
         raise ShapeError(f"{name}: one label per example", expected=f"labels of shape ({batch},)", got=str(array.shape))
-    if recording():  # to read them would end the capture; they are checked in the steps before it
+    if capturing():  # to read them would end the capture; they are checked in the steps before it
         return to_device(array, device)
     lowest, highest = (int(run_on(array, extreme, array).item()) for extreme in (_smallest, _largest))
     if lowest < 0 or highest >= classes:
@@ -135,13 +102,13 @@ def probability(name: str, argument: str, value: Any) -> float:
 
 def keep_mask(name: str, mask: Any, like: Array) -> Array:
     """mask -> an array of 1 (kept) and 0 (dropped), in the shape, number type, device and memory order of `like`."""
-    if hasattr(mask, "retain_grad"):
-        mask = mask.data
+    if isinstance(mask, Variable):
+        mask = mask._data
     array = mask if is_array(mask) else to_device(as_array(mask, None), device_of(like))
     require_same_device(name, device_of(like), device_of(array))
     if array.shape != like.shape:
         raise ShapeError(f"{name}: the mask does not fit", expected=f"shape {like.shape}", got=f"shape {array.shape}")
-    if not recording() and not run_on(array, _holds_only_0_and_1, array).item():
+    if not capturing() and not run_on(array, _holds_only_0_and_1, array).item():
         raise ArgumentError(f"{name}: bad mask", expected="1 for kept, 0 for dropped", got="other numbers in it")
     return run_on(like, _arranged_like, array, like)
 
@@ -161,7 +128,7 @@ def require_probabilities(name: str, p: Any, z: Array) -> None:
     if getattr(p, "shape", None) != z.shape or getattr(p.dtype, "kind", "") != "f":
         got = f"{p.dtype} of shape {p.shape}" if hasattr(p, "shape") else type(p).__name__
         raise ShapeError(f"{name}.drop_probability: wrong result", expected=f"floats of shape {z.shape}", got=got)
-    if not recording() and not run_on(p, _lies_from_0_to_1, p).item():
+    if not capturing() and not run_on(p, _lies_from_0_to_1, p).item():
         raise ArgumentError(f"{name}.drop_probability: not a probability", expected="0 <= p <= 1", got="numbers outside")
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, device_of, is_array, ones_like, to_device
+from ..backend import Array, device_of, is_array, ones_like, run_on, to_device
+from ..core import Variable
 from ..errors import ArgumentError, DeviceError, DTypeError, GraphError, MinidropError, ShapeError
 
 Shape = tuple[int, ...]
@@ -32,7 +33,7 @@ def as_array(data: Any, dtype: Any) -> Array:
 
 
 def _array_from_python(data: Any, dtype: Any) -> Array:
-    if isinstance(data, (list, tuple)) and any(hasattr(item, "retain_grad") for item in data):
+    if isinstance(data, (list, tuple)) and any(isinstance(item, Variable) for item in data):
         raise DTypeError("Tensor: a list of tensors", expected="numbers", got="tensors", help="md.stack joins tensors")
     if data is None or isinstance(data, (str, bytes, dict, set)):
         raise DTypeError("Tensor: data that is not numbers", expected="numbers, lists or arrays", got=repr(data)[:80])
@@ -82,6 +83,31 @@ def require_alike(name: str, first: Array, other: Array) -> None:
         )
 
 
+def make_alike(name: str, arrays: list[Any]) -> Array:
+    """The inputs of an op -> its first array. Makes them alike in place, or raises DeviceError or DTypeError.
+
+    NumPy scalars become Python numbers; lists arrays of the type and device of the others; masks 0 and 1 in that type, so that
+    x * (x > 0) means what it says. Numbers alone: the first becomes an array.
+    """
+    given = [value for value in arrays if is_array(value)]
+    numbers = next((array for array in given if array.dtype.kind != "b"), None)
+    for position, value in enumerate(arrays):
+        if is_array(value):
+            if numbers is not None and value.dtype.kind == "b":
+                arrays[position] = run_on(value, value.astype, numbers.dtype)
+        elif isinstance(value, np.generic):
+            arrays[position] = value.item()
+        elif value is not None and type(value) not in (float, int, bool):
+            made = as_array(value, None if numbers is None else numbers.dtype)
+            arrays[position] = made if not given else to_device(made, device_of(given[0]))
+    if not any(is_array(value) for value in arrays):
+        arrays[0] = as_array(arrays[0], None)
+    first, *others = [value for value in arrays if is_array(value)]
+    for other in others:
+        require_alike(name, first, other)
+    return first
+
+
 def explain_broadcasting(name: str, error: ValueError, *operands: Any) -> None:
     """Raise ShapeError if `error` came from shapes that do not broadcast; the library refuses them before it computes."""
     shapes = [operand.shape for operand in operands if is_array(operand)]
@@ -113,8 +139,8 @@ def upstream_gradient(tensor: Any, grad: Any) -> Array:
                 help="reduce it to a scalar loss first, for example .mean()",
             )
         return ones_like(tensor.data)
-    if hasattr(grad, "retain_grad"):
-        grad = grad.data
+    if isinstance(grad, Variable):
+        grad = grad._data
     array = grad if is_array(grad) else to_device(as_array(grad, tensor.dtype), tensor.device)
     require_same_device("backward", tensor.device, device_of(array))
     if array.shape != tensor.shape:
@@ -238,8 +264,8 @@ def index(index: Any, device: str) -> Any:
 def _index_part(part: Any, device: str) -> Any:
     if part is None or part is Ellipsis or isinstance(part, (slice, int, np.integer)):
         return part
-    if hasattr(part, "retain_grad"):
-        part = part.data
+    if isinstance(part, Variable):
+        part = part._data
     array = part if is_array(part) else np.asarray(part, dtype=None if np.size(part) else np.int64)
     if array.dtype.kind not in "iub":
         raise DTypeError(
@@ -248,8 +274,9 @@ def _index_part(part: Any, device: str) -> Any:
     return to_device(array, device)
 
 
-def require_matrices(a: Shape, b: Shape) -> None:
-    """Raise ShapeError unless a @ b exists."""
+def require_matrices(left: Any, right: Any) -> None:
+    """Raise ShapeError unless left @ right exists."""
+    a, b = (value.shape if hasattr(value, "shape") else as_array(value, None).shape for value in (left, right))
     fits = len(a) > 0 and len(b) > 0 and a[-1] == b[-2 if len(b) > 1 else 0]
     if fits and len(a) > 1 and len(b) > 1:
         fits = all(m == n or 1 in (m, n) for m, n in zip(a[-3::-1], b[-3::-1], strict=False))

@@ -13,8 +13,9 @@ import numpy as np
 from .. import functional
 from ..guard import arguments
 from ..ops.dropalan import Distribution
+from ..ops.window import padding_pair, pair
 from ..random import Generator, default_generator
-from ..tensor import Tensor, as_tensor
+from ..tensor import Operand, Tensor, as_tensor
 from .initialise import initialise
 from .module import Buffer, Module, Parameter
 
@@ -34,14 +35,14 @@ class Dense(Module):
         generator: Generator | None = None,
         dtype: Any = "float32",
     ) -> None:
-        self.in_features, self.out_features = arguments.pair("Dense", "features", (in_features, out_features), 1)
+        self.in_features, self.out_features = pair("Dense", "features", (in_features, out_features), 1)
         shape = (self.in_features, self.out_features)
         self.weight = Parameter(initialise(init, shape, *shape, generator or default_generator(), dtype))
         self.bias = Parameter(np.zeros(self.out_features, dtype)) if bias else None
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         """(N, in) -> (N, out)."""
-        x = as_tensor(*inputs)
+        x = as_tensor(x)
         arguments.require_rank("Dense", "the input", x.shape, "(N, features)")
         arguments.require_batch("Dense", x.shape)
         arguments.require_features("Dense", x.shape, 1, self.in_features, "features")
@@ -72,10 +73,10 @@ class Conv2d(Module):
         dtype: Any = "float32",
         algorithm: str = "auto",
     ) -> None:
-        self.in_channels, self.out_channels = arguments.pair("Conv2d", "channels", (in_channels, out_channels), 1)
-        self.kernel_size = arguments.pair("Conv2d", "kernel_size", kernel_size, 1)
-        self.stride = arguments.pair("Conv2d", "stride", stride, 1)
-        arguments.padding_pairs("Conv2d", padding, self.kernel_size, self.kernel_size, self.stride)
+        self.in_channels, self.out_channels = pair("Conv2d", "channels", (in_channels, out_channels), 1)
+        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
+        self.stride = pair("Conv2d", "stride", stride, 1)
+        padding_pair("Conv2d", padding)
         arguments.require_choice("Conv2d", "algorithm", algorithm, functional.CONVOLUTIONS)
         self.padding = padding
         self.algorithm = algorithm
@@ -87,9 +88,8 @@ class Conv2d(Module):
         self.weight = Parameter(np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).transpose(3, 2, 0, 1))
         self.bias = Parameter(np.zeros(self.out_channels, dtype)) if bias else None
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         """(N, C, H, W) -> (N, F, H', W')."""
-        (x,) = inputs
         return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.algorithm)
 
     def describe(self) -> str:
@@ -108,12 +108,11 @@ class MaxPool2d(Module):
     """(N, C, H, W) -> (N, C, H', W'): `functional.max_pool2d`; stride is kernel_size unless given."""
 
     def __init__(self, kernel_size: Any, stride: Any = None) -> None:
-        self.kernel_size = arguments.pair("MaxPool2d", "kernel_size", kernel_size, 1)
-        self.stride = self.kernel_size if stride is None else arguments.pair("MaxPool2d", "stride", stride, 1)
+        self.kernel_size = pair("MaxPool2d", "kernel_size", kernel_size, 1)
+        self.stride = self.kernel_size if stride is None else pair("MaxPool2d", "stride", stride, 1)
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         """(N, C, H, W) -> (N, C, H', W')."""
-        (x,) = inputs
         return functional.max_pool2d(x, self.kernel_size, self.stride)
 
     def describe(self) -> str:
@@ -125,18 +124,18 @@ class MaxPool2d(Module):
 class Flatten(Module):
     """(N, d1, d2, ...) -> (N, d1 d2 ...)."""
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         """(N, d1, d2, ...) -> (N, d1 d2 ...)."""
-        x = as_tensor(*inputs)
+        x = as_tensor(x)
         return x.reshape(x.shape[0], -1) if x.size and x.ndim else x.flatten(1)
 
 
 class ReLU(Module):
     """(any shape) -> same: max(x, 0)."""
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         """(any shape) -> same."""
-        return functional.relu(*inputs)
+        return functional.relu(x)
 
 
 class ELU(Module):
@@ -145,9 +144,8 @@ class ELU(Module):
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         """(any shape) -> same."""
-        (x,) = inputs
         return functional.elu(x, self.alpha)
 
     def describe(self) -> str:
@@ -162,9 +160,8 @@ class Dropout(Module):
         self.rate = arguments.probability("Dropout", "rate", rate)
         self.generator = generator
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         """(any shape) -> same."""
-        (x,) = inputs
         return functional.dropout(x, self.rate, self.training, generator=self.generator)  # type: ignore[no-any-return]
 
     def describe(self) -> str:
@@ -194,9 +191,8 @@ class DropAlan(Module):
         self.inference = inference
         self.generator = generator
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, z: Operand) -> Tensor:
         """(any shape) -> same."""
-        (z,) = inputs
         return functional.dropalan(  # type: ignore[no-any-return]
             z,
             self.distribution,
@@ -222,7 +218,7 @@ class BatchNorm(Module):
     layouts: tuple[str, ...] = ()
 
     def __init__(self, features: int, eps: float = 1e-5, momentum: float = 0.1, dtype: Any = "float32") -> None:
-        (self.features, _) = arguments.pair(type(self).__name__, "features", features, 1)
+        (self.features, _) = pair(type(self).__name__, "features", features, 1)
         self.eps = eps
         self.momentum = arguments.probability(type(self).__name__, "momentum", momentum)
         self.weight = Parameter(np.ones(self.features, dtype))
@@ -230,9 +226,9 @@ class BatchNorm(Module):
         self.running_mean = Buffer(np.zeros(self.features, dtype))
         self.running_var = Buffer(np.ones(self.features, dtype))
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         """(N, features, ...) -> same."""
-        x = as_tensor(*inputs)
+        x = as_tensor(x)
         name = type(self).__name__
         fitting = [layout for layout in self.layouts if layout.count(",") + 1 == x.ndim]
         arguments.require_rank(name, "the input", x.shape, (fitting or self.layouts)[0])

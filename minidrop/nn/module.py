@@ -14,8 +14,8 @@ import numpy as np
 
 from .. import backend
 from ..backend import Array
+from ..core import no_grad
 from ..errors import MinidropError, StateError
-from ..tape import no_grad
 from ..tensor import Tensor
 
 
@@ -37,6 +37,11 @@ class Buffer(Tensor):
 Hook = Callable[["Module", tuple[Any, ...], Any], object]  # what it returns is ignored
 
 
+def _no_forward(self: Module, *_inputs: Any, **_options: Any) -> Any:
+    """What a module without a forward of its own does."""
+    raise TypeError(f"{type(self).__name__} has no forward(): a module says there what it computes")
+
+
 class Module:
     """Base of all layers: a subclass sets attributes in `__init__` and writes `forward`."""
 
@@ -44,14 +49,12 @@ class Module:
     output_shape: tuple[int, ...] | None = None  # of the last call; shown in the table
     hooks: tuple[Hook, ...] = ()
 
-    def forward(self, *inputs: Any, **options: Any) -> Tensor:
-        """Inputs -> output; written by the subclass."""
-        raise TypeError(f"{type(self).__name__} has no forward(): a module says there what it computes")
+    forward: Callable[..., Any] = _no_forward  # inputs -> output; written by the subclass, def forward(self, x)
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """Inputs -> output of `forward`; errors from below say which layer they passed through."""
         try:
-            output = self.forward(*inputs, **options)
+            output: Tensor = self.forward(*inputs, **options)
         except MinidropError as error:
             if not isinstance(self, Sequential):
                 error.inside(self.describe())
@@ -225,16 +228,15 @@ class Sequential(Module):
     def __init__(self, *layers: Module) -> None:
         self.layers = list(layers)
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Any) -> Any:
         """input of the first layer -> output of the last."""
-        (x,) = inputs
         for position, layer in enumerate(self.layers):
             try:
                 x = layer(x)
             except MinidropError as error:
                 error.inside(f"layer {position} of Sequential")
                 raise
-        return x  # type: ignore[no-any-return]
+        return x
 
     def __len__(self) -> int:
         return len(self.layers)

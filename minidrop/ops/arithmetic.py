@@ -7,7 +7,7 @@ below have the broadcast shape; the tape sums them over the axes that broadcasti
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..tape import Op
+from ..core import Op
 
 
 class Add(Op):

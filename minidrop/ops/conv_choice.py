@@ -8,25 +8,13 @@ they were not measured yet.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ..tape import Op
-from .conv import KEPT_BYTES, Conv2dIm2col, Conv2dLoops
-from .fourier import Conv2dFourier
-from .mixed import Conv2dMixed
+from .im2col import KEPT_BYTES
 from .waves import circle, real_frequencies
 from .window import Padding, Pair, output_size
 
-ALGORITHMS: dict[str, Callable[[Pair, Padding], Op]] = {
-    "loops": Conv2dLoops,
-    "im2col": Conv2dIm2col,
-    "fourier": Conv2dFourier,
-    "mixed": Conv2dMixed,
-}
-
 FLOAT32_BYTES = 4
-FOURIER_TYPES = ("float32", "float64")  # in any other type the cosines would be rounded to a few digits, or to integers
 
 
 class Shape(NamedTuple):
@@ -131,20 +119,3 @@ def cost(algorithm: str, shape: Shape) -> float:
 def fastest(shape: Shape, device: str = "cpu") -> str:
     """The name of the one that should take the least time."""
     return min(PRICES if device == "cpu" else ON_A_GPU, key=lambda algorithm: cost(algorithm, shape))
-
-
-def convolution(
-    algorithm: str,
-    x: tuple[int, ...],
-    weight: tuple[int, ...],
-    dtype: Any,
-    stride: Pair,
-    padding: Padding,
-    needs: tuple[bool, bool],
-    device: str,
-) -> Op:
-    """The op of that name, or for "auto" the fastest one, for the shapes (N, C, H, W) and (F, C, R, S)."""
-    if algorithm == "auto":
-        shape = Shape(x[0], x[1], weight[0], (x[2], x[3]), (weight[2], weight[3]), stride, padding, needs)
-        algorithm = fastest(shape, device) if str(dtype) in FOURIER_TYPES else "im2col"
-    return ALGORITHMS[algorithm](stride, padding)

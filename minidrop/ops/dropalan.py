@@ -15,10 +15,9 @@ from numbers import Real
 from typing import Protocol
 
 from ..backend import Array, array_module
+from ..core import Op
 from ..errors import ArgumentError
-from ..gpu import kernels
 from ..random import Generator
-from ..tape import Op
 from .dropout import times_kept, zero_where_dropped
 
 
@@ -118,11 +117,8 @@ class DropAlan(Op):
         self.through = through
         self.mask = mask
         self.generator = generator
-        self.dy_dz: Array = None  # where the GPU has computed it in forward
 
     def forward(self, z: Array) -> Array:
-        if self.mask is None and kernels.available(z) and (kernel := _kernel(self.distribution)) is not None:
-            return self.forward_on_gpu(z, *kernel)
         keep = keep_probability(z, self.distribution)
         if self.mask is None:
             self.mask = self.generator.bernoulli(keep)
@@ -136,21 +132,11 @@ class DropAlan(Op):
         return times_kept(z, self.factor)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        if self.dy_dz is not None:
-            return (times_kept(grad, self.dy_dz),)
         dy_dz = self.factor
         if self.scaled and self.through:
             _, z = self.saved
             dy_dz = times_kept(1 + z_times_derivative(z, self.distribution) / self.keep, dy_dz)
         return (times_kept(grad, dy_dz),)
-
-    def forward_on_gpu(self, z: Array, kernel: str, numbers: tuple[float, float]) -> Array:
-        """The same for the paper's distributions in one kernel, with the same draws; dy/dz too."""
-        y, self.mask, self.dy_dz = (array_module(z).empty_like(z) for _ in range(3))
-        stream = self.generator.stream(z, z.size)
-        kernels.run(kernel, *stream, z, self.scaled, self.through, *numbers, y, self.mask, self.dy_dz)
-        self.saved = (self.mask,)
-        return y
 
 
 class DropAlanExpectation(Op):
@@ -181,15 +167,6 @@ def z_times_derivative(z: Array, distribution: Distribution) -> Array:
 def keep_probability(z: Array, distribution: Distribution) -> Array:
     """(any shape) -> same: k(z) = 1 - p(z), in the number type of z, whichever type the distribution computes in."""
     return (1 - distribution.drop_probability(z)).astype(z.dtype)
-
-
-def _kernel(distribution: Distribution) -> tuple[str, tuple[float, float]] | None:
-    """The kernel (`kernels.py`) of one of the paper's distributions and its two numbers; None for any other."""
-    if type(distribution) is Alpha:
-        return "dropalan_alpha", (distribution.slope, distribution.limit)
-    if type(distribution) is Beta:
-        return "dropalan_beta", (distribution.c, distribution.p_max)
-    return None
 
 
 def _number(name: str, argument: str, value: float, low: float, high: float) -> float:

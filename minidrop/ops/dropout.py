@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..gpu import kernels
+from ..core import Op
 from ..random import Generator
-from ..tape import Op
 from .mask import keep_where
 
 
@@ -20,35 +19,23 @@ class Dropout(Op):
 
     def __init__(self, rate: float, mask: Array | None, generator: Generator) -> None:
         self.rate = rate
+        self.scale = 1 / (1 - rate) if rate < 1 else 0.0
         self.mask = mask
         self.generator = generator
 
     def forward(self, x: Array) -> Array:
-        xp = array_module(x)
-        scale = 1 / (1 - self.rate) if self.rate < 1 else 0.0
-        if self.mask is None and kernels.available(x):
-            return self.forward_on_gpu(x, scale)
         if self.mask is None:
-            self.mask = self.generator.bernoulli(xp.full_like(x, 1 - self.rate))
-        self.factor = self.mask * scale
+            self.mask = self.generator.bernoulli(array_module(x).full_like(x, 1 - self.rate))
+        self.factor = self.mask * self.scale
         self.saved = (self.mask,)
         return times_kept(x, self.factor)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         return (times_kept(grad, self.factor),)
 
-    def forward_on_gpu(self, x: Array, scale: float) -> Array:
-        """The same in one kernel, with the same draws."""
-        y, self.mask, self.factor = (array_module(x).empty_like(x) for _ in range(3))
-        kernels.run("dropout", *self.generator.stream(x, x.size), x, 1 - self.rate, scale, y, self.mask, self.factor)
-        self.saved = (self.mask,)
-        return y
-
 
 def times_kept(values: Array, factor: Array) -> Array:
     """(any shape) -> same: values * factor, with an exact 0 wherever `factor` is 0."""
-    if kernels.available(values):
-        return kernels.run("times_kept", values, factor, array_module(values).empty_like(values))
     return zero_where_dropped(values * factor, factor)
 
 

@@ -6,7 +6,7 @@ Every op here keeps the memory order that its input has.
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..tape import Op
+from ..core import Op
 
 
 class Exp(Op):

@@ -51,9 +51,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, array_module, capturing, device_of, to_device
-from ..gpu import kernels
-from ..tape import Op
+from ..backend import Array, array_module, current_capture, device_of, to_device
+from ..core import Op
 from ..threads import limits_blas
 from .products import matmul
 from .waves import circle, from_parts, from_real, real_frequencies, to_parts, to_real, waves
@@ -79,7 +78,7 @@ class Conv2dFourier(Op):
         self.filters, _, *kernel = weight.shape
         shape = (height, width), (kernel[0], kernel[1]), self.stride, self.padding
         self.matrices = m = matrices(*shape, x.dtype.str, device_of(x))
-        if (capture := capturing()) is not None:
+        if (capture := current_capture()) is not None:
             capture.kept.append(m)
         needs_x, needs_weight, _ = self.needs_grad
         x_down = transform_down(m.x_down, x.transpose(2, 3, 0, 1))
@@ -88,7 +87,9 @@ class Conv2dFourier(Op):
         # For each slice of frequencies what backward needs: X in quarters, W in parts.
         self.spectra: list[tuple[Array | None, Array | None]] = []
         for band, some in self.slices():
-            x_quarters = in_quarters(transform_across(band.x_across, band.rows(x_down)[some], (2, self.images, self.channels)))
+            x_quarters = self.in_quarters(
+                transform_across(band.x_across, band.rows(x_down)[some], (2, self.images, self.channels))
+            )
             weight_parts = transform_across(band.weight_across, band.rows(weight_down)[some], (2 * self.channels, self.filters))
             y_parts = matmul(x_quarters, weight_parts)
             if bias is not None and not self.spectra:
@@ -114,7 +115,7 @@ class Conv2dFourier(Op):
                 grad_bias = parts[0, 0, : self.images].sum(axis=0)  # the frequency 0 of G is the sum of g
             if weight_parts is not None:
                 four = matmul(in_columns(parts), weight_parts.swapaxes(2, 3))
-                product = times_conjugate(four, self.images, self.channels)
+                product = self.times_conjugate(four, self.images, self.channels)
                 transform_back(band.grad_x_back, product, out=band.rows(x_down)[some])
             if x_quarters is not None:
                 product = matmul(x_quarters.swapaxes(2, 3), parts)
@@ -124,6 +125,14 @@ class Conv2dFourier(Op):
         if needs_weight:
             grad_weight = transform_up(m.grad_weight_up, weight_down, self.channels, self.filters).transpose(3, 2, 0, 1)
         return grad_x, grad_weight, grad_bias
+
+    def in_quarters(self, parts: Array) -> Array:
+        """(B, L, 2, N, C) -> (B, L, 2 N, 2 C): a method, for a GPU has a kernel for it."""
+        return in_quarters(parts)
+
+    def times_conjugate(self, four: Array, rows: int, columns: int) -> Array:
+        """(B, L, 2 N, 2 C) -> (B, L, 2, N, C): likewise."""
+        return times_conjugate(four, rows, columns)
 
     def slices(self) -> list[tuple[Band, slice]]:
         """The rows of each band, as many at a time as the cache has room for; on a GPU, all. Frequency 0 comes first."""
@@ -164,12 +173,9 @@ def in_quarters(parts: Array) -> Array:
     xp = array_module(parts)
     frequencies, length, _, rows, columns = parts.shape
     quarters = xp.empty((frequencies, length, 2, rows, 2, columns), dtype=parts.dtype)
-    if kernels.available(parts):
-        kernels.run("in_quarters", parts, rows, columns, quarters)
-    else:
-        quarters[:, :, :, :, 0] = parts
-        xp.negative(parts[:, :, 1], out=quarters[:, :, 0, :, 1])
-        quarters[:, :, 1, :, 1] = parts[:, :, 0]
+    quarters[:, :, :, :, 0] = parts
+    xp.negative(parts[:, :, 1], out=quarters[:, :, 0, :, 1])
+    quarters[:, :, 1, :, 1] = parts[:, :, 0]
     return quarters.reshape(frequencies, length, 2 * rows, 2 * columns)
 
 
@@ -188,8 +194,6 @@ def times_conjugate(four: Array, rows: int, columns: int) -> Array:
     xp = array_module(four)
     four = four.reshape(*four.shape[:2], 2, rows, 2, columns)
     product = xp.empty((*four.shape[:2], 2, rows, columns), dtype=four.dtype)
-    if kernels.available(four):
-        return kernels.run("times_conjugate", four, rows, columns, product)
     xp.add(four[:, :, 0, :, 0], four[:, :, 1, :, 1], out=product[:, :, 0])
     xp.subtract(four[:, :, 1, :, 0], four[:, :, 0, :, 1], out=product[:, :, 1])
     return product

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..gpu import kernels
-from ..tape import Op
+from ..core import Op
 
 
 def log_softmax(x: Array, axis: int) -> Array:
@@ -43,8 +42,6 @@ class SoftmaxCrossEntropy(Op):
     def forward(self, logits: Array) -> Array:
         xp = array_module(logits)
         self.saved = (self.labels,)
-        if kernels.available(logits):
-            return self.forward_on_gpu(logits)
         self.log_probabilities = log_softmax(logits, axis=1)
         batch = xp.arange(logits.shape[0])
         return -self.log_probabilities[batch, self.labels].sum() / logits.shape[0]
@@ -53,21 +50,6 @@ class SoftmaxCrossEntropy(Op):
         xp = array_module(self.log_probabilities)
         (labels,) = self.saved
         count = labels.shape[0]
-        if kernels.available(grad):
-            y = xp.empty_like(self.log_probabilities)
-            arguments = self.log_probabilities, self.int64_labels, y.shape[1], count, grad.reshape(1)
-            return (kernels.run("softmax_cross_entropy_gradient", *arguments, y),)
         difference = xp.exp(self.log_probabilities)
         difference[xp.arange(count), labels] -= 1
         return (difference * (grad / count),)
-
-    def forward_on_gpu(self, logits: Array) -> Array:
-        """The same: a kernel in which each row is one thread's, and the sum over the batch."""
-        xp = array_module(logits)
-        batch, classes = logits.shape
-        self.int64_labels = xp.ascontiguousarray(self.labels.astype("int64", copy=False))
-        self.log_probabilities = xp.empty((batch, classes), dtype=logits.dtype)
-        losses = xp.empty(batch, dtype=logits.dtype)
-        arguments = xp.ascontiguousarray(logits), self.int64_labels, classes, batch
-        kernels.run("softmax_cross_entropy", *arguments, losses, self.log_probabilities)
-        return losses.sum()

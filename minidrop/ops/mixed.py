@@ -27,10 +27,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, array_module, capturing, device_of, to_device
-from ..tape import Op
+from ..backend import Array, array_module, current_capture, device_of, to_device
+from ..core import Op
 from ..threads import limits_blas
-from .conv import output_shape
+from .im2col import output_shape
 from .products import matmul
 from .waves import circle, from_real, real_frequencies, to_real, waves
 from .window import Padding, Pair, output_size
@@ -55,7 +55,7 @@ class Conv2dMixed(Op):
         self.x_shape, self.weight_shape = x.shape, weight.shape
         images, filters, height, self.places = output_shape(x, weight, self.stride, self.padding)
         self.matrices = m = matrices(x.shape[2], weight.shape[2], self.stride[0], self.padding[0], x.dtype.str, device_of(x))
-        if (capture := capturing()) is not None:
+        if (capture := current_capture()) is not None:
             capture.kept.append(m)
         spectra = [
             (band, for_windows(band, x_down), for_weight(band, weight_down))

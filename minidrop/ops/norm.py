@@ -6,7 +6,7 @@ weight and bias are gamma and beta in their paper.
 from __future__ import annotations
 
 from ..backend import Array
-from ..tape import Op
+from ..core import Op
 
 
 class BatchNorm(Op):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ..backend import Array, array_module
-from ..gpu import kernels
-from ..tape import Op
+from ..core import Op
 from .mask import keep_where
 from .window import Pair, output_size, window_slices
 
@@ -17,7 +16,7 @@ class MaxPool2d(Op):
     columns that no window covers are ignored.
 
     The maximum is taken one place of the window at a time, for all windows at once: R * S strided views of the image, and no
-    copy of any window. On a GPU one kernel does it all (`kernels.py`).
+    copy of any window.
     """
 
     def __init__(self, kernel: Pair, stride: Pair) -> None:
@@ -26,13 +25,8 @@ class MaxPool2d(Op):
 
     def forward(self, x: Array) -> Array:
         xp = array_module(x)
-        output = (
-            output_size(x.shape[2], self.kernel[0], self.stride[0]),
-            output_size(x.shape[3], self.kernel[1], self.stride[1]),
-        )
-        if kernels.available(x):
-            return self.forward_on_gpu(x, output)
-        self.places = [(rows, columns) for _, _, rows, columns in window_slices(self.kernel, self.stride, output)]
+        slices = window_slices(self.kernel, self.stride, self.output(x.shape))
+        self.places = [(rows, columns) for _, _, rows, columns in slices]
         y = x[:, :, *self.places[0]].copy(order="K")
         for place in self.places[1:]:
             xp.maximum(y, x[:, :, *place], out=y)
@@ -47,8 +41,6 @@ class MaxPool2d(Op):
         return y
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        if kernels.available(grad):
-            return (self.backward_on_gpu(grad),)
         tiled = self.kernel == self.stride and self.shape[2:] == tuple(
             outputs * step for outputs, step in zip(grad.shape[2:], self.stride, strict=True)
         )
@@ -65,21 +57,6 @@ class MaxPool2d(Op):
                 keep_where(wins, grad, out=grad_x[:, :, *place])
         return (grad_x,)
 
-    def forward_on_gpu(self, x: Array, output: Pair) -> Array:
-        """The same in one kernel, which also notes at which place of its window each maximum stands."""
-        xp = array_module(x)
-        image = xp.ascontiguousarray(x.transpose(2, 3, 0, 1))  # no copy for what convolution left behind
-        height, width, images, channels = image.shape
-        y = xp.empty((*output, images, channels), dtype=x.dtype)
-        self.place = xp.empty(y.shape, dtype="int32")
-        self.sizes = height, width, images, channels
-        kernels.run("max_pool", image, width, images * channels, output[1], *self.kernel, *self.stride, y, self.place)
-        return y.transpose(2, 3, 0, 1)
-
-    def backward_on_gpu(self, grad: Array) -> Array:
-        xp = array_module(grad)
-        grad = xp.ascontiguousarray(grad.transpose(2, 3, 0, 1))
-        _, width, images, channels = self.sizes
-        sizes = width, images * channels, *grad.shape[:2], *self.kernel, *self.stride
-        grad_x = kernels.run("max_pool_gradient", grad, self.place, *sizes, xp.empty(self.sizes, dtype=grad.dtype))
-        return grad_x.transpose(2, 3, 0, 1)
+    def output(self, shape: tuple[int, ...]) -> Pair:
+        """(N, C, H, W) -> H', W'."""
+        return output_size(shape[2], self.kernel[0], self.stride[0]), output_size(shape[3], self.kernel[1], self.stride[1])

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy import ndarray
 
-from ..backend import Array, array_module, capturing
+from ..backend import Array, array_module, current_capture
 from ..errors import CaptureError
 from ..threads import blas_limited
 
@@ -29,7 +29,12 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
 
     While a step is being captured, CuPy refuses to call cuBLAS; `cublas.py` calls it then.
     """
-    if (capture := capturing()) is not None and not isinstance(a, ndarray) and a.dtype.kind == "f" and a.dtype.itemsize >= 4:
+    if (
+        (capture := current_capture()) is not None
+        and not isinstance(a, ndarray)
+        and a.dtype.kind == "f"
+        and a.dtype.itemsize >= 4
+    ):
         if a.dtype != b.dtype:
             raise CaptureError(f"a matrix product of {a.dtype} and {b.dtype}: cuBLAS multiplies numbers of one type")
         return capture.matmul(a, b, out)

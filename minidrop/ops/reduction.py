@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 
-from ..backend import Array
-from ..broadcasting import expand_reduced
-from ..tape import Op
+from ..backend import Array, array_module
+from ..core import Op
 
 
 class Reduction(Op):
@@ -103,3 +102,12 @@ class Var(Reduction):
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         return (self.spread(grad * (2 / self.divisor), self.centred.shape) * self.centred,)
+
+
+def expand_reduced(array: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    """(shape without `axes`, or with them at length 1) -> `shape`: a reduced array repeated along the axes it lost.
+
+    A read-only view: nothing is copied.
+    """
+    kept = tuple(1 if axis in axes else length for axis, length in enumerate(shape))
+    return array_module(array).broadcast_to(array.reshape(kept), shape)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import Array, array_module, is_array, to_device
-from ..broadcasting import unbroadcast
-from ..tape import Op
+from ..core import Op, unbroadcast
 
 
 class Reshape(Op):

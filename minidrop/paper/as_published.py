@@ -12,15 +12,13 @@ gradient of the whole network is lost. `networks.py` builds these with the optio
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..errors import ArgumentError
 from ..functional import where
 from ..nn import Dense
 from ..nn.module import Module
 from ..ops.dropalan import Alpha, Beta, Distribution
 from ..random import Generator, default_generator
-from ..tensor import Tensor, as_tensor
+from ..tensor import Operand, Tensor, as_tensor
 
 
 def drop_probability(z: Tensor, distribution: Alpha | Beta) -> Tensor:
@@ -55,9 +53,9 @@ class ComposedDropAlan(Module):
         self.through = through
         self.generator = generator
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         """(any shape) -> same."""
-        z = as_tensor(*inputs)
+        z = as_tensor(x)
         if not self.training:
             return z
         keep = 1.0 - drop_probability(z if self.through else Tensor(z.data), self.distribution)
@@ -78,9 +76,9 @@ class FusedDense(Dense):
     more often than x @ weight and a small bias, whose neighbours are close (lesson 10).
     """
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         """(N, in) -> (N, out)."""
-        x = as_tensor(*inputs)
+        x = as_tensor(x)
         half = self.in_features // 2
         assert self.bias is not None
         added_last = x[:, half:] @ self.weight[half:]
@@ -91,7 +89,7 @@ class FusedDense(Dense):
 class SwallowingReLU(Module):
     """(any shape) -> same: x where x > 0, else 0, also for NaN: as fmax(x, 0), where `nn.ReLU` hands NaN on."""
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         """(any shape) -> same."""
-        x = as_tensor(*inputs)
+        x = as_tensor(x)
         return where(x.data > 0, x, 0.0)

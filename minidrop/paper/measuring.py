@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import nn
 from ..backend import Array, run_on, to_device, to_numpy
+from ..core import no_grad
 from ..datasets import Dataset
 from ..random import Generator
-from ..tape import no_grad
 from ..tensor import Tensor
 from .history import CLASSES, LAYERS, QUANTILES
 from .networks import Network

@@ -33,7 +33,7 @@ so is the gradient), and the ReLU then has a quarter of the work. Weights start 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .. import nn
 from ..backend import Array, ones_like
@@ -42,7 +42,7 @@ from ..functional import dropalan
 from ..nn.module import Module, Sequential
 from ..ops.dropalan import keep_probability
 from ..random import Generator
-from ..tensor import Tensor, as_tensor
+from ..tensor import Operand, Tensor, as_tensor
 from .as_published import ComposedDropAlan, FusedDense, SwallowingReLU
 from .variants import Variant
 
@@ -152,13 +152,13 @@ class Network(Module):
         self.logits = nn.Dense(found.units, classes, generator=weights)
         self.relu = relu()
 
-    def forward(self, *inputs: Any) -> Tensor:
+    def forward(self, x: Operand) -> Tensor:
         """(N, C, H, W) -> (N, classes)."""
-        return self.stages(*inputs)[-1]
+        return self.stages(x)[-1]
 
-    def stages(self, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def stages(self, x: Operand) -> tuple[Tensor, Tensor, Tensor]:
         """(N, C, H, W) -> z (N, units), the hidden stage's input; its output (N, units); the logits (N, classes)."""
-        images = as_tensor(*inputs)
+        images = as_tensor(x)
         if images.shape[1:] != self.image_shape:
             expected = f"(N, {', '.join(map(str, self.image_shape))})"
             raise ShapeError("the network was made for images of another shape", expected=expected, got=str(images.shape))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from ..core import Node, Op
 from ..errors import GraphError
-from ..tape import Node, Op
 from ..tensor import Tensor
 
 
 def draw_graph(tensor: Tensor) -> str:
-    """(any shape) -> text in the DOT language: every op and leaf that `tensor` was made from, with shape and bytes.
+    """(any shape) -> text in the DOT language: every op and leaf that `tensor` was made from, with its shape.
 
     Paste it into any Graphviz viewer, or `dot -Tsvg`; in a notebook `graphviz.Source(md.draw_graph(loss))`. Ops are boxes that
-    show name, output shape and output bytes; leaves (parameters, inputs) are ellipses. Call it before backward, which releases
+    show name and output shape; leaves (parameters, inputs) are ellipses. Call it before backward, which releases
     the graph. Raises GraphError for a tensor whose graph was released.
     """
     root: Node = tensor if tensor._op is None else tensor._op
@@ -38,7 +38,7 @@ def _label(node: Node) -> str:
                 "draw_graph: the graph was released by backward()",
                 help="draw it before backward, or backward(retain_graph=True)",
             )
-        return f'shape=box, label="{node.name}\\n{node.grad_shape}\\n{node.output_nbytes:,} bytes"'
+        return f'shape=box, label="{node.name}\\n{node.grad_shape}"'
     assert isinstance(node, Tensor)
     kind = type(node).__name__.lower() if node.requires_grad else "constant"
-    return f'shape=ellipse, label="{kind}\\n{node.shape}\\n{node.data.nbytes:,} bytes"'
+    return f'shape=ellipse, label="{kind}\\n{node.shape}"'

@@ -9,10 +9,10 @@ import numpy as np
 
 from .. import backend
 from ..backend import Array
+from ..core import no_grad
 from ..errors import ArgumentError, GradientError
 from ..guard.operands import as_array
 from ..random import Generator
-from ..tape import no_grad
 from ..tensor import Tensor
 
 STEP = 1e-6

@@ -1,0 +1,150 @@
+"""The heart of minidrop: how a number finds its gradient (reverse-mode automatic differentiation).
+
+    y = apply(op, x, w)   computes y; if x or w wants a gradient, y remembers the op, and the op what made x and w
+    y.backward(dL/dy)     goes back along what is remembered: op.backward for every op that led to y, the newest first
+
+An op is newer than those that made its inputs. So, the newest first, an op has its whole gradient, summed over all that used
+its output, when its turn comes: each op is visited once, and nothing is recursive. This file runs alone. NaN, changes in place,
+GPUs and errors are handled behind three doors, `forward`, `backward` and `fold`, which `guard/doors.py` replaces by its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from heapq import heappop, heappush
+from typing import Any, TypeAlias
+
+Array: TypeAlias = Any  # of NumPy or CuPy: the two share no static type
+
+
+class Op:
+    """One differentiable operation on plain arrays, and all that is remembered of one call of it: make a new one for each.
+
+    `forward` takes what is differentiated; the rest (axis, stride, labels) goes into the constructor. `backward` takes grad =
+    dL/dy and returns dL/dx for each x:  dL/dx_i = sum over j of grad_j dy_j/dx_i.  Neither writes into its arguments.
+    """
+
+    name: str = "Op"  # of the class: what errors, `detect_anomaly` and `draw_graph` call the op
+    saved: tuple[Array, ...] = ()  # arrays that backward needs and others can reach: they are watched for changes
+    broadcasts: bool = False  # True: backward returns gradients of the output's shape, and `fold` sums what was stretched
+    needs_grad: Sequence[bool] = ()  # one per input, set before `forward`; where it is False, backward may return None
+    parents: Sequence[Node | None] = ()  # for each input the op that made it, or the leaf that it is; None: a constant
+    number: int = -1  # counts up with every op
+    grad_shape: tuple[int, ...] = ()  # of the output, and of its gradient; `shape` is a name that an op may want for itself
+    retained: Callable[[], Variable | None] | None = None  # the output, if it asked for its gradient
+    released: bool = False  # True: backward has been here, and parents and arrays are forgotten
+    watched: Sequence[Any] = ()  # for guard/: what `saved` looked like
+    line: str = ""  # for guard/: under `detect_anomaly` the user's line that made the op
+
+    def forward(self, *arrays: Array) -> Array:
+        """arrays -> array: the result, in new memory or as a view of an input."""
+        raise TypeError(f"{self.name} has no forward(): an op says there what it computes")
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        """dL/dy -> dL/dx for each input, in its shape (or see `broadcasts`)."""
+        raise TypeError(f"{self.name} has no backward(): an op says there what its gradients are")
+
+    def __init_subclass__(cls) -> None:
+        cls.name = cls.__name__
+
+
+class Variable:
+    """An array, the gradient of some number with respect to it, and the op that made it (None: a leaf, made by a user)."""
+
+    __slots__ = ("__weakref__", "_data", "_op", "_requires_grad", "grad")
+
+    def __init__(self, data: Array, requires_grad: bool = False) -> None:
+        self._data, self._requires_grad = data, requires_grad
+        self._op: Op | None = None
+        self.grad: Array = None
+
+    @property
+    def grad_shape(self) -> tuple[int, ...]:
+        """The shape of its gradient: its own."""
+        return self._data.shape  # type: ignore[no-any-return]
+
+    def backward(self, grad: Array, retain_graph: bool = False) -> None:
+        """dL/d(self) -> adds dL/d(leaf) to the `.grad` of every leaf that led to it."""
+        for leaf, gradient in backpropagate(self if self._op is None else self._op, grad, retain_graph):
+            leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
+
+
+Node: TypeAlias = Op | Variable
+numbers = itertools.count()
+grad_mode: Any = type("GradMode", (threading.local,), {"enabled": True})()  # is what this thread does remembered?
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Inside `with no_grad():`, or a function decorated `@no_grad()`, nothing is remembered: outputs are constants. Nests."""
+    before, grad_mode.enabled = grad_mode.enabled, False
+    try:
+        yield
+    finally:
+        grad_mode.enabled = before
+
+
+def unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
+    """(broadcast shape) -> `shape`: an element that was used k times gets the sum of its k gradients."""
+    new = grad.ndim - len(shape)
+    stretched = tuple(axis for axis in range(grad.ndim) if axis < new or shape[axis - new] != grad.shape[axis])
+    return grad.sum(axis=stretched, keepdims=True).reshape(shape) if stretched else grad
+
+
+forward: Callable[[Op, list[Any]], Array] = lambda op, arrays: op.forward(*arrays)
+backward: Callable[[Op, Array], tuple[Array | None, ...]] = lambda op, grad: op.backward(grad)
+fold: Callable[[Op, Array, Node], Array] = lambda op, grad, parent: unbroadcast(grad, parent.grad_shape)
+kind: type[Variable] = Variable  # the class of outputs
+
+
+def apply(op: Op, *inputs: Any) -> Any:
+    """op, inputs -> the output of `op`, remembered if an input wants a gradient. What is no Variable is a constant."""
+    enabled = grad_mode.enabled
+    arrays, parents, needs_grad = [], [], []
+    for value in inputs:
+        parent = None
+        if isinstance(value, Variable):
+            arrays.append(value._data)
+            if enabled and value._requires_grad:
+                parent = value if value._op is None else value._op
+        else:
+            arrays.append(value)
+        parents.append(parent)
+        needs_grad.append(parent is not None)
+    op.needs_grad = needs_grad
+    output = kind.__new__(kind)
+    output._data = result = forward(op, arrays)
+    output.grad, output._op, output._requires_grad = None, None, False
+    if True in needs_grad:
+        op.parents, op.number, op.grad_shape = parents, next(numbers), result.shape
+        output._op, output._requires_grad = op, True
+    return output
+
+
+def backpropagate(root: Node, grad: Array, retain_graph: bool) -> list[tuple[Variable, Array]]:
+    """dL/d(root) -> (leaf, dL/d(leaf)) for each leaf that led to it; forgets each op on the way, unless `retain_graph`."""
+    gradients, found = {root: grad}, []
+    reached = [(-root.number, root)] if isinstance(root, Op) else []  # a heap, the newest op on top
+    while reached:
+        op = heappop(reached)[1]
+        upstream = gradients.pop(op)  # complete: every consumer of an op is newer, so it is already done
+        if op.retained and (output := op.retained()) is not None:
+            found.append((output, upstream))
+        for parent, gradient in zip(op.parents, backward(op, upstream)):  # noqa: B905 (the door looks at the lengths)
+            if parent is None or gradient is None:
+                continue
+            if gradient.shape != parent.grad_shape:
+                gradient = fold(op, gradient, parent)
+            if parent in gradients:
+                gradients[parent] = gradients[parent] + gradient
+            else:
+                gradients[parent] = gradient
+                if isinstance(parent, Op):
+                    heappush(reached, (-parent.number, parent))
+        if not retain_graph:
+            op.__dict__.clear()  # nobody needs parents and arrays any more: memory comes back at once
+            op.released = True
+    return found + [(leaf, gradient) for leaf, gradient in gradients.items() if isinstance(leaf, Variable)]

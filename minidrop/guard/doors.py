@@ -1,0 +1,157 @@
+"""What minidrop looks at while ops run, and the heart (`core.py`) need not know: its three doors, each with its checks.
+
+    forward    operands alike, errors explained, the GPU's own kernel where there is one; what backward needs is watched
+    backward   not used up, not modified, as many gradients as inputs
+    fold       a gradient of another shape than its input: stretched by broadcasting, or wrong
+
+NumPy turns 0-d results into scalars; they are made arrays again here, once per op.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy import generic, ndarray
+
+from .. import core
+from ..backend import Array, capturing, current_capture, fused, is_array, run_on
+from ..core import Node, Op
+from ..errors import GraphError, ModifiedError, ShapeError
+from . import anomaly, operands
+from .fingerprint import fingerprints, fingerprints_anywhere, unchanged
+
+CONSTANTS = frozenset({float, int, bool, type(None)})
+
+
+def forward(op: Op, arrays: list[Any]) -> Array:
+    """op, its inputs (arrays, and whatever else a user may give) -> its result. Raises before it computes, if it can."""
+    if op.number >= 0 or op.released:
+        raise _applied_before(op)
+    first: Array = None
+    for array in arrays:
+        if type(array) is ndarray and (first is None or array.dtype is first.dtype):
+            first = array
+        elif type(array) not in CONSTANTS:
+            first = None
+            break
+    if first is None:  # lists, masks, numbers alone, another library, or operands that do not fit
+        first = operands.make_alike(op.name, arrays)
+        if type(first) is not ndarray:
+            op.__class__ = fused(type(op), first)
+    try:
+        result = run_on(first, op.forward, *arrays)
+    except ValueError as error:
+        operands.explain_broadcasting(op.name, error, *arrays)
+        raise
+    if type(result) is not ndarray and isinstance(result, generic):
+        result = np.asarray(result)
+    if anomaly.enabled:
+        anomaly.check_output(op.name, result, [array for array in arrays if is_array(array)])
+        op.watched, op.line = fingerprints_anywhere(op.saved), anomaly.user_line()
+    elif op.saved and True in op.needs_grad:
+        op.watched = fingerprints(op.saved)
+    return result
+
+
+def backward(op: Op, grad: Array) -> tuple[Array | None, ...]:
+    """op, dL/dy -> dL/dx for each input."""
+    if op.released:
+        raise _released_before()
+    if op.saved and not unchanged(op.saved, op.watched):
+        raise _modified(op)
+    if type(grad) is ndarray:
+        results = op.backward(grad)  # NumPy needs no device to be chosen, and its warnings are off already
+    else:
+        grad = np.asarray(grad) if isinstance(grad, generic) else grad
+        results = run_on(grad, op.backward, grad)
+    if type(results) is not tuple or len(results) != len(op.parents):
+        raise _wrong_count(op, results)
+    if anomaly.enabled:
+        for parent, gradient in zip(op.parents, results, strict=True):
+            if parent is not None and gradient is not None:
+                anomaly.check_gradient(op.name, gradient, op.line)
+    return results
+
+
+def fold(op: Op, grad: Array, parent: Node) -> Array:
+    """op, a gradient of another shape than that of its input -> the gradient in the shape of the input."""
+    if isinstance(parent, Op) and parent.released:  # it has forgotten its shape
+        raise _released_before()
+    if not (op.broadcasts and grad.shape == op.grad_shape):
+        raise _wrong_shape(op, grad, parent)
+    folded = core.unbroadcast(grad, parent.grad_shape)
+    if anomaly.enabled:
+        anomaly.check_gradient(op.name, folded, op.line)
+    return folded
+
+
+core.forward, core.backward, core.fold = forward, backward, fold
+
+
+def hand_out(root: Node, given: Array, retain_graph: bool) -> None:
+    """dL/d(root) -> adds dL/d(leaf) to the `.grad` of each leaf, in memory that no one else holds, nor the caller of backward.
+
+    Raises, with the graph used up but no gradient changed: GraphError where an earlier backward has released it, ModifiedError
+    where a saved array has changed, ShapeError where an op's backward returns a wrong shape.
+    """
+    if anomaly.enabled:
+        anomaly.check_given(given)
+    held_elsewhere = {id(given)}
+    for leaf, gradient in core.backpropagate(root, given, retain_graph):
+        if capturing():
+            current_capture().gradients.append((leaf, leaf.grad))
+        total = gradient if leaf.grad is None else leaf.grad + gradient  # a new array: one read out earlier keeps its numbers
+        if isinstance(total, generic):
+            total = np.asarray(total)
+        if total.base is not None or id(total) in held_elsewhere:
+            total = total.copy(order="K")
+        held_elsewhere.add(id(total))
+        leaf.grad = total
+
+
+def _applied_before(op: Op) -> GraphError:
+    return GraphError(
+        f"{op.name}: this op object was applied before",
+        expected="a new op for each call: an op holds what its one backward needs",
+        got="the same object twice",
+        help=f"write apply({op.name}(...), x) each time",
+    )
+
+
+def _released_before() -> GraphError:
+    return GraphError(
+        "backward: this part of the graph was already used by an earlier backward() and has been released",
+        expected="a graph that has not been played yet",
+        got="a second backward() through the same ops",
+        help="run the forward pass again; or add the losses and call backward once; or backward(retain_graph=True)",
+    )
+
+
+def _modified(op: Op) -> ModifiedError:
+    taken = zip(op.saved, op.watched, fingerprints_anywhere(op.saved), strict=True)
+    array = next(array for array, before, now in taken if before is not None and now != before)
+    return ModifiedError(
+        f"{op.name}: an array that backward needs was changed in place after the forward pass",
+        expected=f"the array of shape {array.shape} as it was in forward",
+        got="other contents",
+        help="change it after backward(), or give the tensor a new array: x.data = x.data + 1, not x.data += 1",
+    )
+
+
+def _wrong_count(op: Op, results: object) -> GraphError:
+    return GraphError(
+        f"{op.name}.backward must return one gradient per input of forward",
+        expected=f"a tuple of {len(op.parents)}",
+        got=f"a tuple of {len(results)}" if isinstance(results, tuple) else type(results).__name__,
+        help="return (grad_x,) for one input; None stands for an input without gradient",
+    )
+
+
+def _wrong_shape(op: Op, gradient: Array, parent: Node) -> ShapeError:
+    return ShapeError(
+        f"{op.name}.backward: a gradient has the wrong shape",
+        expected=str(parent.grad_shape),
+        got=str(gradient.shape),
+        help="a gradient has the shape of what it is the gradient of; or set `broadcasts = True`",
+    )
