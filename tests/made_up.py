@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import pathlib
-from dataclasses import asdict
 
 import minidrop as md
 from minidrop.paper.history import COLUMNS, rows_as_csv
-from minidrop.paper.reproduce.grid import Grid, history_path, result_path
+from minidrop.paper.reproduce.grid import Grid, config_settings, history_path, result_path
 from minidrop.paper.reproduce.provenance import provenance
 
 RESULTS = pathlib.Path(md.__file__).parent.parent / "lessons" / "results"
@@ -23,9 +22,9 @@ def experiment(folder, rows_of, recorded=None, **settings):
 
     recorded(run): what the recorder of steps left, if there is to be something.
     """
-    grid = Grid(**settings)
-    values = {**asdict(grid), "variants": list(grid.variants), "protocol_values": asdict(grid.measured_protocol())}
-    digest = DIGESTS.get(grid.dataset, "0" * 64)  # as the stored runs of these data have it
+    grid = Grid.of(**settings)
+    values = config_settings(grid)
+    digest = DIGESTS.get(grid.run.dataset, "0" * 64)  # as the stored runs of these data have it
     dataset = {"label": "Made up", "train_sha256": digest, "test_sha256": "1" * 64, "test_images": 10_000}
     (folder / "history").mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"settings": values, "dataset": dataset, "provenance": [provenance()]}))

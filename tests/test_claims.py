@@ -101,7 +101,7 @@ def tables(results, level, spread=0.001, climb=5_000, seeds=3):
         asked = grid_of(command(name))
         variants = asked.variants
 
-        def rows(run, dataset=dataset, iterations=asked.iterations):
+        def rows(run, dataset=dataset, iterations=asked.run.iterations):
             goal = level[dataset][run.variant] + spread * (run.seed - 1)
             speed = climb[run.variant] if isinstance(climb, dict) else climb
             return made_up.every_thousand(iterations, lambda i: goal * (1 - math.exp(-i / speed)))
@@ -112,7 +112,7 @@ def tables(results, level, spread=0.001, climb=5_000, seeds=3):
             dataset=dataset,
             network="published",
             variants=variants,
-            iterations=asked.iterations,
+            iterations=asked.run.iterations,
             seeds=seeds,
         )
     return Evidence(results)
@@ -180,24 +180,24 @@ def test_the_published_logs_as_our_runs_contradict_nothing(results):
     """A perfect repeat may leave a claim undecided; it may not refute it. Their arrivals too are those of the logs."""
     for name, spread in (("mnist-table", 2e-4), ("cifar10-table", 2e-3), ("cifar10-table-plain", 2e-3)):
         asked = grid_of(command(name))
-        figures = EVIDENCE.logs["rows"][asked.dataset]
-        early = {"cnn": 0.7034, "dropout": 0.6950} if asked.dataset == "cifar10" else {}  # their logs' means before 54,000
+        figures = EVIDENCE.logs["rows"][asked.run.dataset]
+        early = {"cnn": 0.7034, "dropout": 0.6950} if asked.run.dataset == "cifar10" else {}  # their logs' means before 54,000
 
         def rows(run, figures=figures, asked=asked, spread=spread, early=early):
             log, shift = figures[run.variant], spread * (run.seed - 2)
-            reached = list(zip(rules.THRESHOLDS[asked.dataset], log["arrivals"], strict=True))
+            reached = list(zip(rules.THRESHOLDS[asked.run.dataset], log["arrivals"], strict=True))
 
             def accuracy(i):
-                if i >= log["first"] or (run.variant != "beta-scaled" and i > rules.COMMON[asked.dataset] - 20_000):
+                if i >= log["first"] or (run.variant != "beta-scaled" and i > rules.COMMON[asked.run.dataset] - 20_000):
                     return (
                         early.get(run.variant, log["window_mean"]) + shift if i < log["first"] else log["window_mean"] + shift
                     )
                 return max([level for level, at in reached if at is not None and at <= i], default=0.1)
 
-            return made_up.every_thousand(asked.iterations, accuracy)
+            return made_up.every_thousand(asked.run.iterations, accuracy)
 
-        made_up.experiment(results / name, rows, dataset=asked.dataset, network="published", variants=asked.variants,
-                           iterations=asked.iterations, seeds=5)  # fmt: skip
+        made_up.experiment(results / name, rows, dataset=asked.run.dataset, network="published", variants=asked.variants,
+                           iterations=asked.run.iterations, seeds=5)  # fmt: skip
     claims = every_claim(Evidence(results))
     keys = [key for key in claims if key.startswith(("table-", "accuracy-", "speed-", "scaling-"))]
     assert len(keys) == 19
@@ -672,13 +672,13 @@ def grid_of(text):
 def test_the_command_of_a_stored_experiment_asks_for_it_again(name):
     stored, asked = read_grid(RESULTS / name), grid_of(EVIDENCE[name].command)
     how = {"checkpoint_every": 0, "cuda_graphs": False}  # on which no number depends
-    assert {**vars(asked), **how} == {**vars(stored), **how}
+    assert {**asked.settings, **how} == {**stored.settings, **how}
 
 
 def test_a_command_that_leaves_something_out_is_noticed():
     settings = json.loads((RESULTS / "crash" / "config.json").read_text())["settings"]
     assert grid_of(command_of({**settings, "record_steps": 0})) != grid_of(command_of(settings))
-    assert grid_of(command_of({**settings, "network": "published"})).network == "published"
+    assert grid_of(command_of({**settings, "network": "published"})).run.network == "published"
 
 
 @pytest.mark.parametrize("name", GATE)
@@ -686,22 +686,23 @@ def test_the_gate_was_run_as_planned(name):
     """Seeds may have been added."""
     planned, stored = grid_of(command(name)), read_grid(RESULTS / name)
     how = {"checkpoint_every": 0, "seeds": 0}
-    assert {**vars(planned), **how} == {**vars(stored), **how} and stored.seeds >= planned.seeds
+    assert {**planned.settings, **how} == {**stored.settings, **how} and stored.seeds >= planned.seeds
 
 
 def test_the_long_runs_reach_their_cuts():
     for dataset, cuts in rules.CUTS.items():
         for variant, cut in cuts.items():
             asked = grid_of(command(experiment(dataset, variant)))
-            assert asked.dataset == dataset and asked.network == "published" and variant in asked.variants
-            assert asked.iterations >= cut and asked.evaluate_every == rules.EVERY and asked.protocol == "paper"
+            assert asked.run.dataset == dataset and asked.run.network == "published" and variant in asked.variants
+            assert asked.run.iterations >= cut
+            assert asked.run.protocol.evaluate_every == rules.EVERY and asked.run.protocol.name == "paper"
 
 
 @pytest.mark.parametrize("name", LONG)
 def test_the_commands_that_were_not_yet_run_run_at_small_scale(name, results, monkeypatch):
     """As they stand, but for length, seeds, and data; and the ledger takes up what they leave."""
     asked = grid_of(command(name))
-    shape = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}[asked.dataset]
+    shape = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}[asked.run.dataset]
     parts = {split: small_data.make(40, shape, split=split) for split in ("train", "test")}
     monkeypatch.setattr(datasets, "load", lambda _name, split, download=False: parts[split])
     words = shlex.split(command(name))[1:]
@@ -728,7 +729,7 @@ def test_reading_stored_runs():
     with pytest.raises(DataError, match="no stored experiment 'expectatio'"):
         EVIDENCE["expectatio"]
     assert EVIDENCE.find("nothing", "expectation") is stored and EVIDENCE.find("nothing") is None
-    assert Grid().iterations == 4000
+    assert Grid.of().run.iterations == 4000
 
 
 def test_runs_that_are_not_as_the_papers_stand_beside_nothing(results):

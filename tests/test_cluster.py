@@ -133,7 +133,7 @@ class Untold:
 
 def test_runs_are_taken_in_the_order_of_the_grid(tmp_path):
     """Seed by seed, so that a broken experiment is still worth something. Dask keeps to it within a few places."""
-    plan = Grid(variants=("cnn", "alpha", "beta", "dropout", "beta-scaled"), iterations=1, seeds=4)
+    plan = Grid.of(variants=("cnn", "alpha", "beta", "dropout", "beta-scaled"), iterations=1, seeds=4)
     prepare(tmp_path, plan, md.training.load_data("digits"))
     with cluster.cluster(1, None) as client:
         assert cluster.on_a_cluster(client, plan.runs(), tmp_path, Untold())
@@ -210,7 +210,7 @@ def one_worker():
 @pytest.fixture
 def prepared(tmp_path):
     """(folder, runs) of an experiment that has not begun."""
-    plan = Grid(variants=("cnn",), iterations=10, evaluate_every=5)
+    plan = Grid.of(variants=("cnn",), iterations=10, evaluate_every=5)
     prepare(tmp_path, plan, (md.datasets.digits("train"), md.datasets.digits("test")))
     return tmp_path, plan.runs()
 

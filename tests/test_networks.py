@@ -128,7 +128,7 @@ def test_images_that_would_shrink_to_nothing():
 
 
 def test_paper_is_no_longer_a_network():
-    for ask in (lambda: network("cnn", "paper"), lambda: Grid(network="paper")):
+    for ask in (lambda: network("cnn", "paper"), lambda: Grid.of(network="paper")):
         with pytest.raises(ArgumentError, match=r"there are two networks of the paper(.|\n)*published: (.|\n)*described: "):
             ask()
 

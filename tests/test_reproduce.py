@@ -23,10 +23,12 @@ import minidrop as md
 from minidrop.command import main
 from minidrop.errors import ArgumentError, DataError
 from minidrop.paper.history import COLUMNS, read_history
-from minidrop.paper.protocol import PROTOCOLS
+from minidrop.paper.protocol import PROTOCOLS, Protocol
 from minidrop.paper.reproduce import execute, grid, published
 from minidrop.paper.reproduce.grid import Grid, read_grid, read_runs
 from minidrop.paper.reproduce.table import deviation, markdown, standard_error
+from minidrop.paper.run import Run
+from minidrop.paper.settings import settings_of
 from minidrop.paper.variants import VARIANTS
 
 ROOT = pathlib.Path(md.__file__).parent.parent
@@ -189,7 +191,7 @@ def test_an_experiment_from_before_a_setting_existed_can_be_resumed(tmp_path):
     del config["settings"]["cuda_graphs"]
     (tmp_path / "old" / "config.json").write_text(json.dumps(config))
     minidrop("reproduce", "--iterations", 8, *arguments, "--resume")
-    assert read_grid(tmp_path / "old").iterations == 8
+    assert read_grid(tmp_path / "old").run.iterations == 8
 
 
 def test_on_a_gpu_with_replayed_steps(capturing_cupy, tmp_path, recwarn):
@@ -201,7 +203,7 @@ def test_on_a_gpu_with_replayed_steps(capturing_cupy, tmp_path, recwarn):
     histories = [read_history(tmp_path / name / "history" / "beta-scaled_seed0.csv")[:30] for name in ("replayed", "run")]
     for one, other in zip(*histories, strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
-    assert read_grid(tmp_path / "replayed").cuda_graphs
+    assert read_grid(tmp_path / "replayed").run.cuda_graphs
 
 
 def table_rows(folder):
@@ -288,9 +290,9 @@ def test_stopped_by_divergence_then_continued_is_the_same_as_continued(explosive
 
 def test_a_divergence_is_on_record_while_the_run_is_under_way(explosive, tmp_path):
     """A long run that crashed early: a report made now says so, and does not call the run done."""
-    run = Grid(variants=("cnn",), iterations=40, evaluate_every=10).runs()[0]
+    run = Grid.of(variants=("cnn",), iterations=40, evaluate_every=10).runs()[0]
     data = md.datasets.digits("train"), md.datasets.digits("test")
-    grid.prepare(tmp_path, Grid(variants=("cnn",), iterations=40, evaluate_every=10), data)
+    grid.prepare(tmp_path, Grid.of(variants=("cnn",), iterations=40, evaluate_every=10), data)
     stop_after = iter(range(25))
     execute.carry_out(run, tmp_path, data, should_stop=lambda: next(stop_after, None) is None)
     minidrop("report", tmp_path)
@@ -398,7 +400,7 @@ def test_results_measured_on_other_test_images_say_so(tmp_path):
     """Only the test files are not the canonical ones: it is those that the accuracy is of."""
     train, test = md.datasets.digits("train"), md.datasets.digits("test")
     test.label = "Digits (not the canonical files: ...)"
-    grid.prepare(tmp_path, Grid(iterations=4), (train, test))
+    grid.prepare(tmp_path, Grid.of(iterations=4), (train, test))
     assert grid.read_config(tmp_path)["dataset"]["label"] == f"{train.label}, measured on {test.label}"
 
 
@@ -425,20 +427,52 @@ def test_what_can_be_refused_is_refused_before_training(small, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+def test_each_setting_is_an_option_with_the_limits_of_its_field():
+    """Written once: what a dataclass says of a setting is what the command says."""
+    options = {option.name: option for option in main.commands["reproduce"].params}
+    fields = [field for kind in (Run, Grid, Protocol) for field in settings_of(kind)]
+    assert {field.name for field in fields} >= {"iterations", "record_steps", "seeds", "variants", "evaluate_every"}
+    for field in fields:
+        option, limits = options[field.name], field.metadata
+        assert option.help.startswith(limits["help"]) and limits["shown"] in option.help
+        assert getattr(option.type, "min", None) == limits["least"]
+        if limits["choices"]:
+            assert tuple(option.type.choices) == limits["choices"]
+    assert set(Grid().settings) == {field.name for field in fields} | {"protocol"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "bad"),
+    [
+        (Run, "iterations", 0),
+        (Run, "iterations", True),
+        (Run, "record_steps", -1),
+        (Run, "on_divergence", "pray"),
+        (Protocol, "evaluate_every", None),
+        (Protocol, "evaluation_images", 0),
+    ],
+)
+def test_a_setting_outside_its_limits(kind, name, bad):
+    with pytest.raises(ArgumentError, match=f"{kind.__name__}: bad {name}"):
+        kind(**{name: bad}, **({"name": "made up"} if kind is Protocol else {}))
+
+
 def test_grid_settings():
-    assert Grid(iterations=80).evaluate_every == 2 and Grid(iterations=10).evaluate_every == 1
-    assert Grid(iterations=120_000).evaluate_every == 1000 and Grid(iterations=80, evaluate_every=7).evaluate_every == 7
-    names = [run.name for run in Grid(variants=("cnn", "beta"), seeds=2).runs()]
+    assert Grid.of(iterations=80).run.protocol.evaluate_every == 2 and Grid.of(iterations=10).run.protocol.evaluate_every == 1
+    assert (
+        Grid.of(iterations=120_000).run.protocol.evaluate_every == 1000
+        and Grid.of(iterations=80, evaluate_every=7).run.protocol.evaluate_every == 7
+    )
+    names = [run.name for run in Grid.of(variants=("cnn", "beta"), seeds=2).runs()]
     assert names == ["cnn_seed0", "beta_seed0", "cnn_seed1", "beta_seed1"]
     assert (
-        Grid().measured_protocol().evaluation_images == 1600
-        and Grid(protocol="careful").measured_protocol().evaluation_images is None
+        Grid.of().run.protocol.evaluation_images == 1600 and Grid.of(protocol="careful").run.protocol.evaluation_images is None
     )
-    assert Grid(evaluation_images=10_000).measured_protocol().evaluation_images == 10_000
+    assert Grid.of(evaluation_images=10_000).run.protocol.evaluation_images == 10_000
     with pytest.raises(ArgumentError, match="seeds"):
-        Grid(seeds=0)
+        Grid.of(seeds=0)
     with pytest.raises(ArgumentError, match="evaluation_images"):
-        Grid(evaluation_images=-1)
+        Grid.of(evaluation_images=-1)
 
 
 def test_the_number_of_images_measured_changes_nothing_but_what_is_measured(tmp_path):

@@ -17,6 +17,7 @@ from minidrop.errors import ArgumentError, DataError, DeviceError
 from minidrop.paper.history import COLUMNS, QUANTILES, Divergence, History, read_history, summarise
 from minidrop.paper.measuring import accuracy, all_equal, measure
 from minidrop.paper.protocol import CAREFUL, PAPER, normalise
+from minidrop.paper.reproduce.grid import Grid
 from minidrop.paper.training import Run, Trainer, train
 
 
@@ -333,3 +334,16 @@ def test_a_run_can_be_written_down():
     run = a_run("beta-scaled-detach", protocol=protocol(CAREFUL))
     assert Run.from_dict(run.to_dict()) == run
     assert run.name == "beta-scaled-detach_seed0"
+
+
+def test_a_learning_rate_is_a_field_of_the_run_that_a_variants_name_can_ask_for():
+    slow = dataclasses.replace(PAPER, learning_rate=0.5)
+    assert Run().learning_rate == PAPER.learning_rate and Run(protocol=slow).learning_rate == 0.5
+    asked = Run(variant="cnn-learning_rate=.05-clip_norm=2", protocol=slow)
+    assert (asked.learning_rate, asked.clip_norm) == (0.05, 2.0)
+    assert Run(variant="cnn-learning_rate=.05", learning_rate=0.1).learning_rate == 0.1
+    assert Run.from_dict({k: v for k, v in asked.to_dict().items() if k not in ("learning_rate", "clip_norm")}) == asked
+    with pytest.raises(ArgumentError, match="Run: bad learning_rate"):
+        Run(learning_rate=-1.0)
+    runs = Grid.of(variants=("cnn", "cnn-learning_rate=.05")).runs()
+    assert [run.learning_rate for run in runs] == [PAPER.learning_rate, 0.05]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,16 @@ from ..backend import require_device
 from ..errors import StateError
 from ..paper.history import Divergence
 from ..paper.networks import SIZES, find_size, require_room
-from ..paper.protocol import PROTOCOLS
+from ..paper.protocol import PROTOCOLS, Protocol
 from ..paper.reproduce import cluster, execute, grid
 from ..paper.reproduce.compare import compare
 from ..paper.reproduce.grid import Grid
 from ..paper.reproduce.page import require_packages, write_report
 from ..paper.reproduce.published import read_curves
-from ..paper.training import Run
+from ..paper.run import Run
+from ..paper.settings import settings_of
 from ..paper.variants import VARIANTS
 
-ITERATIONS = {"digits": 4_000}  # some two minutes for five networks; others: 20,000
 INTERRUPTED = 130  # the exit status that shells give a program ended by Ctrl-C
 
 
@@ -40,49 +39,41 @@ def _network(_context: click.Context, _parameter: click.Parameter, value: str) -
     return value
 
 
+# Options by hand: what click cannot tell from a field.
+BY_HAND: dict[str, dict[str, Any]] = {
+    "dataset": {"type": click.Choice(datasets.NAMES)},
+    "network": {"callback": _network, "metavar": f"[{'|'.join(SIZES)}]"},
+    "variants": {"callback": _variants, "default": " ".join(VARIANTS)},
+    "cuda_graphs": {"param_decls": ["--cuda-graphs/--no-cuda-graphs"]},
+}
+
+
+def options_of(*kinds: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """An option for each setting of these dataclasses, with its default, limits and help."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for field in reversed([field for kind in kinds for field in settings_of(kind)]):
+            limits, by_hand = field.metadata, dict(BY_HAND.get(field.name, {}))
+            names = by_hand.pop("param_decls", ["--" + field.name.replace("_", "-")])
+            options: dict[str, Any] = {"default": None if limits["shown"] else field.default, "help": limits["help"]}
+            if limits["shown"]:
+                options["help"] += f"  [default: {limits['shown']}]"
+            if limits["least"] is not None:
+                options["type"] = click.IntRange(limits["least"])
+            if limits["choices"]:
+                options["type"] = click.Choice(limits["choices"])
+            command = click.option(*names, **{**options, **by_hand})(command)
+        return command
+
+    return add
+
+
 @click.command("reproduce", context_settings={"show_default": True})
-@click.option(
-    "--dataset", type=click.Choice(datasets.NAMES), default="digits", help="digits needs no network; the others are downloaded."
-)
-@click.option(
-    "--network",
-    callback=_network,
-    default="lite",
-    metavar=f"[{'|'.join(SIZES)}]",
-    help="published: what the paper's program trained; described: what its text describes; lite: small.",
-)
-@click.option("--variants", callback=_variants, default=" ".join(VARIANTS), help="Names, joined by commas or blanks.")
+@options_of(Run, Grid)
 @click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="paper", help="As published, or as one should.")
-@click.option(
-    "--iterations",
-    type=click.IntRange(1),
-    default=None,
-    help="Training steps of each run.  [default: 4000 on digits, else 20000]",
-)
-@click.option("--seeds", type=click.IntRange(1), default=1, help="Runs of each variant: seeds 0, 1, ...")
+@options_of(Protocol)
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Processes on this machine.")
 @click.option("--scheduler", default=None, metavar="ADDRESS", help="A Dask scheduler to run on, such as tcp://host:8786.")
-@click.option("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
-@click.option("--cuda-graphs/--no-cuda-graphs", default=False, help="On a GPU, record each run's step once and replay it.")
-@click.option(
-    "--evaluate-every", type=click.IntRange(1), default=None, help="Iterations.  [default: 1000, or a 40th of a short run]"
-)
-@click.option(
-    "--evaluation-images",
-    type=click.IntRange(1),
-    default=None,
-    help="So many are measured, of the first ones; all if there are fewer.  [default: as many as the protocol says]",
-)
-@click.option("--checkpoint-every", type=click.IntRange(1), default=None, help="Iterations.  [default: at every evaluation]")
-@click.option(
-    "--record-steps", type=click.IntRange(0), default=0, help="Keep so many steps before the first that goes wrong; 0: none."
-)
-@click.option(
-    "--on-divergence",
-    type=click.Choice(["stop", "continue"]),
-    default="continue",
-    help="What to do when the loss is not finite, or all logits are equal.",
-)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -116,21 +107,22 @@ def reproduce_command(
     Without any option: five small networks on real handwritten digits, in under three minutes.
     """
     plan = _plan(context, given, out, resume)
-    folder = out or _default_folder(plan.dataset, plan.network, plan.protocol)
+    run = plan.run
+    folder = out or _default_folder(run.dataset, run.network, run.protocol.name)
     # Whatever can be refused is refused now, and not after hours of training.
     grid.require_free(folder, plan, resume)
-    curves = read_curves(published, plan.dataset) if published else {}
+    curves = read_curves(published, run.dataset) if published else {}
     require_packages()
     if scheduler is None:
-        require_device(plan.device)  # with a scheduler it is the workers that need it
+        require_device(run.device)  # with a scheduler it is the workers that need it
     runs = plan.runs()
-    data = datasets.load(plan.dataset, "train", download=True), datasets.load(plan.dataset, "test", download=True)
-    require_room(plan.network, data[0].images.shape[1:])
+    data = datasets.load(run.dataset, "train", download=True), datasets.load(run.dataset, "test", download=True)
+    require_room(run.network, data[0].images.shape[1:])
     with contextlib.ExitStack() as stack:
         stack.enter_context(_only_one_process(folder))
         client = stack.enter_context(cluster.cluster(jobs, scheduler)) if jobs > 1 or scheduler else None
         grid.prepare(folder, plan, data)
-        click.echo(f"{len(runs)} runs of {plan.iterations:,} iterations: {data[0].label}, {plan.network} network -> {folder}")
+        click.echo(f"{len(runs)} runs of {run.iterations:,} iterations: {data[0].label}, {run.network} network -> {folder}")
         bar = stack.enter_context(_Bar(runs))
         if client is None:
             finished = execute.one_after_the_other(runs, folder, data, bar)
@@ -170,10 +162,11 @@ def _plan(context: click.Context, given: dict[str, Any], out: Path | None, resum
     by_hand = {name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
     folder = out or _default_folder(given["dataset"], given["network"], given["protocol"])
     if resume and (folder / "config.json").exists():
-        return dataclasses.replace(grid.read_grid(folder), **{name: given[name] for name in by_hand})
+        return Grid.of(**{**grid.read_grid(folder).settings, **{name: given[name] for name in by_hand}})
     settings = {name: value for name, value in given.items() if value is not None}
-    settings.setdefault("iterations", ITERATIONS.get(given["dataset"], 20_000))
-    return Grid(**settings)
+    if given["dataset"] != "digits":
+        settings.setdefault("iterations", 20_000)
+    return Grid.of(**settings)
 
 
 class _Bar:
@@ -227,7 +220,7 @@ class _Bar:
 )
 def report_command(folder: Path, published: Path | None) -> None:
     """Write table, figures and page of an experiment's FOLDER again, from its files."""
-    curves = read_curves(published, grid.read_grid(folder).dataset) if published else {}
+    curves = read_curves(published, grid.read_grid(folder).run.dataset) if published else {}
     click.echo(write_report(folder, curves))
     click.echo(f"table, figures and report.html lie in {folder}")
 

@@ -18,6 +18,7 @@ from ..backend import Array, device_of, run_on, to_device
 from ..datasets import Dataset
 from ..errors import ArgumentError
 from ..random import Generator
+from .settings import require_limits, setting
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,21 @@ class Protocol:
     cifar10_mean_images: int | None = None
     shuffle_buffer: int | None = None
     validation_share: float = 0.0
-    evaluation_images: int | None = None
+    evaluation_images: int | None = setting(
+        None,
+        "So many test images are measured; all if there are fewer.",
+        least=1,
+        optional=True,
+        shown="as many as the protocol says",
+    )
     evaluation_buffer: int | None = None
-    evaluate_every: int = 1000
+    evaluate_every: int = setting(1000, "Iterations between two measurements.", least=1, shown="1000, or a 40th of a short run")
     relu_logits: bool = False
 
     def __post_init__(self) -> None:
-        optional = ("mean_images", "cifar10_mean_images", "shuffle_buffer", "evaluation_images", "evaluation_buffer")
-        for name in ("batch_size", "evaluate_every", *optional):
+        require_limits(self)
+        optional = ("mean_images", "cifar10_mean_images", "shuffle_buffer", "evaluation_buffer")
+        for name in ("batch_size", *optional):
             value = getattr(self, name)
             good = (value is None and name in optional) or (isinstance(value, int) and value >= 1)
             self._require(name, good, "an integer from 1")

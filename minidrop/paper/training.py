@@ -1,14 +1,14 @@
-"""Training: from a description of a run to its history, step by step, so that a break costs nothing.
+"""Training: from a run's settings (`run.py`) to its history, step by step, so that a break costs nothing.
 
     from minidrop.paper.training import Run, train
 
     result = train(Run(dataset="digits", variant="beta-scaled", iterations=2000))
     result.history.rows[-1]["accuracy"]
 
-The loop itself is `Trainer.step` and `Trainer.run_to_the_end`; what is measured, `measuring.py`; what is kept,
-`Trainer.save`. A run that was killed goes on from its last checkpoint and, on NumPy (with as many BLAS threads), ends with the
-same bits as one that was not: the checkpoint holds all that the future depends on (weights, optimiser, the counters of the
-random numbers, the place in the data, the history).
+The loop itself is `Trainer.step` and `Trainer.run_to_the_end`; what is measured, `measuring.py`; what is kept, `Trainer.save`.
+A run that was killed resumes from its last checkpoint. On NumPy, with as many BLAS threads, it ends with the same bits as one
+that was not: the checkpoint holds all that the future depends on (weights, optimiser, the counters of the random numbers, the
+place in the data, the history).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .. import datasets, serialization
-from ..backend import Array, normalise_device, require_device
+from ..backend import Array, require_device
 from ..capture import capture
 from ..datasets import Dataset
-from ..errors import ArgumentError, StateError
+from ..errors import StateError
 from ..functional import softmax_cross_entropy
 from ..optim import SGD, clip_gradient_norm
 from ..random import Generator
@@ -32,55 +32,9 @@ from ..tensor import Tensor
 from .history import Divergence, History
 from .measuring import Evaluator, accuracy, all_equal, gradient_norm
 from .networks import Network
-from .protocol import PAPER, Batches, Protocol, pixel_mean, split
+from .protocol import Batches, pixel_mean, split
 from .recorder import StepRecorder, ZeroCounter
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training run: everything its result depends on (and how it is carried out, on which the last bits depend).
-
-    cuda_graphs: on a GPU, record the step once and replay it (`minidrop.capture`). record_steps: how many of the steps before
-    something goes wrong to keep (`recorder.py`); 0 for none.
-    """
-
-    dataset: str = "digits"
-    network: str = "lite"
-    variant: str = "cnn"
-    seed: int = 0
-    iterations: int = 2000
-    protocol: Protocol = field(default=PAPER)
-    checkpoint_every: int = 1000
-    on_divergence: str = "continue"
-    device: str = "cpu"
-    cuda_graphs: bool = False
-    record_steps: int = 0
-
-    def __post_init__(self) -> None:
-        if normalise_device(self.device) == "cpu" and self.cuda_graphs:
-            raise ArgumentError("Run: cuda_graphs without a GPU", expected='device="cuda"', got=f"device={self.device!r}")
-        for name in ("iterations", "checkpoint_every"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ArgumentError(f"Run: bad {name}", expected="an integer from 1", got=repr(value))
-        if not isinstance(self.record_steps, int) or self.record_steps < 0:
-            raise ArgumentError("Run: bad record_steps", expected="an integer from 0", got=repr(self.record_steps))
-        if self.on_divergence not in ("stop", "continue"):
-            raise ArgumentError("Run: bad on_divergence", expected='"stop" or "continue"', got=repr(self.on_divergence))
-
-    @property
-    def name(self) -> str:
-        """The name of its files: variant and seed."""
-        return f"{self.variant}_seed{self.seed}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return asdict(self)
-
-    @staticmethod
-    def from_dict(values: dict[str, Any]) -> Run:
-        """The run that `to_dict` described."""
-        return Run(**{**values, "protocol": Protocol(**values["protocol"])})
+from .run import Run as Run
 
 
 @dataclass
@@ -146,9 +100,8 @@ class Trainer:
         shape, classes = images.images.shape[1:], len(images.classes)
         self.network = Network(run.network, run.variant, shape, classes, weights, self.masks, run.protocol.relu_logits)
         self.network.to(run.device)
-        numbers = self.network.variant.numbers
-        self.optimizer = SGD(self.network.parameters(), lr=numbers.get("learning_rate", run.protocol.learning_rate))
-        self.clip_norm = numbers.get("clip_norm")
+        assert run.learning_rate is not None
+        self.optimizer = SGD(self.network.parameters(), lr=run.learning_rate)
         self.evaluator = Evaluator(self.network, measured, run.protocol, self.mean, evaluation_seed, run.device)
         self.zeros = ZeroCounter(self.network, run.device)
         self.recorder = StepRecorder(run.record_steps)
@@ -191,8 +144,8 @@ class Trainer:
         loss = softmax_cross_entropy(logits, labels)
         self.optimizer.zero_grad()
         loss.backward()
-        if self.clip_norm is not None:
-            clip_gradient_norm(self.optimizer.parameters, self.clip_norm)
+        if self.run.clip_norm is not None:
+            clip_gradient_norm(self.optimizer.parameters, self.run.clip_norm)
         self.optimizer.step()
         return loss, logits
 
@@ -280,7 +233,9 @@ class Trainer:
         """Go on where the checkpoint stands; returns the rows of its history."""
         assert self.checkpoint_path is not None
         checkpoint = serialization.load(self.checkpoint_path)
-        stored, own = {"record_steps": 0, **(checkpoint.get("run") or {})}, self._identity()  # 0: older than that setting
+        own = self._identity()
+        younger = {"record_steps": 0, "learning_rate": own["learning_rate"], "clip_norm": own["clip_norm"]}
+        stored = {**younger, **(checkpoint.get("run") or {})}  # it may be older than these settings
         if stored != own:
             raise StateError(
                 f"{self.checkpoint_path} belongs to another run",
@@ -310,7 +265,7 @@ class Trainer:
         return rows
 
     def _identity(self) -> dict[str, Any]:
-        """What must be the same for a checkpoint to be gone on from: all but how far to go, and how to carry it out."""
+        """The settings that must match before a checkpoint can be resumed: all but how far to go, and how to carry it out."""
         free = ("iterations", "checkpoint_every", "on_divergence", "device", "cuda_graphs")
         settings = {name: value for name, value in self.run.to_dict().items() if name not in free}
         return {**settings, "data": self.digests}

@@ -96,10 +96,11 @@ def seeds_text(seeds: list[int]) -> str:
 
 def command_of(settings: dict[str, Any], gpu: str | None = None) -> str:
     """Settings of an experiment -> `minidrop reproduce` with every option that is not its default."""
-    plain = Grid(dataset=settings["dataset"], iterations=settings["iterations"])
-    default = {field.name: getattr(plain, field.name) for field in dataclasses.fields(Grid)}
-    default["evaluate_every"] = Grid(iterations=settings["iterations"], protocol=settings["protocol"]).evaluate_every
-    default["iterations"] = 4_000 if settings["dataset"] == "digits" else 20_000  # as the command has it
+    default = Grid.of(iterations=settings["iterations"], protocol=settings["protocol"]).settings
+    default |= {
+        "protocol": "paper",
+        "iterations": 4_000 if settings["dataset"] == "digits" else 20_000,
+    }  # as the command has it
     parts = ["minidrop reproduce"]
     for name in (
         "dataset",
@@ -117,7 +118,7 @@ def command_of(settings: dict[str, Any], gpu: str | None = None) -> str:
         value = settings[name]
         if name == "variants" and tuple(value) == VARIANTS:
             continue
-        if (name == "dataset" and value != "digits") or (name != "dataset" and value != default[name]):
+        if value != default[name]:
             text = f'"{" ".join(value)}"' if name == "variants" else str(value)
             parts.append(f"--{name.replace('_', '-')} {text}")
     if settings["cuda_graphs"] and gpu:

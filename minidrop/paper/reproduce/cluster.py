@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ArgumentError, DataError, missing_package
-from ..training import Run, load_data
+from ..run import Run
+from ..training import load_data
 from .execute import Progress, carry_out, stop_on_interrupt
 from .grid import read_config
 

@@ -20,7 +20,8 @@ from ...errors import StateError
 from ...serialization import write_atomically
 from ..history import rows_as_csv
 from ..recorder import STEP_COLUMNS
-from ..training import Run, Trainer, load_data
+from ..run import Run
+from ..training import Trainer, load_data
 from .grid import checkpoint_path, history_path, is_done, read_result, result_path, steps_path
 from .provenance import provenance
 

@@ -21,8 +21,9 @@ from ...errors import ArgumentError, DataError, StateError
 from ...serialization import write_atomically
 from ..history import Divergence, read_history
 from ..networks import find_size
-from ..protocol import Protocol, find_protocol
-from ..training import Run
+from ..protocol import find_protocol
+from ..run import Run
+from ..settings import require_limits, setting, settings_of
 from ..variants import VARIANTS, Variant
 from .provenance import provenance
 
@@ -35,64 +36,64 @@ LATER: dict[str, Any] = {"cuda_graphs": False, "record_steps": 0, "evaluation_im
 
 @dataclass(frozen=True)
 class Grid:
-    """The settings of an experiment; `evaluate_every` and `checkpoint_every` default to what fits the iterations.
+    """An experiment: `run` is the template of its runs, which differ in variant and seed. `Grid.of` makes one from settings."""
 
-    evaluation_images: how many images to measure on, of the first ones; 0: as many as the protocol says.
-    """
-
-    dataset: str = "digits"
-    network: str = "lite"
-    variants: tuple[str, ...] = VARIANTS
-    protocol: str = "paper"
-    iterations: int = 4000
-    seeds: int = 1
-    device: str = "cpu"
-    cuda_graphs: bool = False
-    on_divergence: str = "continue"
-    evaluate_every: int = 0
-    checkpoint_every: int = 0
-    record_steps: int = 0
-    evaluation_images: int = 0
+    run: Run = Run()  # noqa: RUF009 (frozen)
+    variants: tuple[str, ...] = setting(VARIANTS, "Names, joined by commas or blanks.")
+    seeds: int = setting(1, "Runs of each variant: seeds 0, 1, ...", least=1)
 
     def __post_init__(self) -> None:
-        find_size(self.network)
+        require_limits(self)
+        find_size(self.run.network)
         variants = [Variant(name) for name in self.variants]
-        for name in ("iterations", "seeds"):
-            if getattr(self, name) < 1:
-                raise ArgumentError(f"bad {name}", expected="1 or more", got=str(getattr(self, name)))
-        if self.evaluation_images < 0:
-            raise ArgumentError("bad evaluation_images", expected="0 or more", got=str(self.evaluation_images))
         twice = any(one.same_as(other) for index, one in enumerate(variants) for other in variants[:index])
         if not variants or twice:
             raise ArgumentError("bad variants", expected="at least one, each once", got=", ".join(self.variants) or "none")
-        if self.evaluate_every < 1:
-            # Every 1,000 iterations, as published; more often in a short run, so that there are 40 points to look at.
-            every = find_protocol(self.protocol).evaluate_every
-            object.__setattr__(self, "evaluate_every", min(every, max(1, self.iterations // 40)))
-        if self.checkpoint_every < 1:
-            object.__setattr__(self, "checkpoint_every", self.evaluate_every)
 
-    def measured_protocol(self) -> Protocol:
-        """The protocol, with this grid's distance between evaluations, and its number of images if it has one."""
-        protocol = dataclasses.replace(find_protocol(self.protocol), evaluate_every=self.evaluate_every)
-        return dataclasses.replace(protocol, evaluation_images=self.evaluation_images or protocol.evaluation_images)
+    @staticmethod
+    def of(
+        protocol: str = "paper",
+        evaluate_every: int | None = None,
+        evaluation_images: int | None = None,
+        checkpoint_every: int | None = None,
+        variants: tuple[str, ...] = VARIANTS,
+        seeds: int = 1,
+        **settings: Any,
+    ) -> Grid:
+        """The grid of some settings, by the names that config.json and the command line have for them.
+
+        protocol: its name. evaluate_every, checkpoint_every: None or 0: what fits the iterations; evaluation_images: None or 0:
+        as many as the protocol says. The rest are fields of `Run`.
+        """
+        run = Run(**settings)
+        measured = find_protocol(protocol)
+        # Every 1,000 iterations, as published; more often in a short run, so that there are 40 points to look at.
+        every = evaluate_every or min(measured.evaluate_every, max(1, run.iterations // 40))
+        measured = dataclasses.replace(measured, evaluate_every=every)
+        if evaluation_images:
+            measured = dataclasses.replace(measured, evaluation_images=evaluation_images)
+        run = dataclasses.replace(run, protocol=measured, checkpoint_every=checkpoint_every or every, learning_rate=None)
+        return Grid(run, tuple(variants), seeds)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """By name, as `of` takes them, and as JSON can hold them."""
+        own = {field.name: getattr(self.run, field.name) for field in settings_of(Run)}
+        protocol = self.run.protocol
+        usual = protocol.evaluation_images == find_protocol(protocol.name).evaluation_images
+        return {
+            **own,
+            "variants": list(self.variants),
+            "seeds": self.seeds,
+            "protocol": protocol.name,
+            "evaluate_every": protocol.evaluate_every,
+            "evaluation_images": 0 if usual else protocol.evaluation_images,
+        }
 
     def runs(self) -> list[Run]:
         """Every run, seed by seed, so that a broken experiment has whole sets of variants."""
         return [
-            Run(
-                dataset=self.dataset,
-                network=self.network,
-                variant=variant,
-                seed=seed,
-                iterations=self.iterations,
-                protocol=self.measured_protocol(),
-                checkpoint_every=self.checkpoint_every,
-                on_divergence=self.on_divergence,
-                device=self.device,
-                cuda_graphs=self.cuda_graphs,
-                record_steps=self.record_steps,
-            )
+            dataclasses.replace(self.run, variant=variant, seed=seed, learning_rate=None, clip_norm=None)
             for seed in range(self.seeds)
             for variant in self.variants
         ]
@@ -131,7 +132,7 @@ def require_free(folder: Path, grid: Grid, resume: bool) -> None:
                 got="config.json in it",
                 help="--resume goes on where it stopped; --out names another folder",
             )
-        _require_same(folder, read_config(folder)["settings"], _settings(grid))
+        _require_same(folder, read_config(folder)["settings"], config_settings(grid))
     elif folder.exists() and any(not path.match(".config.json.*.tmp") for path in folder.iterdir()):
         raise StateError(
             f"{folder} is not empty",
@@ -151,18 +152,19 @@ def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset]) -> None:
         stored = read_config(folder)
         _require_same(folder, stored["dataset"], digests)
         done = sum(run.done for run in read_runs(folder))
-        if stored["settings"] == _settings(grid) and done == len(grid.runs()):
+        if stored["settings"] == config_settings(grid) and done == len(grid.runs()):
             return  # nothing to do: what is there keeps its date
         calls = stored["provenance"]
-    config = {"settings": _settings(grid), "dataset": digests, "provenance": [*calls, provenance(grid.device)]}
+    config = {"settings": config_settings(grid), "dataset": digests, "provenance": [*calls, provenance(grid.run.device)]}
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
     for part in ("history", "checkpoints"):  # after config.json, so that a kill leaves an empty folder, or one to resume
         (folder / part).mkdir(exist_ok=True)
 
 
-def _settings(grid: Grid) -> dict[str, Any]:
-    return {**asdict(grid), "variants": list(grid.variants), "protocol_values": asdict(grid.measured_protocol())}
+def config_settings(grid: Grid) -> dict[str, Any]:
+    """What config.json says of the settings: these, and what the protocol's name stands for."""
+    return {**grid.settings, "protocol_values": asdict(grid.run.protocol)}
 
 
 def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
@@ -185,7 +187,7 @@ def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of an experiment's folder. Raises DataError if it is missing or damaged."""
     config = read_json(folder / "config.json", {"settings", "dataset", "provenance"})
-    missing = ({field.name for field in dataclasses.fields(Grid)} | {"protocol_values"}) - {*config["settings"], *LATER}
+    missing = {*Grid().settings, "protocol_values"} - {*config["settings"], *LATER}
     missing |= {"label", "train_sha256", "test_sha256"} - set(config["dataset"])
     missing |= set() if config["provenance"] else {"provenance"}
     if missing:
@@ -200,9 +202,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def read_grid(folder: Path) -> Grid:
     """The grid of an experiment's folder."""
-    settings = read_config(folder)["settings"]
-    values: dict[str, Any] = {field.name: settings[field.name] for field in dataclasses.fields(Grid)}
-    return Grid(**{**values, "variants": tuple(settings["variants"])})
+    return Grid.of(**{name: value for name, value in read_config(folder)["settings"].items() if name in Grid().settings})
 
 
 def _require_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -1,0 +1,69 @@
+"""One training run: everything that its result depends on.
+
+from minidrop.paper.run import Run
+
+Run(dataset="digits", variant="beta-scaled", iterations=2000)
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..backend import normalise_device
+from ..errors import ArgumentError
+from .protocol import PAPER, Protocol
+from .settings import require_limits, setting
+from .variants import Variant
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's settings: what its result depends on, and how it is carried out, on which the last bits depend.
+
+    learning_rate, clip_norm: None: what the variant's name asks for, else the protocol's and no clipping; after that numbers
+    (clip_norm may stay None). Raises ArgumentError for a setting outside its limits, or a variant that there is not.
+    """
+
+    dataset: str = setting("digits", "digits needs no network; the others are downloaded.")
+    network: str = setting(
+        "lite", "published: what the paper's program trained; described: what its text describes; lite: small."
+    )
+    variant: str = "cnn"
+    seed: int = 0
+    iterations: int = setting(4000, "Training steps of each run.", least=1, shown="4000 on digits, else 20000")
+    protocol: Protocol = PAPER
+    checkpoint_every: int = setting(1000, "Iterations between two checkpoints.", least=1, shown="at every evaluation")
+    on_divergence: str = setting(
+        "continue", "What to do when the loss is not finite, or all logits are equal.", choices=("stop", "continue")
+    )
+    device: str = setting("cpu", "cpu, cuda, cuda:1, ...")
+    cuda_graphs: bool = setting(False, "On a GPU, record each run's step once and replay it.")
+    record_steps: int = setting(0, "Keep so many steps before the first that goes wrong; 0: none.", least=0)
+    learning_rate: float | None = None
+    clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        require_limits(self)
+        if normalise_device(self.device) == "cpu" and self.cuda_graphs:
+            raise ArgumentError("Run: cuda_graphs without a GPU", expected='device="cuda"', got=f"device={self.device!r}")
+        asked_for = {"learning_rate": self.protocol.learning_rate, **Variant(self.variant).numbers}
+        for name in ("learning_rate", "clip_norm"):
+            value = asked_for.get(name) if getattr(self, name) is None else getattr(self, name)
+            if value is not None and not value > 0:
+                raise ArgumentError(f"Run: bad {name}", expected="a number above 0", got=repr(value))
+            object.__setattr__(self, name, value)
+
+    @property
+    def name(self) -> str:
+        """The name of its files: variant and seed."""
+        return f"{self.variant}_seed{self.seed}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Run:
+        """The run that `to_dict` described; settings that are younger than the description have their defaults."""
+        return Run(**{**values, "protocol": Protocol(**values["protocol"])})

@@ -1,0 +1,38 @@
+"""A setting is written once: as a field of a dataclass, with its default, its limits, and what the command line says of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ..errors import ArgumentError
+
+
+def setting(
+    default: Any, help: str, *, least: int | None = None, choices: tuple[str, ...] = (), optional: bool = False, shown: str = ""
+) -> Any:
+    """A field of a dataclass whose `__post_init__` calls `require_limits`, and an option of `minidrop reproduce`.
+
+    least: an integer from there on; choices: one of these; optional: or None. shown: what the command line says of the default
+    where it depends on other settings.
+    """
+    limits = {"help": help, "least": least, "choices": choices, "optional": optional, "shown": shown}
+    return dataclasses.field(default=default, metadata=limits)
+
+
+def settings_of(kind: Any) -> list[dataclasses.Field[Any]]:
+    """The fields of a dataclass that `setting` made."""
+    return [field for field in dataclasses.fields(kind) if "help" in field.metadata]
+
+
+def require_limits(values: Any) -> None:
+    """Raise ArgumentError for the first setting of a dataclass instance that is outside its limits."""
+    for field in settings_of(values):
+        value, least, choices = getattr(values, field.name), field.metadata["least"], field.metadata["choices"]
+        if value is None and field.metadata["optional"]:
+            continue
+        name = f"{type(values).__name__}: bad {field.name}"
+        if choices and value not in choices:
+            raise ArgumentError(name, expected=" or ".join(f'"{choice}"' for choice in choices), got=repr(value))
+        if least is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise ArgumentError(name, expected=f"an integer from {least}", got=repr(value))
