@@ -23,11 +23,6 @@ from numpy import generic, ndarray
 from .core import Array as Array
 from .errors import ArgumentError, CaptureError, DeviceError
 
-# Keep freed memory for the next step. glibc hands large blocks back to the system, which then has to find and clear their pages
-# anew, at each step; but it learns: a block of 31 MB that was made and freed (untouched: it costs nothing) tells it that blocks
-# of this size come and go, and from then on it keeps up to 62 MB (mallopt(3), M_MMAP_THRESHOLD). Elsewhere this does nothing.
-np.empty(31 * 2**20, dtype=np.uint8)
-
 DEFAULT_MATH, TF32_MATH = 0, 3  # cublasMath_t
 
 INSTALL_HELP = (
@@ -164,13 +159,28 @@ def use_tf32(on: bool, device: str = "cuda") -> None:
         linalg.set_compute_type("float32", linalg.COMPUTE_TYPE_TF32 if on else linalg.COMPUTE_TYPE_DEFAULT)
 
 
+def arranged_like(array: Array, like: Array) -> Array:
+    """(shape) -> a copy in the number type and memory order of `like`; both on one device."""
+    arranged: Array = array_module(like).empty_like(like)
+    arranged[...] = array
+    return arranged
+
+
+def keep_freed_memory() -> None:
+    """Make glibc keep freed blocks of up to 31 MB for the next step, in place of returning them to the system; once a process.
+
+    It learns from the largest block that it has seen freed (mallopt(3), M_MMAP_THRESHOLD). Elsewhere this does nothing.
+    """
+    np.empty(31 * 2**20, dtype=np.uint8)  # made and freed at once: nobody writes to it, so it takes no memory
+
+
 def ones_like(array: Array) -> Array:
     """(any shape) -> same: all 1, on the device of `array`."""
     return run_on(array, array_module(array).ones_like, array)
 
 
 def device_name(device: str) -> str:
-    """The name of a GPU and its CUDA version, or "cpu": for the record of what a result was made on."""
+    """The name of a GPU and its CUDA version, or "cpu": to say what a result was made on."""
     if normalise_device(device) == "cpu":
         return "cpu"
     index = _cuda_index(normalise_device(device))

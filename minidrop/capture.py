@@ -1,11 +1,11 @@
-"""capture: a training step of fixed shapes, recorded once as a CUDA graph and replayed.
+"""capture: a training step of fixed shapes, captured once as a CUDA graph and replayed.
 
 At batch 16 a GPU is done with an op before Python has said what comes next. A CUDA graph holds all the kernels of a step; to
-launch it is one call. What is recorded is what happens on the GPU, with the memory it happened in: numbers that Python
+launch it is one call. What is captured is what happens on the GPU, with the memory it happened in: numbers that Python
 computes on the way (a learning rate, a step count, `.item()`) are not computed again. So the counters of the random generators
 lie on the GPU while a step is being captured, and each replay draws new masks.
 
-Not yet run on a GPU: the tests record and replay on the stand-in for CuPy.
+Not yet run on a GPU: the tests capture and replay on the stand-in for CuPy.
 """
 
 from __future__ import annotations
@@ -74,12 +74,12 @@ class CapturedStep:
 
     Tensors reach the step as tensors, but not the same ones, and so they may not require gradients.
 
-    The first calls run it as it is (they count as steps), the next one records it. `reason` is None, or says why the step is
+    The first calls run it as it is (they count as steps), the next one captures it. `reason` is None, or says why the step is
     not replayed but run as it is: there is no GPU, or it does what a graph cannot hold. Outputs lie in the same memory at each
     call, and the next call overwrites them.
 
     The step must change whatever outlives it in place (as the optimisers do with parameters). If a parameter has been given
-    another array (by `load_state_dict`), the step is recorded anew; other arrays (a velocity) must stay the same. It may not
+    another array (by `load_state_dict`), the step is captured anew; other arrays (a velocity) must stay the same. It may not
     read numbers back (`.item()`), nor depend on numbers that Python changes between steps; it sets gradients to None before
     backward. `Optimizer.steps` does not count replays.
     """
@@ -152,7 +152,7 @@ class CapturedStep:
             self.capture.begin_step()
             if self.graph is not None and self.has_changed():
                 self.stream.synchronize()
-                self.graph = None  # record it again
+                self.graph = None  # capture it again
             if self.calls >= self.warm_up and self.graph is None and self.reason is None:
                 self.capture_graph()
             if self.graph is None:
@@ -203,7 +203,7 @@ class CapturedStep:
             if not ended:
                 self._end_of_failed_capture()
             for tensor, gradient in reversed(self.capture.gradients):
-                tensor.grad = gradient  # what was recorded has not been computed
+                tensor.grad = gradient  # what was captured has not been computed
             self.give_up(f"{type(error).__name__}: {error}")
         else:
             self.outputs, self.graph, self.blocks = outputs, graph, dict(self.capture.blocks)
@@ -212,7 +212,7 @@ class CapturedStep:
         finally:
             self.capture.capturing = False
             for generator, counter in before.items():
-                generator.counter = counter  # what was recorded has not happened yet
+                generator.counter = counter  # what was captured has not happened yet
 
     def _end_of_failed_capture(self) -> None:
         try:
@@ -222,7 +222,7 @@ class CapturedStep:
 
 
 def capture(step: Callable[..., Any], warm_up: int = WARM_UP) -> CapturedStep:
-    """step(*arrays) -> a `CapturedStep`: after `warm_up` calls recorded as a CUDA graph, then replayed. On a CPU just run."""
+    """step(*arrays) -> a `CapturedStep`: after `warm_up` calls captured as a CUDA graph, then replayed. On a CPU just run."""
     return CapturedStep(step, warm_up)
 
 
@@ -246,7 +246,7 @@ def together(steps: Sequence[CapturedStep], inputs: Sequence[Sequence[Any]]) -> 
     for step, given in zip(steps, inputs, strict=True):
         ends.append(step.start(given, after))
         if step.graph is None:
-            after = ends[-1:]  # until they are recorded, one after the other: they share what they make on first use
+            after = ends[-1:]  # until they are captured, one after the other: they share what they make on first use
     for step, end in zip(steps, ends, strict=True):
         step.finish(end)
     return [step.outputs for step in steps]

@@ -83,7 +83,7 @@ def test_the_command(tmp_path):
     done = CliRunner().invoke(main, ["draws", str(tmp_path / "d"), "--draws", "300", "--seed", "3"])
     assert done.exit_code == 0, done.output
     draws = Draws(tmp_path / "d")
-    assert draws.record["settings"]["draws"] == 300 and draws.gap("dropout, ReLU", 2).low > 0.1
+    assert draws.stored["settings"]["draws"] == 300 and draws.gap("dropout, ReLU", 2).low > 0.1
     assert CliRunner().invoke(main, ["draws", str(tmp_path / "d"), "--draws", "301"]).exit_code == 1
 
 

@@ -197,14 +197,14 @@ class _Bar:
             self.written = time.monotonic()
             self.bar.set_postfix_str(f"{name}: loss {loss:.3f}, accuracy {accuracy:.3f}", refresh=False)
 
-    def finished(self, record: dict[str, Any]) -> None:
+    def finished(self, outcome: dict[str, Any]) -> None:
         """A run has ended."""
-        run = Run.from_dict(record["run"])
-        if record["stopped"] != "interrupted":
+        run = Run.from_dict(outcome["run"])
+        if outcome["stopped"] != "interrupted":
             self(run.name, run.iterations, math.nan, math.nan)  # also one that was done before this call
-        accuracy = "" if record["test_accuracy"] is None else f", {record['test_accuracy']:.4f} of the test set"
-        wrong = f"; {Divergence(record['divergence'])}" if record["divergence"] else ""
-        self.bar.write(f"{run.name}: {record['stopped'] or 'done'} at {record['iteration']:,}{accuracy}{wrong}")
+        accuracy = "" if outcome["test_accuracy"] is None else f", {outcome['test_accuracy']:.4f} of the test set"
+        wrong = f"; {Divergence(outcome['divergence'])}" if outcome["divergence"] else ""
+        self.bar.write(f"{run.name}: {outcome['stopped'] or 'done'} at {outcome['iteration']:,}{accuracy}{wrong}")
 
     def __exit__(self, *_error: object) -> None:
         self.bar.close()

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from ..backend import Array, array_module, current_capture, has_kernels, memory_order, run_on
+from ..backend import Array, arranged_like, array_module, current_capture, has_kernels, memory_order, run_on
 from ..optim import SGD
 
 # One step for several parameters at once, one behind the other along i; tensor number # ends before end#.
@@ -95,9 +95,7 @@ def velocity_like(optimizer: SGD, index: int, data: Array) -> Array:
         for length, own, other in zip(data.shape, velocity.strides, data.strides, strict=True)
         if length > 1  # the step along an axis of one number means nothing
     ):
-        in_order = array_module(data).empty_like(data)
-        in_order[...] = velocity
-        optimizer.state["velocity"][index] = velocity = in_order
+        optimizer.state["velocity"][index] = velocity = arranged_like(velocity, data)
     return velocity
 
 

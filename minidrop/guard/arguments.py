@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, array_module, capturing, device_of, is_array, run_on, to_device
+from ..backend import Array, arranged_like, capturing, device_of, is_array, run_on, to_device
 from ..core import Variable
 from ..errors import ArgumentError, DTypeError, ShapeError
 from .operands import as_array, require_same_device
@@ -110,17 +110,11 @@ def keep_mask(name: str, mask: Any, like: Array) -> Array:
         raise ShapeError(f"{name}: the mask does not fit", expected=f"shape {like.shape}", got=f"shape {array.shape}")
     if not capturing() and not run_on(array, _holds_only_0_and_1, array).item():
         raise ArgumentError(f"{name}: bad mask", expected="1 for kept, 0 for dropped", got="other numbers in it")
-    return run_on(like, _arranged_like, array, like)
+    return run_on(like, arranged_like, array, like)
 
 
 def _holds_only_0_and_1(mask: Array) -> Array:
     return ((mask == 0) | (mask == 1)).all()
-
-
-def _arranged_like(mask: Array, like: Array) -> Array:
-    result = array_module(like).empty_like(like)
-    result[...] = mask
-    return result
 
 
 def require_probabilities(name: str, p: Any, z: Array) -> None:

@@ -168,7 +168,9 @@ class Module:
             )
         for name, tensor in own.items():
             array = arrays[name] if backend.is_array(arrays[name]) else np.asarray(arrays[name])
-            tensor.data = backend.run_on(tensor.data, _arranged_like, backend.to_device(array, tensor.device), tensor.data)
+            tensor.data = backend.run_on(
+                tensor.data, backend.arranged_like, backend.to_device(array, tensor.device), tensor.data
+            )
         return self
 
     # Printing --------------------------------------------------------------------------------------------------------
@@ -247,10 +249,3 @@ class Sequential(Module):
     def describe(self) -> str:
         """One line."""
         return f"Sequential({', '.join(layer.describe() for layer in self.layers)})"
-
-
-def _arranged_like(array: Array, like: Array) -> Array:
-    """(shape) -> a copy in the number type and memory order of `like`."""
-    arranged: Array = backend.array_module(like).empty_like(like)
-    arranged[...] = array
-    return arranged

@@ -38,7 +38,7 @@ class Run:
         "continue", "What to do when the loss is not finite, or all logits are equal.", choices=("stop", "continue")
     )
     device: str = setting("cpu", "cpu, cuda, cuda:1, ...")
-    cuda_graphs: bool = setting(False, "On a GPU, record each run's step once and replay it.")
+    cuda_graphs: bool = setting(False, "On a GPU, capture each run's step once and replay it.")
     record_steps: int = setting(0, "Keep so many steps before the first that goes wrong; 0: none.", least=0)
     learning_rate: float | None = None
     clip_norm: float | None = None

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import datasets, serialization
-from ..backend import Array, require_device
+from ..backend import Array, keep_freed_memory, require_device
 from ..capture import capture
 from ..datasets import Dataset
 from ..errors import StateError
@@ -86,6 +86,7 @@ class Trainer:
         self, run: Run, data: tuple[Dataset, Dataset], history_path: Path | None = None, checkpoint_path: Path | None = None
     ) -> None:
         require_device(run.device)
+        keep_freed_memory()
         self.run = run
         self.checkpoint_path = checkpoint_path
         train_data, self.test = data

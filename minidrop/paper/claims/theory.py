@@ -24,11 +24,11 @@ class Draws:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self.record = json.loads((folder / "draws.json").read_text())
+            self.stored = json.loads((folder / "draws.json").read_text())
             self.layers, self.units = (_rows(folder / name) for name in ("layers.csv", "units.csv"))
         except (OSError, ValueError) as error:
             raise DataError(f"{folder} cannot be read", expected=f"what `{COMMAND}` writes", got=str(error)) from error
-        self.made_with = describe(self.record["provenance"][0])
+        self.made_with = describe(self.stored["provenance"][0])
 
     def gap(self, kind: str, layers: int, inputs: str = EACH) -> Interval:
         """The gap of a kind, as a share of the output."""
@@ -60,8 +60,8 @@ def theory_claims(evidence: Evidence) -> list[Claim]:
         _alike(draws),
         *(_figure(draws, key, kind) for key, kind in (("figure-1", "alpha"), ("figure-2", "beta"))),
     ]
-    seeds = str(draws.record["settings"]["seed"])
-    on = f"{draws.record['settings']['draws']:,} masks per input and layer; {draws.made_with}"
+    seeds = str(draws.stored["settings"]["seed"])
+    on = f"{draws.stored['settings']['draws']:,} masks per input and layer; {draws.made_with}"
     return [_with(claim, seeds, on) for claim in found]
 
 

@@ -104,14 +104,14 @@ def compare_ends(stored: dict[str, Any], result: Result, trainer: Trainer) -> li
     return [f"{name}: {stored[name]!r} stored, {value!r} now" for name, value in now.items() if stored[name] != value]
 
 
-def other_machine(record: dict[str, Any]) -> list[str]:
-    """What is different here from where `record`, a provenance, was made, of what the last bits depend on.
+def other_machine(origin: dict[str, Any]) -> list[str]:
+    """What is different here from where `origin`, a provenance, was made, of what the last bits depend on.
 
     That is NumPy's version, and for which kind of processor OpenBLAS chose its kernels (OPENBLAS_CORETYPE chooses another).
     """
     here = provenance()
-    there, ours = record["packages"].get("numpy"), here["packages"].get("numpy")
+    there, ours = origin["packages"].get("numpy"), here["packages"].get("numpy")
     found = [] if there == ours else [f"NumPy {there} there, {ours} here"]
-    kernels = [sorted(set(re.findall(r"openblas [^(]*\((\w+)\)", " ".join(side["blas"])))) for side in (record, here)]
+    kernels = [sorted(set(re.findall(r"openblas [^(]*\((\w+)\)", " ".join(side["blas"])))) for side in (origin, here)]
     found += [] if kernels[0] == kernels[1] else [f"kernels for {', '.join(kernels[0])} there, {', '.join(kernels[1])} here"]
-    return found + ([f"a GPU, {record['gpu']}, there"] if record["gpu"] else [])
+    return found + ([f"a GPU, {origin['gpu']}, there"] if origin["gpu"] else [])

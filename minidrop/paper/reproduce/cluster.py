@@ -92,9 +92,9 @@ def on_a_cluster(client: Any, runs: list[Run], folder: Path, progress: Progress)
     try:
         with stop_on_interrupt(also=stop_file.touch):
             for future in as_completed(futures):
-                record = future.result()
-                progress.finished(record)
-                completed = completed and record["stopped"] != "interrupted"
+                outcome = future.result()
+                progress.finished(outcome)
+                completed = completed and outcome["stopped"] != "interrupted"
         stop_file.unlink(missing_ok=True)
     except BaseException as error:
         stop_file.touch()  # Dask cannot stop a task that runs: the workers look for this file, so it stays

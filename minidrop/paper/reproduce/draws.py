@@ -173,7 +173,7 @@ def write_draws(folder: Path, draws: int = DRAWS, seed: int = 0) -> None:
     layers, units = measure_draws(draws, seed)
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"draws": draws, "seed": seed, "units": UNITS, "inputs": INPUTS, "spread": SPREAD}
-    record = {"settings": settings, "provenance": [provenance()]}
+    stored = {"settings": settings, "provenance": [provenance()]}
     write_atomically(folder / "layers.csv", rows_as_csv(LAYER_COLUMNS, layers).encode())
     write_atomically(folder / "units.csv", rows_as_csv(UNIT_COLUMNS, units).encode())
-    write_atomically(folder / "draws.json", (json.dumps(record, indent=2) + "\n").encode())
+    write_atomically(folder / "draws.json", (json.dumps(stored, indent=2) + "\n").encode())

@@ -32,8 +32,8 @@ class Progress(Protocol):
     def __call__(self, name: str, iteration: int, loss: float, accuracy: float) -> None:
         """A run has reached `iteration`; running mean loss, last accuracy."""
 
-    def finished(self, record: dict[str, Any]) -> None:
-        """A run has ended, with this record (what its .json holds, if it was not interrupted)."""
+    def finished(self, outcome: dict[str, Any]) -> None:
+        """A run has ended, with this outcome (what its .json holds, if it was not interrupted)."""
 
 
 def carry_out(
@@ -43,10 +43,10 @@ def carry_out(
     progress: Callable[[str, int, float, float], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """Carry out one run in an experiment's folder, from its checkpoint if there is one; returns its record.
+    """Carry out one run in an experiment's folder, from its checkpoint if there is one; returns its outcome.
 
-    The record is also written to the run's .json, unless it was interrupted. A run that is done already is left as it is.
-    Raises StateError if there is a record, the run is to go on from it, and the checkpoint is gone.
+    The outcome is also written to the run's .json, unless it was interrupted. A run that is done already is left as it is.
+    Raises StateError if there is a outcome, the run is to go on from it, and the checkpoint is gone.
     """
     from filelock import FileLock
     from threadpoolctl import threadpool_limits
@@ -77,7 +77,7 @@ def _write_result(
     recorder = trainer.recorder
     if recorder.rows:
         write_atomically(steps_path(folder, trainer.run), rows_as_csv(STEP_COLUMNS, recorder.rows).encode())
-    record = {
+    outcome = {
         "run": trainer.run.to_dict(),
         "iteration": trainer.iteration,
         "stopped": stopped,
@@ -88,10 +88,10 @@ def _write_result(
         "provenance": made_with,
     }
     if trainer.run.record_steps:
-        record["recorded"] = {name: value for name, value in recorder.state_dict().items() if name not in ("rows", "left")}
+        outcome["recorded"] = {name: value for name, value in recorder.state_dict().items() if name not in ("rows", "left")}
     if stopped != "interrupted":
-        write_atomically(result_path(folder, trainer.run), (json.dumps(record, indent=2) + "\n").encode())
-    return record
+        write_atomically(result_path(folder, trainer.run), (json.dumps(outcome, indent=2) + "\n").encode())
+    return outcome
 
 
 def _after_a_step(
@@ -116,9 +116,9 @@ def one_after_the_other(runs: list[Run], folder: Path, data: tuple[Dataset, Data
     """Carry out all runs here; False if they were interrupted (SIGINT: after the step under way, with a checkpoint)."""
     with stop_on_interrupt() as should_stop:
         for run in runs:
-            record = carry_out(run, folder, data, progress, should_stop)
-            progress.finished(record)
-            if record["stopped"] == "interrupted":
+            outcome = carry_out(run, folder, data, progress, should_stop)
+            progress.finished(outcome)
+            if outcome["stopped"] == "interrupted":
                 return False
     return True
 

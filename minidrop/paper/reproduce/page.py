@@ -55,7 +55,7 @@ def write_report(folder: Path, published: Curves) -> str:
         figures=figures,
         settings=json.dumps(settings, indent=2),
         dataset=config["dataset"],
-        provenance=[describe(record) for record in config["provenance"]],
+        provenance=[describe(origin) for origin in config["provenance"]],
         planned=len(planned),
         unfinished=len(planned) - sum(run.done for run in runs),
     )

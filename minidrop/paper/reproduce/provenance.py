@@ -31,14 +31,14 @@ def provenance(device: str = "cpu") -> dict[str, Any]:
     }
 
 
-def describe(record: dict[str, Any]) -> str:
+def describe(origin: dict[str, Any]) -> str:
     """One line for under a table."""
-    packages = ", ".join(f"{name} {version}" for name, version in record["packages"].items())
-    machine = f"{record['machine']['processor']}, {record['machine']['cores']} cores"
-    where = f"{machine}, {record['gpu']}" if record["gpu"] else machine
+    packages = ", ".join(f"{name} {version}" for name, version in origin["packages"].items())
+    machine = f"{origin['machine']['processor']}, {origin['machine']['cores']} cores"
+    where = f"{machine}, {origin['gpu']}" if origin["gpu"] else machine
     return (
-        f"minidrop {record['minidrop']}, commit {record['commit'] or 'unknown'}, Python {record['python']}, {packages}; "
-        f"{where}; {record['date']}"
+        f"minidrop {origin['minidrop']}, commit {origin['commit'] or 'unknown'}, Python {origin['python']}, {packages}; "
+        f"{where}; {origin['date']}"
     )
 
 

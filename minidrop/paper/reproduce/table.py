@@ -40,7 +40,7 @@ def table(config: dict[str, Any], runs: list[Finished]) -> str:
         "",
         *(f"* {note}" for note in notes(config, runs)),
         "",
-        *(describe(record) for record in config["provenance"]),
+        *(describe(origin) for origin in config["provenance"]),
     ]
     return "\n".join(lines) + "\n"
 

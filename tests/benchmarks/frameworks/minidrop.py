@@ -34,6 +34,7 @@ def network(work: Work, given: list[Any], dropout: bool) -> nn.Module:
 
 def build(work: Work, given: list[Any], images: Any, labels: Any, dropout: bool) -> Callable[[], Any]:
     """A training step, or a forward pass."""
+    md.backend.keep_freed_memory()  # as the trainer does
     model = network(work, given, dropout)
     model.train(work.trains)
     optimizer = md.optim.SGD(model.parameters(), lr=RATE)
