@@ -159,6 +159,7 @@ def test_functions_of_arrays_say_their_rule_in_the_first_line():
         "current_capture",
         "capturing",
         "has_kernels",
+        "keep_freed_memory",
         "set_capture",
         "use_tf32",
         "device_name",
