@@ -31,7 +31,7 @@ from minidrop.paper.claims.ledger import VERDICTS, decide
 from minidrop.paper.claims.lost import lost_claims
 from minidrop.paper.claims.runs import GATE, LONG, command
 from minidrop.paper.claims.tables import experiment
-from minidrop.paper.claims.write import BEGIN, END, SECTIONS, claims_text, readme_block, with_block
+from minidrop.paper.claims.write import SECTIONS, claims_text, in_short
 from minidrop.paper.claims.zeros import judge_life
 from minidrop.paper.history import rows_as_csv
 from minidrop.paper.reproduce.grid import Grid, read_grid
@@ -594,8 +594,6 @@ def test_what_waits_for_runs_that_can_carry_it():
 
 def test_the_stored_ledger_is_what_the_stored_runs_say():
     assert (ROOT / "lessons" / "CLAIMS.md").read_text() == claims_text(EVIDENCE), "run: minidrop claims"
-    readme = (ROOT / "README.md").read_text()
-    assert readme == with_block(readme, readme_block(EVIDENCE)), "run: minidrop claims"
 
 
 def test_a_ledger_that_says_something_else_is_noticed(results):
@@ -610,7 +608,7 @@ def test_a_ledger_that_says_something_else_is_noticed(results):
     derived = json.loads((results / "logs.json").read_text())
     derived["rows"]["mnist"]["cnn"]["window_mean"] += 0.001
     (results / "logs.json").write_text(json.dumps(derived))
-    assert readme_block(Evidence(results)) != readme_block(EVIDENCE)
+    assert in_short(Evidence(results)) != in_short(EVIDENCE)
 
 
 def test_an_experiment_that_has_only_begun_is_not_evidence(results):
@@ -620,7 +618,7 @@ def test_an_experiment_that_has_only_begun_is_not_evidence(results):
         shutil.rmtree(results / name / "history")
         (results / name / "history").mkdir()
     after = Evidence(results)
-    assert claims_text(after) == claims_text(before) and readme_block(after) == readme_block(before)
+    assert claims_text(after) == claims_text(before) and in_short(after) == in_short(before)
 
 
 def test_a_ledger_without_what_is_stored_of_the_logs(results):
@@ -643,13 +641,6 @@ def test_the_command_writes_it_all_or_nothing(tmp_path):
     shutil.rmtree(lessons / "results" / "crash")
     refused = run()
     assert refused.exit_code == 1 and "no stored experiment 'crash'" in refused.output and not (lessons / "CLAIMS.md").exists()
-
-
-def test_a_readme_without_its_marks():
-    for text in ("nothing", BEGIN, f"{END} {BEGIN}"):
-        with pytest.raises(DataError, match="no place for the tables"):
-            with_block(text, "block")
-    assert with_block(f"a {BEGIN} old {END} b", "new") == f"a {BEGIN}\n\nnew\n\n{END} b"
 
 
 # Commands -------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The README is code too: every Python block runs, its claims hold, and CI runs its test command."""
+"""The pages are code too: every Python block runs, claims hold, every file is named, and CI runs the test command."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ import minidrop as md
 
 ROOT = pathlib.Path(md.__file__).parent.parent
 README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "minidrop" / "README.md", ROOT / "minidrop" / "paper" / "README.md"]
+MAP = PAGES[2]
 
 pytestmark = pytest.mark.skipif(not README.exists(), reason="minidrop is installed without its checkout")
 
 
-def python_blocks():
-    return re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+def python_blocks(page=README):
+    return re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
 
 
 def run(blocks):
@@ -40,10 +42,63 @@ def accuracy_of(namespace):
 def test_every_block_runs():
     md.manual_seed(0)
     blocks = python_blocks()
-    assert len(blocks) == 3
+    assert len(blocks) == 1 and len(blocks[0].splitlines()) <= 25
     namespace, printed = run(blocks)
     assert accuracy_of(namespace) > 0.95
     assert printed == f"accuracy {accuracy_of(namespace):.2f}\n"
+
+
+def test_the_blocks_on_how_to_contribute_run():
+    blocks = python_blocks(ROOT / "CONTRIBUTING.md")
+    assert len(blocks) == 2
+    run(blocks)
+
+
+def test_the_readme_can_be_read_to_the_end():
+    assert len(README.read_bytes()) < 8_000
+    order = [
+        "```python",
+        "## Two commands",
+        "## Sixteen lessons",
+        "## Read the source",
+        "## What it does not",
+        "## Development",
+    ]
+    places = [README.read_text().index(heading) for heading in order]
+    assert places == sorted(places)
+
+
+def files_in_the_map(text):
+    return re.findall(r"`([\w/]+\.py)`", text)
+
+
+def test_the_map_names_every_file_and_no_other():
+    files = {path.relative_to(ROOT / "minidrop").as_posix() for path in (ROOT / "minidrop").rglob("*.py")}
+    assert files - set(files_in_the_map(MAP.read_text())) == set()
+    assert set(files_in_the_map(MAP.read_text())) - files == {"tests/test_structure.py"}
+
+
+def test_a_file_that_the_map_forgets_is_noticed():
+    assert "ops/matmul.py" not in files_in_the_map(MAP.read_text().replace("`ops/matmul.py`", "the matrix product"))
+
+
+def links_of(page):
+    """[(text, target)] of the links and pictures of a page that stay in the repository."""
+    found = re.findall(r"\[([^\]]*)\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    return [(text, target) for text, target in found if "://" not in target]
+
+
+def test_links_lead_somewhere():
+    pages = [
+        *PAGES,
+        ROOT / "tests" / "benchmarks" / "README.md",
+        ROOT / "lessons" / "README.md",
+        ROOT / "datasets" / "README.md",
+    ]
+    assert len(links_of(README)) > 5
+    for page in pages:
+        for text, target in links_of(page):
+            assert (page.parent / target).exists(), (page, text, target)
 
 
 def test_the_claim_about_the_papers_inference():
@@ -65,8 +120,9 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert "grep -m 1 '^python -m pytest' README.md" in script and 'eval "$command"' in script
 
 
-def test_every_file_that_the_readme_names_is_there():
-    for name in re.findall(r"`((?:minidrop|tests)/[\w/]*\.?\w*)/?`", README.read_text()):
+@pytest.mark.parametrize("page", [page for page in PAGES if page != MAP], ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_a_page_names_is_there(page):
+    for name in re.findall(r"`((?:minidrop|tests|lessons|datasets)/[\w/]*\.?\w*)/?`", page.read_text()):
         assert (ROOT / name).exists(), name
 
 
@@ -75,7 +131,7 @@ def test_no_registry_host_and_no_machine_path_is_committed():
     files = [
         path for folder in ("minidrop", "tests", ".ci", "lessons") for path in (ROOT / folder).rglob("*") if path.is_file()
     ]
-    files += [ROOT / name for name in ("README.md", "CHANGELOG.md", "pyproject.toml")]
+    files += [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml")]
     assert hosts.search("https://pypi.example/simple") and not hosts.search("registries in general")
     for path in files:
         if path.suffix in {".py", ".md", ".toml", ".csv", ".json", ".ipynb", ""} and path != pathlib.Path(__file__):

@@ -1,4 +1,4 @@
-"""The runs in lessons/results: their tables are those of their files, and the README says what they say."""
+"""The runs in lessons/results: their tables are those of their files, and the paper's page says what they say."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from minidrop.paper.reproduce.published import NAMES, TABLES
 from minidrop.paper.reproduce.table import deviation, mean, table
 
 ROOT = pathlib.Path(md.__file__).parent.parent
+PAGE = ROOT / "minidrop" / "paper" / "README.md"
 RESULTS = ROOT / "lessons" / "results"
 FOLDERS = sorted(path.parent for path in RESULTS.glob("*/config.json"))
 
@@ -40,23 +41,23 @@ def summary(folder, variant):
     )
 
 
-def test_the_readme_says_what_the_stored_digits_run_says():
-    readme = (ROOT / "README.md").read_text()
+def test_the_page_says_what_the_stored_digits_run_says():
+    readme = PAGE.read_text()
     for variant in NAMES:
         peak, tail, spread, dead = summary("digits", variant)
         row = f"| {NAMES[variant]} | {TABLES['mnist'][variant].accuracy:.4f} | {peak:.3f} | {tail:.3f} ± {spread:.3f} | {dead:.2f} |"
         assert row in readme, row
 
 
-def test_the_readme_says_what_the_careful_runs_say():
+def test_the_page_says_what_the_careful_runs_say():
     (cnn, dropout) = (
         mean([run.result["test_accuracy"] for run in read_runs(RESULTS / "mnist-lite-careful") if run.run.variant == variant])
         for variant in ("cnn", "dropout")
     )
-    assert f"{cnn:.4f} for the CNN and {dropout:.4f} with dropout" in (ROOT / "README.md").read_text()
+    assert f"{cnn:.4f} for the CNN and {dropout:.4f} with dropout" in PAGE.read_text()
 
 
-def test_the_readme_says_what_linear_logits_give():
+def test_the_page_says_what_linear_logits_give():
     ends = [summary("digits-linear", f"{base}-linear") for base in ("cnn", "alpha", "beta")]
     first, second, third = (f"{tail:.3f} ± {spread:.3f}" for _, tail, spread, _ in ends)
-    assert f"{first}, {second} and {third} (CNN, alpha, beta;" in (ROOT / "README.md").read_text()
+    assert f"{first}, {second} and {third} (CNN, alpha, beta;" in PAGE.read_text()

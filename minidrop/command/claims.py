@@ -38,7 +38,7 @@ from .lessons import lessons_folder
 def claims_command(results: Path | None, out: Path | None, published: Path | None) -> None:
     """Weigh every claim of the paper against the stored runs, and write the verdicts to CLAIMS.md.
 
-    In the checkout's own folder this also writes the tables in README.md, and the figure of the crash.
+    This also draws the figure of the crash, crash.png.
     """
     require_packages()
     lessons = lessons_folder() if results is None or out is None else out

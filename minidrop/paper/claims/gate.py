@@ -138,7 +138,7 @@ def table(evidence: Evidence, dataset: str) -> list[tuple[str, ...]]:
 
 
 def short_table(evidence: Evidence, dataset: str) -> list[tuple[str, ...]]:
-    """For the README: of each row of the paper how far its own settings lie, what seeds do, and the text's network."""
+    """In short: of each row of the paper how far its own settings lie, what seeds do, and the text's network."""
     found = matches(evidence, dataset, "published")
     late = matches(evidence, dataset, "published", "gate_late")
     contrast = matches(evidence, dataset, "described") if evidence.find(GATES[dataset]["described"]) else {}

@@ -1,4 +1,4 @@
-"""Tables I and II: each row, judged by where one more run of ours would fall, and the README's short version of them."""
+"""Tables I and II: each row, judged by where one more run of ours would fall, and a short version of them."""
 
 from __future__ import annotations
 
@@ -176,10 +176,10 @@ def windows(evidence: Evidence) -> str:
     return "\n".join([markdown(rows), "", text])
 
 
-# README ---------------------------------------------------------------------------------------------------------------
+# In short -------------------------------------------------------------------------------------------------------------
 
 
-def readme_table(evidence: Evidence, dataset: str) -> str:
+def short_row_table(evidence: Evidence, dataset: str) -> str:
     """Table I or II, paper beside ours, as Markdown."""
     table = Table(evidence, dataset)
     claims = {variant: _row(table, variant) for variant in VARIANTS}

@@ -1,4 +1,4 @@
-"""Writing the ledger: CLAIMS.md, the tables in the README, the figure of the crash."""
+"""Writing the ledger: CLAIMS.md and the figure of the crash."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError
 from ...serialization import write_atomically
 from ..reproduce.figures import COLOURS, draw
 from ..reproduce.table import markdown
@@ -23,7 +22,7 @@ from .questions import question_claims
 from .rules import FIXED, RULES
 from .runs import PLANNED, command
 from .significance import significance_claims
-from .tables import readme_table, table_claims, windows
+from .tables import short_row_table, table_claims, windows
 from .theory import theory_claims
 from .zeros import zero_claims
 
@@ -37,8 +36,6 @@ SECTIONS: tuple[Section, ...] = (
     ("What the paper asks", question_claims),
     ("What is significant", significance_claims),
 )
-
-BEGIN, END = "<!-- made by minidrop claims -->", "<!-- end of what minidrop claims made -->"
 
 
 def rules_text(evidence: Evidence) -> str:
@@ -69,11 +66,11 @@ def not_yet_run(evidence: Evidence) -> str:
 
 def claims_text(evidence: Evidence) -> str:
     """CLAIMS.md."""
-    return ledger(evidence, SECTIONS, rules_text(evidence), not_yet_run(evidence))
+    return ledger(evidence, SECTIONS, f"{in_short(evidence)}\n\n{rules_text(evidence)}", not_yet_run(evidence))
 
 
-def readme_block(evidence: Evidence) -> str:
-    """What stands in the README between BEGIN and END: the gate, Tables I and II."""
+def in_short(evidence: Evidence) -> str:
+    """What a reader wants first: Tables I and II beside ours, and what the gate says of networks and logs."""
     gates = [
         f"**{evidence[GATES[dataset]['published']].config['dataset']['label']}**, our first "
         f"{evidence[GATES[dataset]['published']].settings['iterations']:,} iterations:\n\n"
@@ -81,20 +78,16 @@ def readme_block(evidence: Evidence) -> str:
         for dataset in ("mnist", "cifar10")
         if evidence.find(GATES[dataset]["published"])
     ]
-    return "\n\n".join([*gates, *(readme_table(evidence, dataset) for dataset in ("cifar10", "mnist"))])
-
-
-def with_block(readme: str, block: str) -> str:
-    """The README with a new block. Raises DataError if its two marks are not there, once and in order."""
-    before, begun, rest = readme.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not begun or not ended:
-        raise DataError("README.md has no place for the tables", expected=f"{BEGIN} and, later, {END}", got="not both")
-    return f"{before}{BEGIN}\n\n{block}\n\n{END}{after}"
+    about = (
+        "The gate says which network and which settings made which published log, by how far our training loss lies from it\n"
+        "(mean |log(ratio)| over the means of 1,000 iterations), and how far two of our seeds lie from each other:"
+    )
+    tables = [short_row_table(evidence, dataset) for dataset in ("cifar10", "mnist")]
+    return "\n\n".join(["## In short", *tables, *([about, *gates] if gates else [])])
 
 
 def write_ledger(results: Path, out: Path, published: Path | None = None) -> list[Path]:
-    """Write CLAIMS.md to `out` and crash.png to `results`; in the checkout's lessons, the README's tables too.
+    """Write CLAIMS.md to `out` and crash.png to `results`.
 
     published: a CSV of the author's logs; what the ledger needs of it is derived first, and written to logs.json.
     All is computed before the first file is written. Returns what was written.
@@ -105,9 +98,6 @@ def write_ledger(results: Path, out: Path, published: Path | None = None) -> lis
         evidence.logs = derive(published, evidence)
         files[results / LOGS_FILE] = as_bytes(evidence.logs)
     files |= {out / "CLAIMS.md": claims_text(evidence).encode(), results / "crash.png": draw(crash_figure, evidence)}
-    readme = out.parent / "README.md"
-    if readme.exists() and (out / "lesson.py").exists():
-        files[readme] = with_block(readme.read_text(encoding="utf-8"), readme_block(evidence)).encode()
     for path, content in files.items():
         write_atomically(path, content)
     return list(files)
