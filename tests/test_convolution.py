@@ -352,3 +352,35 @@ def test_numbers_that_cosines_would_be_rounded_to_are_convolved_by_im2col(dtype)
 def test_an_image_without_rows_is_all_padding(algorithm):
     y = F.conv2d(np.zeros((2, 3, 0, 4)), np.ones((5, 3, 2, 2)), np.arange(5.0), padding=1, algorithm=algorithm)
     np.testing.assert_allclose(y.data, np.broadcast_to(np.arange(5.0).reshape(5, 1, 1), (2, 5, 1, 5)), atol=1e-12)
+
+
+def test_tensors_layers_and_errors_name_the_way_that_was_chosen():
+    layer = md.nn.Conv2d(3, 64, 7)
+    assert "by" not in str(layer)
+    y = layer(np.zeros((16, 3, 30, 30), dtype="float32"))
+    assert "made by Conv2dMixed" in repr(y) and "Conv2d(3, 64, 7x7) by Conv2dMixed" in str(layer)
+    x = md.Tensor(np.ones((2, 1, 5, 5), dtype="float32"))
+    y = F.conv2d(x, md.Tensor(np.ones((1, 1, 2, 2), dtype="float32"), requires_grad=True), algorithm="loops")
+    x.data[0] = 2
+    with pytest.raises(md.errors.ModifiedError, match="^Conv2dLoops"):
+        y.sum().backward()
+
+
+def test_the_way_is_chosen_for_the_gradients_that_are_wanted(monkeypatch):
+    asked = []
+    monkeypatch.setattr(conv, "fastest", lambda shape, device: (asked.append(shape.needs), "im2col")[1])
+    x, weight = (np.ones(shape, dtype="float32") for shape in ((2, 3, 8, 8), (4, 3, 3, 3)))
+    for x_needs in (False, True):
+        for weight_needs in (False, True):
+            F.conv2d(md.Tensor(x, requires_grad=x_needs), md.Tensor(weight, requires_grad=weight_needs))
+    with md.no_grad():
+        F.conv2d(md.Tensor(x, requires_grad=True), md.Tensor(weight, requires_grad=True))
+    assert asked == [(False, False), (False, True), (True, False), (True, True), (False, False)]
+
+
+def test_a_layer_takes_any_padding_whatever_the_size_of_its_kernel():
+    """It used to be checked against an image of the size of the kernel."""
+    assert md.nn.Conv2d(1, 1, 2, padding="same")(np.ones((1, 1, 5, 5), dtype="float32")).shape == (1, 1, 5, 5)
+    for bad in ("valid", -1, (1, 2, 3), 1.5):
+        with pytest.raises(md.errors.ArgumentError, match="Conv2d: bad padding"):
+            md.nn.Conv2d(1, 1, 3, padding=bad)

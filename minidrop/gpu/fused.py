@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from .. import optim, random
-from ..backend import FUSED, Array, array_module
+from ..backend import FUSED, Array, array_module, current_capture
 from ..ops.activation import Relu
 from ..ops.conv import ALGORITHMS, Conv2d
 from ..ops.dropalan import Alpha, Beta, DropAlan
 from ..ops.dropout import Dropout
 from ..ops.fourier import Conv2dFourier
 from ..ops.loss import SoftmaxCrossEntropy
+from ..ops.mixed import Conv2dMixed
 from ..ops.pool import MaxPool2d
 from . import draws, kernels, sgd
 
@@ -118,6 +119,11 @@ class FusedSoftmaxCrossEntropy(SoftmaxCrossEntropy):
 class FusedConv2dFourier(Conv2dFourier):
     """`Conv2dFourier`, with a kernel for what lies between its matrix products."""
 
+    def forward(self, x: Array, weight: Array, bias: Array | None) -> Array:
+        y = super().forward(x, weight, bias)
+        keep_for_replays(self.matrices)
+        return y
+
     def in_quarters(self, parts: Array) -> Array:
         """(B, L, 2, N, C) -> (B, L, 2 N, 2 C)."""
         frequencies, length, _, rows, columns = parts.shape
@@ -131,10 +137,25 @@ class FusedConv2dFourier(Conv2dFourier):
         return kernels.run("times_conjugate", four, rows, columns, product)
 
 
-class FusedConv2d(Conv2d):
-    """`Conv2d` with the way above among its ways."""
+class FusedConv2dMixed(Conv2dMixed):
+    """`Conv2dMixed`, whose matrices a CUDA graph may read."""
 
-    ways = {**ALGORITHMS, "fourier": FusedConv2dFourier}  # noqa: RUF012
+    def forward(self, x: Array, weight: Array, bias: Array | None) -> Array:
+        y = super().forward(x, weight, bias)
+        keep_for_replays(self.matrices)
+        return y
+
+
+class FusedConv2d(Conv2d):
+    """`Conv2d` with the two ways above among its ways."""
+
+    ways = {**ALGORITHMS, "fourier": FusedConv2dFourier, "mixed": FusedConv2dMixed}  # noqa: RUF012
+
+
+def keep_for_replays(matrices: Any) -> None:
+    """A CUDA graph reads these again at each replay, when the cache that they come from may have dropped them."""
+    if (capture := current_capture()) is not None:
+        capture.kept.append(matrices)
 
 
 def times_kept(values: Array, factor: Array) -> Array:
@@ -150,6 +171,7 @@ TWINS: dict[type, type] = {
     SoftmaxCrossEntropy: FusedSoftmaxCrossEntropy,
     Conv2d: FusedConv2d,
     Conv2dFourier: FusedConv2dFourier,
+    Conv2dMixed: FusedConv2dMixed,
 }
 FUNCTIONS: dict[Any, Any] = {
     random.words: draws.words,

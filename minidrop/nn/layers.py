@@ -57,8 +57,11 @@ class Dense(Module):
 class Conv2d(Module):
     """(N, in_channels, H, W) -> (N, out_channels, H', W'): `functional.conv2d`; weight (F, C, R, S), bias (F).
 
-    kernel_size, stride: an int or (rows, columns); padding: the same, or "same". algorithm: as in `functional.conv2d`.
+    kernel_size, stride: an int or (rows, columns); padding: the same, or "same". algorithm: as in `functional.conv2d`; after a
+    call that recorded gradients the layer prints the one that was chosen.
     """
+
+    chosen: str = ""
 
     def __init__(
         self,
@@ -90,7 +93,9 @@ class Conv2d(Module):
 
     def forward(self, x: Operand) -> Tensor:
         """(N, C, H, W) -> (N, F, H', W')."""
-        return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.algorithm)
+        y = functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.algorithm)
+        self.chosen = self.chosen if y._op is None else f" by {y._op.name}"
+        return y
 
     def describe(self) -> str:
         """One line."""
@@ -100,7 +105,7 @@ class Conv2d(Module):
             + ("" if self.stride == (1, 1) else f", stride={self.stride}")
             + ("" if self.padding == 0 else f", padding={self.padding!r}")
             + ("" if self.algorithm == "auto" else f", algorithm={self.algorithm!r}")
-            + ")"
+            + f"){self.chosen}"
         )
 
 

@@ -51,7 +51,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, array_module, current_capture, device_of, to_device
+from ..backend import Array, array_module, device_of, to_device
 from ..core import Op
 from ..threads import limits_blas
 from .products import matmul
@@ -78,8 +78,6 @@ class Conv2dFourier(Op):
         self.filters, _, *kernel = weight.shape
         shape = (height, width), (kernel[0], kernel[1]), self.stride, self.padding
         self.matrices = m = matrices(*shape, x.dtype.str, device_of(x))
-        if (capture := current_capture()) is not None:
-            capture.kept.append(m)
         needs_x, needs_weight, _ = self.needs_grad
         x_down = transform_down(m.x_down, x.transpose(2, 3, 0, 1))
         weight_down = transform_down(m.weight_down, weight.transpose(2, 3, 1, 0))

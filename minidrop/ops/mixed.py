@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, array_module, current_capture, device_of, to_device
+from ..backend import Array, array_module, device_of, to_device
 from ..core import Op
 from ..threads import limits_blas
 from .im2col import output_shape
@@ -55,8 +55,6 @@ class Conv2dMixed(Op):
         self.x_shape, self.weight_shape = x.shape, weight.shape
         images, filters, height, self.places = output_shape(x, weight, self.stride, self.padding)
         self.matrices = m = matrices(x.shape[2], weight.shape[2], self.stride[0], self.padding[0], x.dtype.str, device_of(x))
-        if (capture := current_capture()) is not None:
-            capture.kept.append(m)
         spectra = [
             (band, for_windows(band, x_down), for_weight(band, weight_down))
             for x_down, weight_down in [(self.rows_down(x), self.weight_down(weight))]
