@@ -24,7 +24,7 @@ from .threads import get_threads, set_threads
 from .tools.draw import draw_graph
 from .tools.gradcheck import gradcheck
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Alpha",

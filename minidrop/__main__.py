@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; without the packages that it needs, say how to get them."""
+    """Run the command line; if a package that it needs is missing, say how to install it."""
     try:
         from .command import main as command
     except ModuleNotFoundError as error:

@@ -136,3 +136,20 @@ def test_no_registry_host_and_no_machine_path_is_committed():
     for path in files:
         if path.suffix in {".py", ".md", ".toml", ".csv", ".json", ".ipynb", ""} and path != pathlib.Path(__file__):
             assert not hosts.search(path.read_text()), path
+
+
+def releases(changelog):
+    """[(version, date)] of its sections; a section without both is an error."""
+    headings = re.findall(r"^## (.+)$", changelog, flags=re.MULTILINE)
+    return [re.fullmatch(r"(\d+\.\d+\.\d+) \((\d{4}-\d\d-\d\d)\)", heading).groups() for heading in headings]
+
+
+def test_the_version_stands_in_one_place_and_has_a_dated_section():
+    assert releases((ROOT / "CHANGELOG.md").read_text())[0][0] == md.__version__
+    assert md.__version__ not in (ROOT / "pyproject.toml").read_text()
+    assert releases("## 0.3.0 (2027-01-01)\n\n### A\n\n## 0.2.0 (2026-11-28)\n") == [
+        ("0.3.0", "2027-01-01"),
+        ("0.2.0", "2026-11-28"),
+    ]
+    with pytest.raises(AttributeError):
+        releases("## Unreleased\n")

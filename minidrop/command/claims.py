@@ -1,4 +1,4 @@
-"""`minidrop claims`, `draws` and `again`: the ledger, one of its measurements, and whether a stored run comes out again."""
+"""`minidrop claims`, `draws` and `again`: the ledger, one of its measurements, and a check that stored runs are reproducible."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from .lessons import lessons_folder
     "--published",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     default=None,
-    help="CSV of the author's logs: derive anew what is stored of them, in logs.json.",
+    help="CSV of the author's logs: recompute logs.json from it.",
 )
 def claims_command(results: Path | None, out: Path | None, published: Path | None) -> None:
-    """Weigh every claim of the paper against the stored runs, and write the verdicts to CLAIMS.md.
+    """Judge every claim of the paper by the stored runs, and write the verdicts to CLAIMS.md.
 
     This also draws the figure of the crash, crash.png.
     """
@@ -51,17 +51,17 @@ def claims_command(results: Path | None, out: Path | None, published: Path | Non
 @click.option("--draws", type=click.IntRange(1), default=DRAWS, help="Masks per layer and input.")
 @click.option("--seed", type=click.IntRange(0), default=0)
 def draws_command(folder: Path, draws: int, seed: int) -> None:
-    """Draw masks many times and measure means: is a layer what it is on average? Writes CSV files into FOLDER."""
+    """Draw masks many times and compare mean outputs with those for the mean mask. Writes CSV files into FOLDER."""
     write_draws(folder, draws, seed)
     click.echo(f"draws.json, layers.csv and units.csv lie in {folder}")
 
 
 @click.command("again")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--iterations", type=click.IntRange(1), default=None, help="Only so many of each run.  [default: all]")
-@click.option("--run", "names", multiple=True, metavar="NAME", help="Only this run, such as cnn_seed0; may be given again.")
+@click.option("--iterations", type=click.IntRange(1), default=None, help="Iterations of each run to repeat.  [default: all]")
+@click.option("--run", "names", multiple=True, metavar="NAME", help="Only this run, such as cnn_seed0; can be repeated.")
 def again_command(folder: Path, iterations: int | None, names: tuple[str, ...]) -> None:
-    """Train the stored runs of FOLDER anew, on the CPU, and say whether each comes out the same, bit for bit.
+    """Train the stored runs of FOLDER again, on the CPU, and report whether each gives the same result, bit for bit.
 
     Exit status 1 if one does not.
     """

@@ -17,12 +17,12 @@ from ..errors import MinidropError
 
 @click.group("data", context_settings={"show_default": True})
 def data_commands() -> None:
-    """The datasets: what there is, where it lies, and whether it is what it should be."""
+    """The datasets: list, download and verify them."""
 
 
 @data_commands.command("list")
 def list_command() -> None:
-    """Every dataset, its size, and where it lies."""
+    """List every dataset, its size and its location."""
     for name, table in manifest().items():
         size = "embedded" if table.get("embedded") else f"{_download_bytes(table) / 1e6:,.0f} MB to download"
         click.echo(f"{name:14} {table['title']}: {table['train']:,} + {table['test']:,} images, {size}; {table['licence']}")
@@ -42,25 +42,25 @@ def _place(name: str, table: dict[str, Any]) -> str:
 
 @data_commands.command("fetch")
 @click.argument("name")
-@click.option("--replace", is_flag=True, help="Overwrite files that are there and are not the canonical ones.")
+@click.option("--replace", is_flag=True, help="Overwrite existing files that are not the canonical ones.")
 @click.option("--to", type=click.Path(path_type=Path, file_okay=False), default=None, help="Folder to download to.")
 def fetch_command(name: str, replace: bool, to: Path | None) -> None:
-    """Download a dataset, checked by SHA-256."""
+    """Download a dataset and check it by SHA-256."""
     click.echo(f"{name} lies in {fetch(name, to, replace)}")
 
 
 @data_commands.command()
 @click.argument("name", required=False)
 def verify(name: str | None) -> None:
-    """Check every file of a dataset (of all that are here, without NAME) against the manifest.
+    """Check every file of a dataset (without NAME: of all that are present) against the manifest.
 
-    Exit status 1 if a file is damaged, or neither canonical nor of a copy that the manifest knows.
+    Exit status 1 if a file is damaged, or neither canonical nor part of a copy listed in the manifest.
     """
     good = True
     for one in [name] if name else manifest():
         table = entry(one)
         if not name and not _is_here(one, table):
-            click.echo(f"{one}: not here")  # no fault, unless it was asked for by name
+            click.echo(f"{one}: not here")  # an error only if it was requested by name
             continue
         try:
             good &= _verify(one, table)

@@ -16,13 +16,13 @@ from ..errors import DataError, missing_package
 @click.command("lessons", context_settings={"ignore_unknown_options": True})
 @click.argument("number", required=False)
 @click.argument("jupyter_options", nargs=-1, type=click.UNPROCESSED)
-@click.option("--list", "only_list", is_flag=True, help="List the lessons, open nothing.")
+@click.option("--list", "only_list", is_flag=True, help="List the lessons without opening one.")
 def lessons_command(number: str | None, jupyter_options: tuple[str, ...], only_list: bool) -> None:
     """Open JupyterLab on the lessons, or on lesson NUMBER, such as 07.
 
-    Further options go to JupyterLab, such as --no-browser.
+    Further options, such as --no-browser, are passed to JupyterLab.
     """
-    if number is not None and number.startswith("-"):  # an option of JupyterLab's, and no number
+    if number is not None and number.startswith("-"):  # an option for JupyterLab, not a number
         jupyter_options, number = (number, *jupyter_options), None
     folder = lessons_folder()
     notebooks = sorted(folder.glob("[0-9][0-9]-*.ipynb"))
@@ -42,7 +42,7 @@ def lessons_command(number: str | None, jupyter_options: tuple[str, ...], only_l
 
 
 def find(notebooks: list[Path], number: str) -> Path:
-    """The notebook of lesson `number`. Raises DataError that lists those that are there."""
+    """The notebook of lesson `number`. Raises DataError, which lists the existing ones."""
     found = [notebook for notebook in notebooks if number.isdecimal() and notebook.name.startswith(f"{int(number):02}-")]
     if not found:
         there = ", ".join(notebook.name[:2] for notebook in notebooks)

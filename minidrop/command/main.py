@@ -1,4 +1,4 @@
-"""The command `minidrop`: all commands, and how minidrop's own errors reach the terminal."""
+"""The command `minidrop`: all commands, and how minidrop's own errors are shown in the terminal."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .reproduce import compare_command, report_command, reproduce_command
 
 
 class Commands(click.Group):
-    """A group whose commands report minidrop's own errors, and no traceback."""
+    """A group whose commands report minidrop's own errors without a traceback."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command; errors that are the user's to mend become their message and exit status 1."""
+        """Run the command; errors that the user can fix are shown as their message, with exit status 1."""
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_arguments, **_more: click.echo(f"note: {message}", err=True)
             try:
@@ -27,7 +27,7 @@ class Commands(click.Group):
             except MinidropError as error:
                 raise click.ClickException(str(error)) from error
             except BrokenPipeError:
-                raise  # `minidrop ... | head`: click ends quietly
+                raise  # `minidrop ... | head`: click exits quietly
             except OSError as error:  # a folder that cannot be written, a full disk
                 raise click.ClickException(f"{error.filename or type(error).__name__}: {error.strerror or error}") from error
 

@@ -1,4 +1,4 @@
-"""`minidrop reproduce`, `report`, `compare`: each a few lines around a function of `paper/reproduce/`."""
+"""`minidrop reproduce`, `report`, `compare`: each a thin wrapper around a function of `paper/reproduce/`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _network(_context: click.Context, _parameter: click.Parameter, value: str) -
     return value
 
 
-# Options by hand: what click cannot tell from a field.
+# What click cannot derive from a dataclass field.
 BY_HAND: dict[str, dict[str, Any]] = {
     "dataset": {"type": click.Choice(datasets.NAMES)},
     "network": {"callback": _network, "metavar": f"[{'|'.join(SIZES)}]"},
@@ -70,7 +70,12 @@ def options_of(*kinds: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 @click.command("reproduce", context_settings={"show_default": True})
 @options_of(Run, Grid)
-@click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="paper", help="As published, or as one should.")
+@click.option(
+    "--protocol",
+    type=click.Choice(list(PROTOCOLS)),
+    default="paper",
+    help="paper: as published; careful: as one would do it today.",
+)
 @options_of(Protocol)
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Processes on this machine.")
 @click.option("--scheduler", default=None, metavar="ADDRESS", help="A Dask scheduler to run on, such as tcp://host:8786.")
@@ -83,13 +88,13 @@ def options_of(*kinds: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with the experiment in the folder; settings that are not given are its own. If there is none yet, start it.",
+    help="Continue the experiment in the folder; settings not given are taken from it. If there is none yet, start it.",
 )
 @click.option(
     "--published",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     default=None,
-    help="CSV of the paper's logs, to lay beside ours.",
+    help="CSV of the paper's logs, to show beside ours.",
 )
 @click.pass_context
 def reproduce_command(
@@ -102,19 +107,19 @@ def reproduce_command(
     published: Path | None,
     **given: Any,
 ) -> None:
-    """Train the paper's networks, and lay table and figures beside the paper's.
+    """Train the paper's networks, and show table and figures beside the paper's.
 
     Without any option: five small networks on real handwritten digits, in under three minutes.
     """
     plan = _plan(context, given, out, resume)
     run = plan.run
     folder = out or _default_folder(run.dataset, run.network, run.protocol.name)
-    # Whatever can be refused is refused now, and not after hours of training.
+    # Every check that can fail is made now, not after hours of training.
     grid.require_free(folder, plan, resume)
     curves = read_curves(published, run.dataset) if published else {}
     require_packages()
     if scheduler is None:
-        require_device(run.device)  # with a scheduler it is the workers that need it
+        require_device(run.device)  # with a scheduler, the workers need it
     runs = plan.runs()
     data = datasets.load(run.dataset, "train", download=True), datasets.load(run.dataset, "test", download=True)
     require_room(run.network, data[0].images.shape[1:])
@@ -141,7 +146,7 @@ def _default_folder(dataset: str, network: str, protocol: str) -> Path:
 
 @contextlib.contextmanager
 def _only_one_process(folder: Path) -> Iterator[None]:
-    """Hold the folder; raise StateError if another process on this machine does."""
+    """Lock the folder; raise StateError if another process on this machine has locked it."""
     from filelock import FileLock, Timeout
 
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +163,7 @@ def _only_one_process(folder: Path) -> Iterator[None]:
 
 
 def _plan(context: click.Context, given: dict[str, Any], out: Path | None, resume: bool) -> Grid:
-    """The grid that the options ask for; with --resume, those not given come from the folder, if there is an experiment."""
+    """The grid that the options describe; with --resume, options not given are read from the folder's experiment, if any."""
     by_hand = {name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
     folder = out or _default_folder(given["dataset"], given["network"], given["protocol"])
     if resume and (folder / "config.json").exists():
@@ -170,7 +175,7 @@ def _plan(context: click.Context, given: dict[str, Any], out: Path | None, resum
 
 
 class _Bar:
-    """A progress bar over all runs: steps, steps per second, time left; loss and accuracy of the run that spoke last."""
+    """A progress bar over all runs: steps, steps per second, time left; loss and accuracy of the run that reported last."""
 
     def __init__(self, runs: list[Any]) -> None:
         self.total = sum(run.iterations for run in runs)
@@ -180,7 +185,7 @@ class _Bar:
     def __enter__(self) -> _Bar:
         from tqdm import tqdm
 
-        # disable=None: no bar where nobody looks, in a file or a pipe; there the lines of `finished` remain
+        # disable=None: no bar if the output is a file or a pipe; the lines of `finished` are still written
         self.bar = tqdm(total=self.total, unit="step", dynamic_ncols=True, mininterval=0.5, disable=None)
         return self
 
@@ -189,7 +194,7 @@ class _Bar:
         if name not in self.reached and iteration > 1:
             self.reached[name] = iteration - 1
             if not self.bar.disable:
-                self.bar.initial += iteration - 1  # done before this call: it is not to count as speed
+                self.bar.initial += iteration - 1  # done before this call: must not count as speed
                 self.bar.n += iteration - 1
         self.bar.update(iteration - self.reached.get(name, 0))
         self.reached[name] = iteration
@@ -201,7 +206,7 @@ class _Bar:
         """A run has ended."""
         run = Run.from_dict(outcome["run"])
         if outcome["stopped"] != "interrupted":
-            self(run.name, run.iterations, math.nan, math.nan)  # also one that was done before this call
+            self(run.name, run.iterations, math.nan, math.nan)  # also for a run finished before this call
         accuracy = "" if outcome["test_accuracy"] is None else f", {outcome['test_accuracy']:.4f} of the test set"
         wrong = f"; {Divergence(outcome['divergence'])}" if outcome["divergence"] else ""
         self.bar.write(f"{run.name}: {outcome['stopped'] or 'done'} at {outcome['iteration']:,}{accuracy}{wrong}")
@@ -216,10 +221,10 @@ class _Bar:
     "--published",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     default=None,
-    help="CSV of the paper's logs, to lay beside ours.",
+    help="CSV of the paper's logs, to show beside ours.",
 )
 def report_command(folder: Path, published: Path | None) -> None:
-    """Write table, figures and page of an experiment's FOLDER again, from its files."""
+    """Rewrite table, figures and page of an experiment's FOLDER from its files."""
     curves = read_curves(published, grid.read_grid(folder).run.dataset) if published else {}
     click.echo(write_report(folder, curves))
     click.echo(f"table, figures and report.html lie in {folder}")
@@ -232,5 +237,5 @@ def report_command(folder: Path, published: Path | None) -> None:
     "--figure", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Also draw the accuracies to this PNG."
 )
 def compare_command(left: Path, right: Path, figure: Path | None) -> None:
-    """Lay two experiments' folders side by side."""
+    """Compare two experiments' folders side by side."""
     click.echo(compare(left, right, figure))

@@ -1,1 +1,1 @@
-"""One op, one class: forward and backward in plain array code, the formula in the docstring; a family per file."""
+"""One class per op: forward and backward in plain array code, the formula in the docstring. One file per family of ops."""

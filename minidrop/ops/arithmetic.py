@@ -54,7 +54,7 @@ class Div(Op):
     """(a), (b) -> broadcast: y = a / b.  dy/da = 1 / b, dy/db = -a / b^2.
 
     b = 0 follows IEEE arithmetic: y is +-inf or NaN, without a warning. A later op that ignores y sends back grad = 0, but
-    0 / 0 is NaN: the gradient of b is lost all the same. (One suspect for the crash of the published DropAlan;
+    0 / 0 is NaN, so the gradient of b is still NaN. (A possible cause of the crash of the published DropAlan;
     `detect_anomaly` names the op.)
     """
 
@@ -67,14 +67,14 @@ class Div(Op):
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         a, b = self.saved
         needs_a, needs_b = self.needs_grad
-        # Dividing twice: b * b would overflow, or vanish, long before b does.
+        # Divided twice: b * b would overflow or underflow long before b does.
         return grad / b if needs_a else None, -grad * (a / b) / b if needs_b else None
 
 
 class Pow(Op):
     """(a), (b) -> broadcast: y = a^b.  dy/da = b a^(b-1), dy/db = a^b log a.
 
-    At the edges: b = 0 gives dy/da = 0 (also for a = 0); a = 0 with b >= 0 gives dy/db = 0; a < 0 gives dy/db = NaN.
+    Edge cases: b = 0 gives dy/da = 0 (also for a = 0); a = 0 with b >= 0 gives dy/db = 0; a < 0 gives dy/db = NaN.
     """
 
     broadcasts = True

@@ -1,12 +1,12 @@
-"""Two-dimensional convolution (as in the whole field, without flipping the kernel: a cross-correlation).
+"""Two-dimensional convolution (a cross-correlation, as usual in deep learning: the kernel is not flipped).
 
     y[n, f, i, j] = bias[f] + sum over c, r, s of  x[n, c, i * stride + r, j * stride + s] * weight[f, c, r, s]
 
-with x already padded. Four ways compute it, forward and backward. They differ in speed, in rounding, and in how far an inf or
-NaN spreads:
+with x already padded. Four algorithms compute it, forward and backward. They differ in speed, in rounding, and in how far an
+inf or NaN spreads:
 
-    loops     the formula as it reads, product by product: what the others are tested against (`im2col.py`)
-    im2col    every window of the image as a column of a matrix, and matrix products (`im2col.py`)
+    loops     the formula itself, product by product; the others are tested against it (`im2col.py`)
+    im2col    every window of the image becomes a column of a matrix, then matrix products (`im2col.py`)
     fourier   in the frequency domain (`fourier.py`)
     mixed     in the frequency domain along the height, by windows along the width (`mixed.py`)
 """
@@ -33,9 +33,9 @@ FOURIER_TYPES = ("float32", "float64")  # in any other type the cosines would be
 
 
 class Conv2d(Op):
-    """(N, C, H, W) * (F, C, R, S) [+ (F)] -> (N, F, H', W'): by the way that `algorithm` names; "auto": the fastest.
+    """(N, C, H, W) * (F, C, R, S) [+ (F)] -> (N, F, H', W'): by the algorithm that `algorithm` names; "auto": the fastest.
 
-    Which one that is depends on the shapes and on which gradients are wanted (`conv_choice.py`). The op takes its name.
+    Which one is fastest depends on the shapes and on which gradients are needed (`conv_choice.py`). The op takes its name.
     """
 
     ways = ALGORITHMS
@@ -58,7 +58,7 @@ class Conv2d(Op):
         return self.way.backward(grad)
 
     def fastest(self, x: Array, weight: Array) -> str:
-        """The name of the way that should take the least time."""
+        """The name of the algorithm with the lowest predicted time."""
         (images, channels, height, width), (filters, _, *kernel) = x.shape, weight.shape
         needs = bool(self.needs_grad[0]), bool(self.needs_grad[1])
         shape = Shape(images, channels, filters, (height, width), (kernel[0], kernel[1]), self.stride, self.padding, needs)

@@ -1,8 +1,8 @@
-"""Which algorithm convolves fastest? A cost model: what each one multiplies, moves and calls, priced with measured rates.
+"""Chooses the fastest convolution algorithm by a cost model: multiplications, copies and calls, times measured prices.
 
-The prices are nanoseconds on one machine (`python -m tests.benchmarks.conv` measures them again, and how good the choice is);
-what decides is their ratios, which differ little from one processor to another. They are for float32 and one thread; on a GPU
-they were not measured yet.
+The prices are nanoseconds on one machine (`python -m tests.benchmarks.conv` measures them again, and how good the choice is).
+Only their ratios matter, and these differ little between processors. They are for float32 and one thread; on a GPU they were
+not measured yet.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FLOAT32_BYTES = 4
 
 
 class Shape(NamedTuple):
-    """What the model looks at: the sizes, and which of the gradients (x, weight) are wanted."""
+    """The input of the model: the sizes, and which of the gradients (x, weight) are needed."""
 
     images: int
     channels: int
@@ -31,7 +31,7 @@ class Shape(NamedTuple):
 
 
 class Work(NamedTuple):
-    """How much of each kind an algorithm does, or (as PRICES) what one of it costs in nanoseconds."""
+    """How much of each kind of work an algorithm does, or (in PRICES) what one unit of it costs in nanoseconds."""
 
     large: float  # multiplications in large matrix products
     small: float  # multiplications in many small ones
@@ -59,7 +59,7 @@ def outputs(shape: Shape) -> Pair:
 
 
 def im2col_work(shape: Shape) -> Work:
-    """A product of all columns for y and each gradient, row by row of y; strips are made once or twice; columns added back."""
+    """A product with all columns for y and each gradient, per row of y; strips made once or twice; columns added back."""
     height, width = outputs(shape)
     padded = shape.image[0] + sum(shape.padding[0])
     strips = shape.images * padded * width * shape.channels * shape.kernel[1]
@@ -100,22 +100,22 @@ def mixed_work(shape: Shape) -> Work:
     window = shape.channels * shape.kernel[1]
     large = rows * (shape.image[0] * x * (1 + needs_x) + height * y * (1 + (needs_x or needs_weight)))
     moved = rows * (6 * x + y * (1 + (needs_x or needs_weight)))
-    across = 20 if needs_x else 0  # the windows' gradients are added back against the order of memory
+    across = 20 if needs_x else 0  # the windows' gradients are added back out of memory order
     added = rows * width * window * (across * shape.images + shape.filters * needs_weight)
     return Work(large, 2 * rows * window * y * steps, moved, added, 20 * steps, rows // 2 * width * steps)
 
 
 def work(algorithm: str, shape: Shape) -> Work:
-    """What it does."""
+    """The work of `algorithm` for `shape`."""
     return {"im2col": im2col_work, "fourier": fourier_work, "mixed": mixed_work}[algorithm](shape)
 
 
 def cost(algorithm: str, shape: Shape) -> float:
-    """The time it should take, in nanoseconds."""
+    """The predicted time, in nanoseconds."""
     return sum(amount * price for amount, price in zip(work(algorithm, shape), PRICES[algorithm], strict=True))
 
 
 @functools.lru_cache(maxsize=1024)
 def fastest(shape: Shape, device: str = "cpu") -> str:
-    """The name of the one that should take the least time."""
+    """The name of the algorithm with the lowest predicted time."""
     return min(PRICES if device == "cpu" else ON_A_GPU, key=lambda algorithm: cost(algorithm, shape))

@@ -6,7 +6,7 @@
     training, scaled  y = z theta / k(z)       E[y] = z
     inference         y = z                    as published: for z < 0 not the expectation of what was trained, unless scaled
 
-No activation function follows: the dropping itself plays that part.
+No activation function follows: the dropping itself is the nonlinearity.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from .dropout import times_kept, zero_where_dropped
 
 
 class Distribution(Protocol):
-    """A drop probability as a function of z: the one method that DropAlan needs. A class of one's own is enough.
+    """A drop probability as a function of z. A user-defined class needs only this one method.
 
-    For a gradient through k(z) (`scale_gradient="through"`, or inference by expectation) it also has `derivative(z)`.
+    For a gradient through k(z) (`scale_gradient="through"`, or inference by expectation) it also needs `derivative(z)`.
     """
 
     def drop_probability(self, z: Array) -> Array:
@@ -76,7 +76,7 @@ class Beta:
     def drop_probability(self, z: Array) -> Array:
         """(any shape) -> same: min(1 + c / min(z, -1), p_max) for z < 0, else 0; NaN for NaN.
 
-        min(z, -1) is the plateau and the guard at once: 1 + c / -1 = 1 - c on -1 <= z < 0, and no division by 0 at z = 0.
+        min(z, -1) gives the plateau, 1 + c / -1 = 1 - c on -1 <= z < 0, and avoids division by 0 at z = 0.
         """
         xp = array_module(z)
         return xp.minimum(1 + self.c / xp.minimum(z, -1), self.p_max) * (z < 0)
@@ -98,13 +98,13 @@ class DropAlan(Op):
 
     Scaled beta, z < -1, kept: y = z / k = -5 z^2 and dy/dz = -10 z, up to the clip at p_max.
 
-    theta jumps between 0 and 1 and so has no derivative in z; like the published code this holds the drawn mask fixed, which
-    leaves out how z moves the probability to be kept. So the gradient is biased: on average dy/dz is k (unscaled; d E[y]/dz is
+    theta jumps between 0 and 1 and so has no derivative in z. Like the published code, this op holds the drawn mask fixed,
+    which ignores how z changes the keep probability. So the gradient is biased: on average dy/dz is k (unscaled; d E[y]/dz is
     k - z p'), 1 + z p' / k (scaled, through k: 2 for beta below -1, where d E[y]/dz is 1), or 1 (scaled, detached: unbiased).
 
-    Edges: a dropped unit is exactly 0, also where z is infinite or NaN, and so is its gradient. Drawn masks never drop NaN, so
-    that it stays visible. Scaled, k = 0 means never kept: output and gradient are 0, whatever the mask. At z = 0, p = 0 and,
-    if kept, dy/dz = 1.
+    Edge cases: a dropped unit is exactly 0, also where z is infinite or NaN, and so is its gradient. Drawn masks never drop
+    NaN, so that it stays visible. Scaled, k = 0 means never kept: output and gradient are 0, whatever the mask. At z = 0,
+    p = 0 and, if kept, dy/dz = 1.
 
     After forward `mask` holds theta: 1 for kept, 0 for dropped, in the number type of z.
     """
@@ -126,8 +126,8 @@ class DropAlan(Op):
         self.factor = self.mask
         if self.scaled:
             never = keep == 0
-            self.keep = keep + never  # 1 in place of 0, so that nothing divides by 0
-            # Exactly 0 for what is dropped and for what can never be kept; 0 / NaN would be NaN.
+            self.keep = keep + never  # 1 instead of 0, to avoid division by 0
+            # Exactly 0 for units that are dropped or can never be kept; 0 / NaN would be NaN.
             self.factor = zero_where_dropped(self.mask / self.keep, self.mask * ~never)
         return times_kept(z, self.factor)
 

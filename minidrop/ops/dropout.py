@@ -40,5 +40,5 @@ def times_kept(values: Array, factor: Array) -> Array:
 
 
 def zero_where_dropped(values: Array, kept: Array) -> Array:
-    """(any shape) -> same: `values`, with an exact 0 wherever `kept` is 0 (a mere product would make NaN of inf * 0)."""
+    """(any shape) -> same: `values`, with an exact 0 wherever `kept` is 0 (a plain product would give inf * 0 = NaN)."""
     return keep_where(kept != 0, values)

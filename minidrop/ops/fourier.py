@@ -1,47 +1,49 @@
-"""Convolution in the frequency domain: what costs R S products per output in the image costs one product per frequency there.
+"""Convolution by Fourier transform: one product per frequency replaces R S products per output.
 
-**The theorem.** Write one row of an image as x[h], h = 0 ... H - 1, on a circle of L places, and likewise the kernel, w[r] at
+**The theorem.** Put one row of an image, x[h], h = 0 ... H - 1, on a circle of L places, and likewise the kernel, w[r] at
 place r - p, where p is the padding. With the frequencies f = 0 ... L - 1 and e(t) = exp(2 pi i t / L) the spectra are
 
     X[f] = sum over h of x[h] e(-f h)          W[f] = sum over r of w[r] e(f (r - p))          Y[f] = X[f] W[f]
 
     y[i] = 1 / L  sum over f of Y[f] e(f i)  =  sum over r of x[i + r - p] w[r]
 
-(for the sum of e(f t) over f is L where t is a multiple of L, and 0 elsewhere), and that is the convolution. With G the
-spectrum of the upstream gradient g, made as X is of x, both gradients are convolutions again, and a conjugate (*) turns the
-sign of a shift:
+(because the sum of e(f t) over f is L where t is a multiple of L, and 0 elsewhere), which is the convolution. With G the
+spectrum of the upstream gradient g, computed as X is from x, both gradients are convolutions too; a conjugate (*) reverses
+the sign of a shift:
 
     grad x[h] = 1 / L  sum over f of G[f] W*[f] e(f h)          grad w[r] = 1 / L  sum over f of X[f] G*[f] e(f (r - p))
 
-Here for one row; an image has two axes, transformed one after the other. Over channels, filters and images the products are
-summed as ever: at each frequency stands one small matrix product, X W of shapes (N, C) (C, F), and for the gradients G W*^T,
-(N, F) (F, C), and X^T G*, (C, N) (N, F).
+This is for one row; an image has two axes, transformed one after the other. With the sums over channels, filters and images
+it is one small matrix product per frequency: X W of shapes (N, C) (C, F), and for the gradients G W*^T, (N, F) (F, C), and
+X^T G*, (C, N) (N, F).
 
-**How long is the circle?** The outputs look at places from -p to H - 1 + p', p' the padding behind. The zeros behind the image
-serve as those before it too, since on a circle -1 is L - 1. So L = H + max(p, p') is enough: 19 for 16 rows and 7 x 7, 'same'.
+**The length of the circle.** The outputs read places from -p to H - 1 + p', p' being the padding after the image. On a circle
+-1 is L - 1, so the zeros after the image also serve as those before it. So L = H + max(p, p') is enough: 19 for 16 rows and a
+7 x 7 kernel, 'same'.
 
-**The matrices.** L is small, so a transform is a product with the dense matrix of all e(f t), which the processor does faster
-than a fast Fourier transform. A stride takes fewer places i, for y and g alike, and the padding in front shifts the places of
-w: nothing else changes. The first axis transformed starts from real numbers: X[L - f] = X*[f], so that L // 2 + 1 frequencies
-are enough. The frequency 0 of real numbers is real, and so is L / 2 for an even L: for these rows half of the frequencies of
-the second axis are enough too, and nothing is computed twice. A GPU, where calls cost more than numbers, takes all rows alike.
+**The matrices.** L is small, so a transform is a product with the dense matrix of all e(f t), which is faster here than a fast
+Fourier transform. A stride uses fewer places i, for y and g alike, and the padding before the image shifts the places of w;
+nothing else changes. The axis transformed first holds real numbers: X[L - f] = X*[f], so that L // 2 + 1 frequencies are
+enough. Frequency 0 of real numbers is real, and so is L / 2 for an even L: for these rows half of the frequencies of the
+second axis are enough too, and nothing is computed twice. On a GPU, where calls cost more than arithmetic, all rows are
+treated alike.
 
-**Real numbers only.** A complex number a + bi is also the real matrix [[a, -b], [b, a]], and multiplies like it. So an (N, C)
-matrix of complex numbers is a real (2 N, 2 C) matrix of four quarters. With X in quarters and W, Y and G as two parts (re, im),
-one below the other, each product comes from one real matrix product per frequency:
+**Real numbers only.** A complex number a + bi can be written as the real matrix [[a, -b], [b, a]], which multiplies in the
+same way. So a complex (N, C) matrix is a real (2 N, 2 C) matrix of four quarters. With X in quarters and W, Y and G as two
+parts (re, im), one below the other, each product is one real matrix product per frequency:
 
     X W       (2 N, 2 C) (2 C, F) -> (2 N, F): the two parts of Y
     X^T G*    (2 C, 2 N) (2 N, F) -> (2 C, F): the transpose of X in quarters is X*^T, so this is the conjugate of what is
-              wanted; the matrix of the way back negates the imaginary part
+              needed; the matrix of the inverse transform negates the imaginary part
     G W*^T    (2 N, F) (F, 2 C) -> (2 N, 2 C): with W^T, the four products of parts;  re = re re + im im,  im = im re - re im
 
-The parts lie in memory as the transforms write them. Only X, always the left factor, is written out in quarters.
+The parts stay in memory as the transforms write them. Only X, always the left factor, is copied into quarters.
 
-Memory is (H, W, N, C), so that one transform is one matrix product. The transforms of the second axis and the products are done
-for some frequencies of the first axis at a time, so that all of it stays in the cache.
+The memory order is (H, W, N, C), so that one transform is one matrix product. The transforms of the second axis and the
+products are done for some frequencies of the first axis at a time, so that all data stays in the cache.
 
-Rounding errors are relative to the largest number in an image. An inf or NaN in an image makes all of its outputs NaN, one in
-the weight all outputs of its filter.
+Rounding errors are relative to the largest number in an image. An inf or NaN in an image makes all of its outputs NaN; one in
+the weight makes all outputs of its filter NaN.
 """
 
 from __future__ import annotations
@@ -58,14 +60,14 @@ from .products import matmul
 from .waves import circle, from_parts, from_real, real_frequencies, to_parts, to_real, waves
 from .window import Padding, Pair, output_size
 
-CACHE_BYTES = 2**20  # what the largest of the spectra may take, for one slice of frequencies
+CACHE_BYTES = 2**20  # memory limit of the largest spectrum, for one slice of frequencies
 
 
 class Conv2dFourier(Op):
     """(N, C, H, W) * (F, C, R, S) [+ (F)] -> (N, F, H', W'): convolution by the theorem above.
 
-    Backward needs the spectra of x and weight, which no one else can reach, and neither of the two themselves: a change of them
-    in place after forward does not disturb it.
+    Backward needs only the spectra of x and weight, which are private to the op. So x and weight may be changed in place after
+    forward.
     """
 
     def __init__(self, stride: Pair, padding: Padding) -> None:
@@ -82,7 +84,7 @@ class Conv2dFourier(Op):
         x_down = transform_down(m.x_down, x.transpose(2, 3, 0, 1))
         weight_down = transform_down(m.weight_down, weight.transpose(2, 3, 1, 0))
         y_down = array_module(x).empty((len(m.x_down), m.outputs, self.images * self.filters), dtype=x.dtype)
-        # For each slice of frequencies what backward needs: X in quarters, W in parts.
+        # What backward needs, for each slice of frequencies: X in quarters, W in parts.
         self.spectra: list[tuple[Array | None, Array | None]] = []
         for band, some in self.slices():
             x_quarters = self.in_quarters(
@@ -91,7 +93,7 @@ class Conv2dFourier(Op):
             weight_parts = transform_across(band.weight_across, band.rows(weight_down)[some], (2 * self.channels, self.filters))
             y_parts = matmul(x_quarters, weight_parts)
             if bias is not None and not self.spectra:
-                # A constant b has one frequency, 0, with b times the number of places; the way back divides by that number.
+                # A constant b has only frequency 0, b times the number of places; the inverse transform divides by that number.
                 constant = y_parts[0, 0, : self.images]
                 constant += bias * (circle(height, self.padding[0]) * circle(width, self.padding[1]))
             transform_back(band.y_back, y_parts, out=band.rows(y_down)[some])
@@ -125,15 +127,15 @@ class Conv2dFourier(Op):
         return grad_x, grad_weight, grad_bias
 
     def in_quarters(self, parts: Array) -> Array:
-        """(B, L, 2, N, C) -> (B, L, 2 N, 2 C): a method, for a GPU has a kernel for it."""
+        """(B, L, 2, N, C) -> (B, L, 2 N, 2 C): a method, so that `gpu/fused.py` can override it."""
         return in_quarters(parts)
 
     def times_conjugate(self, four: Array, rows: int, columns: int) -> Array:
-        """(B, L, 2 N, 2 C) -> (B, L, 2, N, C): likewise."""
+        """(B, L, 2 N, 2 C) -> (B, L, 2, N, C): a method for the same reason."""
         return times_conjugate(four, rows, columns)
 
     def slices(self) -> list[tuple[Band, slice]]:
-        """The rows of each band, as many at a time as the cache has room for; on a GPU, all. Frequency 0 comes first."""
+        """The rows of each band, as many at a time as fit into the cache; on a GPU, all. Frequency 0 comes first."""
         largest = max(self.images * self.channels, self.images * self.filters, self.channels * self.filters)
         found = []
         for band in self.matrices.bands:
@@ -144,24 +146,24 @@ class Conv2dFourier(Op):
 
 
 def transform_down(down: Array, image: Array) -> Array:
-    """(K, H), image (H, W, N, C) -> (K, W, N C): each column of the image transformed; K numbers re or im (`Matrices`)."""
+    """(K, H), image (H, W, N, C) -> (K, W, N C): transforms each column of the image; K numbers, re or im (`Matrices`)."""
     height, width, images, channels = image.shape
     rows = image.reshape(height, width * images * channels)  # no copy where (H, W, N, C) is the order in memory
     return matmul(down, rows).reshape(len(down), width, images * channels)
 
 
 def transform_across(across: Array, spectrum: Array, shape: tuple[int, ...]) -> Array:
-    """(2 L, P W), (B, P W, M) -> (B, L, *shape): each row transformed; in `shape` (re or im) first, then the M columns."""
+    """(2 L, P W), (B, P W, M) -> (B, L, *shape): transforms each row; in `shape` (re or im) first, then the M columns."""
     return matmul(across, spectrum).reshape(len(spectrum), len(across) // 2, *shape)
 
 
 def transform_back(back: Array, spectrum: Array, out: Array) -> None:
-    """(P W, 2 L), (B, L, (re or im, M)) -> (B, P W, M), into `out`: the way back of `transform_across`."""
+    """(P W, 2 L), (B, L, (re or im, M)) -> (B, P W, M), into `out`: the inverse of `transform_across`."""
     matmul(back, spectrum.reshape(len(spectrum), back.shape[1], -1), out=out)
 
 
 def transform_up(up: Array, spectrum: Array, images: int, channels: int) -> Array:
-    """(H, K), (K, W, N C) -> image (H, W, N, C): the way back of `transform_down`."""
+    """(H, K), (K, W, N C) -> image (H, W, N, C): the inverse of `transform_down`."""
     width = spectrum.shape[1]
     return matmul(up, spectrum.reshape(up.shape[1], -1)).reshape(len(up), width, images, channels)
 
@@ -178,9 +180,9 @@ def in_quarters(parts: Array) -> Array:
 
 
 def in_columns(matrices: Array) -> Array:
-    """(..., M, K) -> the same, column after column in memory.
+    """(..., M, K) -> the same matrices, stored column by column.
 
-    Where the inner axis of a product is the fast one of both factors, OpenBLAS multiplies small matrices at half its speed.
+    If the inner axis of a product is contiguous in both factors, OpenBLAS multiplies small matrices at half speed.
     """
     if device_of(matrices) != "cpu":
         return matrices
@@ -201,14 +203,14 @@ def times_conjugate(four: Array, rows: int, columns: int) -> Array:
 
 
 class Band(NamedTuple):
-    """Rows of the spectrum along the height that are transformed alike along the width, and the matrices for that.
+    """Rows of the spectrum along the height that share their transforms along the width, and the matrices of these.
 
-    across, back: (2 L, P n) and (P n, 2 L), n the length of x, weight or y; P = 1 for rows of real numbers, else 2: in the rows
-    and columns (re or im, place). L: all frequencies of the width; for real rows half of them, as in `Matrices`.
+    across, back: (2 L, P n) and (P n, 2 L), n the length of x, weight or y; P = 1 for rows of real numbers, else 2; the order
+    is (re or im, place). L: all frequencies of the width; for real rows half of them, as in `Matrices`.
     """
 
     first: int
-    height: int  # how many rows, each of P times n numbers
+    height: int  # number of rows, each of P n numbers
     parts: int
     x_across: Array
     weight_across: Array
@@ -225,10 +227,10 @@ class Band(NamedTuple):
 
 
 class Matrices(NamedTuple):
-    """The transforms of one shape.
+    """The transform matrices for the shapes of one convolution.
 
-    down, up: the height, first in and last out; (K, n) and (n, K). The K numbers of a spectrum are the real parts of those
-    frequencies that have no other, then (re, im) of the rest.
+    down, up: along the height, the first and the last transform; (K, n) and (n, K). The K numbers of a spectrum are the real
+    parts of the frequencies without an imaginary part, then (re, im) of the others.
     """
 
     width: int  # of x, weight and y
@@ -245,7 +247,7 @@ class Matrices(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def matrices(image: Pair, kernel: Pair, stride: Pair, padding: Padding, dtype: str, device: str) -> Matrices:
-    """The shape of a convolution -> its transforms, made once and kept."""
+    """The shape of a convolution -> its transform matrices, cached."""
     places = []
     for size, length, step, (before, after) in zip(image, kernel, stride, padding, strict=True):
         outputs = output_size(size + before + after, length, step)

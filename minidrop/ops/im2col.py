@@ -1,4 +1,4 @@
-"""Convolution by its definition, and as matrix products: im2col, every window of the image as a column of a matrix.
+"""Convolution by its definition (loops), and by matrix products (im2col: each window of the image is a column of a matrix).
 
 The formula is in `conv.py`.
 """
@@ -18,7 +18,7 @@ KEPT_BYTES = 8 * 2**20  # strips up to this size are kept from forward to backwa
 
 
 class Conv2dLoops(Op):
-    """(N, C, H, W) * (F, C, R, S) [+ (F)] -> (N, F, H', W'): the definition in plain loops; slow, and easy to believe.
+    """(N, C, H, W) * (F, C, R, S) [+ (F)] -> (N, F, H', W'): the definition in plain loops; slow but easy to check.
 
     Each product y += x w of the sum gives dL/dx += grad w and dL/dw += grad x. Padding, stride: as in `Conv2dIm2col`.
     """
@@ -59,15 +59,15 @@ class Conv2dIm2col(Op):
 
     H' = floor((H + top + bottom - R) / stride rows) + 1,  W' = floor((W + left + right - S) / stride columns) + 1.
 
-    With X_i, the columns of output row i: (R S C, W' N), one column per window; K, the weight: (R S C, F); and G_i, row i of
-    grad: (W' N, F):   y_i = X_i^T K + bias,   dL/dK = sum over i of X_i G_i,   dL/dbias = the column sums of G,   dL/dX_i =
+    X_i: the columns of output row i, (R S C, W' N), one column per window; K: the weight, (R S C, F); G_i: row i of grad,
+    (W' N, F). Then   y_i = X_i^T K + bias,   dL/dK = sum over i of X_i G_i,   dL/dbias = the column sums of G,   dL/dX_i =
     K G_i^T, each column of which is added back to the window of x that it came from.
 
-    Copied are the windows along the width alone, S times x: strips of (S C, W' N), one for each row of the padded image. The R
-    strips that the windows of an output row see lie one below the other in memory. So X_i is a part of them, and no copy.
+    Only the windows along the width are copied, S times x: strips of (S C, W' N), one for each row of the padded image. The R
+    strips that the windows of an output row cover are adjacent in memory. So X_i is a view of them, not a copy.
 
-    Memory: strips are (H, S, C, W', N), so that one place s of all windows is copied in runs of W' N numbers. Outputs and
-    gradients are (H, W, N, C) in memory, as y comes out of the product; their shapes are transposed views.
+    Memory order: strips are (H, S, C, W', N), so that one place s of all windows is copied in runs of W' N numbers. Outputs and
+    gradients are (H, W, N, C) in memory, the order in which the product gives y; they are returned as transposed views.
     """
 
     def __init__(self, stride: Pair, padding: Padding) -> None:
@@ -80,14 +80,14 @@ class Conv2dIm2col(Op):
         self.shapes = x.shape, weight.shape
         images, filters, height, width = output_shape(x, weight, self.stride, self.padding)
         strips = image_to_strips(x, weight.shape[3], self.stride[1], self.padding)
-        # Strips are up to S times as large as x: large ones are made again for backward, small ones kept.
+        # Strips are up to S times as large as x: large ones are recomputed for backward, small ones kept.
         self.strips = strips if needs_weight and strips.nbytes <= KEPT_BYTES else None
         self.saved = (x if needs_weight and self.strips is None else None, weight if needs_x else None)
         columns = windows(strips, weight.shape[2], self.stride[0], height)
         y = matmul(columns.swapaxes(1, 2), as_matrix(weight))
         if bias is not None:
             rows = y.reshape(height, -1)
-            rows += array_module(x).tile(bias, width * images)  # in long rows: F numbers at a time take twice as long
+            rows += array_module(x).tile(bias, width * images)  # in long rows: F numbers at a time would take twice as long
         return y.reshape(height, width, images, filters).transpose(2, 3, 0, 1)
 
     @limits_blas
@@ -138,7 +138,7 @@ def unpad_image(padded: Array, shape: tuple[int, ...], padding: Padding) -> Arra
 
 
 def image_to_strips(x: Array, kernel: int, stride: int, padding: Padding) -> Array:
-    """(N, C, H, W) -> (H, S, C, W', N), H with its padding: for each row of the image all windows along it."""
+    """(N, C, H, W) -> (H, S, C, W', N), H including padding: for each row of the image all windows along it."""
     padded = pad_image(x, padding).transpose(1, 0, 2, 3)
     height, channels, width, images = padded.shape
     places = output_size(width, kernel, stride)
@@ -149,9 +149,9 @@ def image_to_strips(x: Array, kernel: int, stride: int, padding: Padding) -> Arr
 
 
 def windows(strips: Array, kernel: int, stride: int, outputs: int) -> Array:
-    """(H, S, C, W', N) -> (H', R S C, W' N), a view: for each row of outputs the strips that its windows see.
+    """(H, S, C, W', N) -> (H', R S C, W' N), a view: for each row of outputs the strips that its windows cover.
 
-    A strip stands in up to R of these matrices; as they are only read, that does no harm.
+    A strip is part of up to R of these matrices, which is safe because they are only read.
     """
     _, *window, places, images = strips.shape
     in_one_strip = window[0] * window[1]
@@ -162,7 +162,7 @@ def windows(strips: Array, kernel: int, stride: int, outputs: int) -> Array:
 
 
 def as_matrix(weight: Array) -> Array:
-    """(F, C, R, S) -> (R S C, F): no copy of a weight that lies as `nn.Conv2d` lays it."""
+    """(F, C, R, S) -> (R S C, F): no copy if the weight has the memory order of `nn.Conv2d`."""
     return weight.transpose(2, 3, 1, 0).reshape(-1, len(weight))
 
 
@@ -181,7 +181,7 @@ def columns_to_image(columns: Array, shape: tuple[int, ...], kernel: Pair, strid
     grads = columns.reshape(outputs, *kernel, channels, places, images)
     strips = array_module(columns).zeros((height, kernel[1], channels, places, images), dtype=columns.dtype)
     for r in range(kernel[0]):
-        # For one r no strip stands in the slice twice, so += loses nothing; the loop adds up windows that overlap. So below.
+        # For one r each strip is in the slice once, so += is safe; the loop adds up overlapping windows. Likewise below.
         strips[r : r + stride[0] * (outputs - 1) + 1 : stride[0]] += grads[:, r]
     padded = array_module(columns).zeros((channels, height, width, images), dtype=columns.dtype)
     for s in range(kernel[1]):

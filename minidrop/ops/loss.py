@@ -7,7 +7,7 @@ from ..core import Op
 
 
 def log_softmax(x: Array, axis: int) -> Array:
-    """(shape) -> same: x - log(sum of e^x), with the maximum taken out first so that nothing overflows."""
+    """(shape) -> same: x - log(sum of e^x), with the maximum subtracted first so that nothing overflows."""
     xp = array_module(x)
     shifted = x - x.max(axis=axis, keepdims=True)
     return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))

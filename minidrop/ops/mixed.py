@@ -1,22 +1,21 @@
-"""Convolution in the frequency domain along the height, and by windows along the width: for first layers, of few channels.
+"""Convolution in the frequency domain along the height, and by windows along the width: for first layers, with few channels.
 
-`fourier.py` transforms both axes. With 3 channels that does not pay: the products are few there, and most of the work is to
-bring 64 filters back from a spectrum. By the same theorem one axis alone can be transformed. With k the frequency along the
-height,
+`fourier.py` transforms both axes. With 3 channels that does not pay: there are few products, and most of the work is the
+inverse transform of 64 filters. By the same theorem one axis alone can be transformed. With k the frequency along the height,
 
     Y[k; n, j, f] = sum over s, c of  X[k; n, j * stride + s, c] W[k; s, c, f]
 
-and per frequency and place j in the width stands one product, of the windows (N, S C) with the weight (S C, F). Per output
-that is some 2 S C L / H' multiplications, and L for the way back, in place of R S C: 82 in place of 147 for the paper's first
-layer.
+which is one product per frequency and place j in the width, of the windows (N, S C) with the weight (S C, F). Per output that
+is about 2 S C L / H' multiplications, and L for the inverse transform, instead of R S C: 82 instead of 147 for the paper's
+first layer.
 
 **Real numbers only**, as in `fourier.py`: a window's complex numbers are two rows, (re, -im) and (im, re), and the weight is
 (re, im), one below the other. So the product of (2 N, 2 S C) and (2 S C, F) is the real part of Y above its imaginary part.
-For the gradients, with G the spectrum of grad: windows^T G is the conjugate of the gradient of W; G W^T has the four products
-of parts.
+For the gradients, with G the spectrum of grad: windows^T G is the conjugate of the gradient of W; G W^T contains the four
+products of parts.
 
-**Windows without a copy.** X is laid out as (frequency, re or im of the row, N, W, C, re or im). There the S places of a
-window with their channels and parts lie together, so that all windows are one strided view.
+**Windows without a copy.** X is laid out as (frequency, re or im of the row, N, W, C, re or im). So the S places of a window
+with their channels and parts are adjacent in memory, and all windows are one strided view.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ from .products import matmul
 from .waves import circle, from_real, real_frequencies, to_real, waves
 from .window import Padding, Pair, output_size
 
-CACHE_BYTES = 2**20  # what the spectrum of y may take, for some places of the width at a time
+CACHE_BYTES = 2**20  # memory limit of the spectrum of y, for some places of the width at a time
 
 
 class Conv2dMixed(Op):
     """(N, C, H, W) * (F, C, R, S) [+ (F)] -> (N, F, H', W'): convolution by the sum above.
 
-    Like `Conv2dFourier` it needs neither x nor weight in backward, only spectra that no one else can reach. An inf or NaN in x
-    reaches all rows of the output columns whose windows see it.
+    Like `Conv2dFourier` it needs neither x nor weight in backward, only spectra that are private to the op. An inf or NaN in x
+    reaches all rows of the output columns whose windows contain it.
     """
 
     def __init__(self, stride: Pair, padding: Padding) -> None:
@@ -65,7 +64,7 @@ class Conv2dMixed(Op):
             for band, x_parts, weight_parts in spectra:
                 matmul(self.windows(x_parts)[:, some], weight_parts[:, None], out=band.of(spectrum, images))
             if bias is not None:
-                # A constant b has one frequency, 0, with b times the circle's length; the way up divides by that.
+                # A constant b has only frequency 0, b times the circle's length; the inverse transform divides by that.
                 constant = spectrum[:, 0].reshape(-1, images, filters)  # a view
                 constant += bias * circle(x.shape[2], self.padding[0])
             matmul(m.y_up, spectrum, out=y[:, some].swapaxes(0, 1))
@@ -105,7 +104,7 @@ class Conv2dMixed(Op):
         return grad_x, grad_weight, grad_bias
 
     def rows_down(self, x: Array) -> Array:
-        """(N, C, H, W) -> (K, N, C, W), W with its padding: the spectrum of each column."""
+        """(N, C, H, W) -> (K, N, C, W), W including padding: the spectrum of each column."""
         images, channels, height, width = x.shape
         left, right = self.padding[1]
         rows = array_module(x).zeros((height, images, channels, left + width + right), dtype=x.dtype)
@@ -114,7 +113,7 @@ class Conv2dMixed(Op):
         return down.reshape(len(down), *rows.shape[1:])
 
     def rows_up(self, rows: Array) -> Array:
-        """(H, N C W), W with its padding -> (N, C, H, W), (H, W, N, C) in memory."""
+        """(H, N C W), W including padding -> (N, C, H, W), (H, W, N, C) in memory."""
         images, channels, height, width = self.x_shape
         left = self.padding[1][0]
         padded = rows.reshape(height, images, channels, left + width + self.padding[1][1])
@@ -136,7 +135,7 @@ class Conv2dMixed(Op):
         return array_module(parts).lib.stride_tricks.as_strided(parts, shape, strides)
 
     def slices(self, rows: Array) -> Iterator[tuple[slice, Array]]:
-        """(H', W', N F) -> some places of the width at a time, with room for their spectrum, (places, K, N F)."""
+        """(H', W', N F) -> slices of places along the width, each with memory for its spectrum, (places, K, N F)."""
         frequencies = len(self.matrices.x_down)
         on_cpu = device_of(rows) == "cpu"
         step = max(1, CACHE_BYTES // (frequencies * rows.shape[2] * rows.itemsize)) if on_cpu else self.places
@@ -147,7 +146,7 @@ class Conv2dMixed(Op):
 
 
 def for_windows(band: Band, down: Array) -> Array:
-    """(K, N, C, W) -> (B, P, N, W, C, P): a row of (re, -im) and a row of (im, re); real numbers as they are."""
+    """(K, N, C, W) -> (B, P, N, W, C, P): a row of (re, -im) and a row of (im, re); real numbers unchanged."""
     xp = array_module(down)
     numbers = xp.ascontiguousarray(down[band.rows].swapaxes(2, 3))
     if band.parts == 1:
@@ -171,7 +170,7 @@ def for_weight(band: Band, down: Array) -> Array:
 
 
 class Band(NamedTuple):
-    """Frequencies whose numbers are real (`parts` 1), or complex (2): `rows`, where they stand in a spectrum."""
+    """Frequencies whose numbers are real (`parts` 1), or complex (2); `rows`: their positions in a spectrum."""
 
     rows: slice
     parts: int
@@ -188,7 +187,7 @@ class Band(NamedTuple):
         own += products.reshape(-1, places, channels, self.parts, filters).transpose(0, 3, 1, 2, 4)
 
     def add_windows(self, down: Array, four: Array, some: slice, stride: int) -> None:
-        """(K, N, C, W), (B, W', P N, S C P): add the gradients of the windows at the places `some` back to where they stand."""
+        """(K, N, C, W), (B, W', P N, S C P): add the gradients of the windows at the places `some` back to their positions."""
         frequencies, places, *_ = four.shape
         _, images, channels, width = down.shape
         own = down[self.rows].reshape(frequencies, self.parts, images, channels, width)
@@ -218,7 +217,7 @@ class Matrices(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def matrices(size: int, kernel: int, stride: int, padding: Pair, dtype: str, device: str) -> Matrices:
-    """Height, rows of the kernel, stride, padding -> the transforms, made once and kept."""
+    """Height, rows of the kernel, stride, padding -> the transform matrices, cached."""
     length = circle(size, padding)
     alone, kept = real_frequencies(length)
     wave = functools.partial(waves, length, half=True)

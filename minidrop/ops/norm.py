@@ -12,10 +12,10 @@ from ..core import Op
 class BatchNorm(Op):
     """(N, C, ...) , (C), (C) -> (N, C, ...): y = weight * (x - mean) / sqrt(var + eps) + bias, per channel.
 
-    Means and sums run over every axis but the channel's. With x^ = (x - mean) / sqrt(var + eps) and g = weight * grad:
+    Means and sums are over every axis except the channels. With x^ = (x - mean) / sqrt(var + eps) and g = weight * grad:
     dL/dbias = sum of grad,   dL/dweight = sum of grad * x^,   and
 
-    `statistics` None: mean and variance (divided by n, not n - 1) are those of this batch; `forward` leaves them in `mean` and
+    `statistics` None: mean and variance (divided by n, not n - 1) are those of this batch; `forward` stores them in `mean` and
     `variance`. They depend on every x of the channel, so   dL/dx = (g - mean of g - x^ * mean of (g x^)) / sqrt(var + eps).
     `statistics` (mean, variance), each (C): they are constants, and dL/dx = g / sqrt(var + eps).
     """

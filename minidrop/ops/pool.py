@@ -11,12 +11,12 @@ from .window import Pair, output_size, window_slices
 class MaxPool2d(Op):
     """(N, C, H, W) -> (N, C, H', W'): y[n, c, i, j] = max of the window at (i, j);  H' = floor((H - R) / stride) + 1.
 
-    The gradient of each window goes to one place, where its maximum stands; of equal maxima the first one, row by row, takes
-    it all (as in PyTorch). A window that holds a NaN gives NaN and, holding no maximum, passes no gradient on. Rows and
-    columns that no window covers are ignored.
+    The gradient of each window goes to the place of its maximum; of equal maxima to the first one, row by row (as in PyTorch).
+    A window that contains a NaN gives NaN, has no maximum, and passes no gradient on. Rows and columns that no window covers
+    are ignored.
 
-    The maximum is taken one place of the window at a time, for all windows at once: R * S strided views of the image, and no
-    copy of any window.
+    The maximum is taken one place of the window at a time, for all windows at once: R * S strided views of the image; no
+    window is copied.
     """
 
     def __init__(self, kernel: Pair, stride: Pair) -> None:
@@ -32,7 +32,7 @@ class MaxPool2d(Op):
             xp.maximum(y, x[:, :, *place], out=y)
         if self.needs_grad[0]:
             self.shape = x.shape
-            self.wins = []  # for each place in the window: where the maximum stands there
+            self.wins = []  # for each place in the window: which windows have their maximum there
             unclaimed = xp.ones_like(y, dtype=bool)
             for place in self.places:
                 wins = (x[:, :, *place] == y) & unclaimed
@@ -44,11 +44,11 @@ class MaxPool2d(Op):
         tiled = self.kernel == self.stride and self.shape[2:] == tuple(
             outputs * step for outputs, step in zip(grad.shape[2:], self.stride, strict=True)
         )
-        made = array_module(grad).empty_like if tiled else array_module(grad).zeros_like  # does each place get a number below?
+        made = array_module(grad).empty_like if tiled else array_module(grad).zeros_like  # tiled: all elements are set below
         grad_x = made(self.wins[0], dtype=grad.dtype, shape=self.shape)  # in the memory order of x
         if [step // grad.itemsize for step in grad.strides] != list(self.wins[0].strides):
             grad, given = array_module(grad).empty_like(self.wins[0], dtype=grad.dtype), grad
-            grad[...] = given  # from one order of memory into another: once, not at each place
+            grad[...] = given  # change the memory order once, not at each place
         overlap = self.stride[0] < self.kernel[0] or self.stride[1] < self.kernel[1]
         for place, wins in zip(self.places, self.wins, strict=True):
             if overlap:

@@ -1,8 +1,8 @@
-"""Matrix products on arrays: the one call of BLAS and cuBLAS, and the pieces in which OpenBLAS is fastest.
+"""Matrix products on arrays: the only calls of BLAS and cuBLAS, and the pieces in which OpenBLAS is fastest.
 
-OpenBLAS multiplies small matrices (up to 10^6 multiplications) as they lie. For large ones it clears the product, copies both
-factors, and adds to the product what comes out. Where one side of the product is short, as at 16 images or 64 filters, that is
-a fifth to more than half of the time; so such products are done in pieces that OpenBLAS calls small.
+OpenBLAS multiplies small matrices (up to 10^6 multiplications) without copying them. For large ones it clears the product,
+copies both factors, and adds the result to the product. Where one side of the product is short, such as 16 images or 64
+filters, that is a fifth to more than half of the time; so such products are split into pieces that OpenBLAS treats as small.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ..backend import Array, array_module, current_capture
 from ..errors import CaptureError
 from ..threads import blas_limited
 
-SMALL_PRODUCT = 10**6  # multiplications in what OpenBLAS calls small
-SHORT_SIDE = 64  # rows or columns of the product: with more on both sides, copying pays
+SMALL_PRODUCT = 10**6  # multiplications; OpenBLAS treats products up to this as small
+SHORT_SIDE = 64  # rows or columns of the product: with more on both sides, copying pays off
 SHORTEST_PIECE = 16  # of the other side: with less, the calls cost more than the copies
-SHORTEST_RUN = 64  # numbers read in a row, where a piece is cut out of the rows in memory
-ONE_THREAD = 2**18  # multiplications in what OpenBLAS does on one thread anyway
+SHORTEST_RUN = 64  # contiguous numbers, where a piece is cut out of the rows in memory
+ONE_THREAD = 2**18  # multiplications; OpenBLAS uses one thread up to this anyway
 
 
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
@@ -57,13 +57,13 @@ def _large_product(a: Array, b: Array, out: Array | None) -> Array:
 
 @functools.lru_cache(maxsize=1024)
 def pieces(rows: int, inner: int, columns: int, a_by_rows: bool, b_by_rows: bool) -> tuple[int, ...]:
-    """M, K, N -> where to cut the longer side of the product (M, N) so that its pieces are small; (0, its length): nowhere.
+    """M, K, N -> where to cut the longer side of the product (M, N) so that its pieces are small; (0, its length): no cut.
 
-    by_rows: whether the rows of the factor lie together in memory, not its columns.
+    by_rows: whether the rows of the factor, not its columns, are contiguous in memory.
     """
     short, long = min(rows, columns), max(rows, columns)
     whole = (0, long)
-    # Where the inner axis is the fast one of both factors, small products are slow too, unless they are thin.
+    # If the inner axis is contiguous in both factors, small products are slow too, unless they are thin.
     thin_enough = SHORT_SIDE // 2 if a_by_rows and not b_by_rows else SHORT_SIDE
     if not 0 < short <= thin_enough or inner == 0:
         return whole

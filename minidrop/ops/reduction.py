@@ -1,6 +1,6 @@
-"""sum, mean, max, min, var: many numbers to one, along some axes.
+"""sum, mean, max, min, var: reductions along some axes.
 
-Backward repeats the upstream gradient along the axes that forward reduced, each time with its own weight.
+Backward repeats the upstream gradient along the reduced axes and multiplies each element by its own weight.
 `axes` is a tuple of distinct axes, none negative.
 """
 
@@ -13,7 +13,7 @@ from ..core import Op
 
 
 class Reduction(Op):
-    """Base of the reductions: which axes go, and whether they stay with length 1."""
+    """Base of the reductions: which axes are reduced, and whether they are kept with length 1."""
 
     def __init__(self, axes: tuple[int, ...], keepdims: bool) -> None:
         self.axes = axes
@@ -51,7 +51,7 @@ class Mean(Reduction):
 
 
 class Extremum(Reduction):
-    """What max and min share: elements equal to the extremum share the gradient in equal parts (the rule for ties).
+    """Base of max and min: elements equal to the extremum share the gradient in equal parts (the rule for ties).
 
     NaN in the input gives NaN in the output and in the gradient.
     """
@@ -105,7 +105,7 @@ class Var(Reduction):
 
 
 def expand_reduced(array: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
-    """(shape without `axes`, or with them at length 1) -> `shape`: a reduced array repeated along the axes it lost.
+    """(shape without `axes`, or with them at length 1) -> `shape`: a reduced array repeated along the reduced axes.
 
     A read-only view: nothing is copied.
     """

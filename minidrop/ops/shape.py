@@ -66,7 +66,7 @@ class Pad(Op):
 
 
 class GetItem(Op):
-    """(shape) -> x[index].  Each element's gradient is the sum over the places where the index took it.
+    """(shape) -> x[index].  Each element's gradient is the sum over all outputs taken from it.
 
     The index may hold integers, slices, None, an Ellipsis, and integer or bool arrays.
     """
@@ -84,14 +84,14 @@ class GetItem(Op):
         xp = array_module(grad)
         result = xp.zeros(self.input_shape, dtype=grad.dtype)
         if any(part.dtype.kind in "iu" for part in self.saved):
-            xp.add.at(result, self.index, grad)  # integers may name an element twice; result[index] += grad would count one
+            xp.add.at(result, self.index, grad)  # an element may be indexed twice; result[index] += grad would count one
         else:
             result[self.index] = grad
         return (result,)
 
 
 class Concatenate(Op):
-    """(.., d1, ..), (.., d2, ..), ... -> (.., d1 + d2 + ..., ..) along `axis`.  Each input gets its stretch of the gradient."""
+    """(.., d1, ..), (.., d2, ..), ... -> (.., d1 + d2 + ..., ..) along `axis`.  Each input gets its part of the gradient."""
 
     def __init__(self, axis: int) -> None:
         self.axis = axis

@@ -25,9 +25,9 @@ def output_size(padded: int, kernel: int, stride: int) -> int:
 
 
 def window_slices(kernel: Pair, stride: Pair, output: Pair) -> Iterator[tuple[int, int, slice, slice]]:
-    """For each place (r, s) in the window, row by row: r, s, and the rows and columns of the image that stand there.
+    """For each place (r, s) in the window, row by row: r, s, and the rows and columns of the image at that place.
 
-    image[..., rows, columns] has the shape of the output: element (i, j) is what window (i, j) sees at its place (r, s).
+    image[..., rows, columns] has the shape of the output: element (i, j) is the value of window (i, j) at its place (r, s).
     """
     for r in range(kernel[0]):
         for s in range(kernel[1]):
@@ -36,7 +36,7 @@ def window_slices(kernel: Pair, stride: Pair, output: Pair) -> Iterator[tuple[in
             yield r, s, rows, columns
 
 
-# What a user may write ------------------------------------------------------------------------------------------------
+# User arguments --------------------------------------------------------------------------------------------------------
 
 
 def pair(name: str, argument: str, value: Any, least: int) -> Pair:
@@ -61,7 +61,7 @@ def padding_pair(name: str, padding: Any) -> Pair | None:
 
 
 def padding_pairs(name: str, padding: Any, image: tuple[int, ...], kernel: tuple[int, ...], stride: Pair) -> Padding:
-    """padding (int, pair or "same") -> ((top, bottom), (left, right)); then the kernel must fit into the padded image."""
+    """padding (int, pair or "same") -> ((top, bottom), (left, right)); ShapeError if the kernel does not fit."""
     sides = padding_pair(name, padding)
     if sides is None:
         pads = same_padding(image[0], kernel[0], stride[0]), same_padding(image[1], kernel[1], stride[1])

@@ -1,13 +1,13 @@
-"""DropAlan as the published code computed it: composed of elementary ops, with what that does to its gradient.
+"""DropAlan as the published code computed it: composed of elementary ops, and the effect on its gradient.
 
-`ops/dropalan.py` is one op, whose derivative is finite everywhere. Casallas's listing (section III.A) builds the same numbers
-from a division, a clip and a product, and lets autograd find the derivative:
+`ops/dropalan.py` is one op, whose derivative is finite everywhere. Casallas's listing (section III.A) computes the same
+numbers from a division, a clip and a product, and leaves the derivative to autograd:
 
     p = clip(1 + c / z, 1 - c, p_max) * sign(relu(-z))          y = z / k * theta,   k = 1 - p
 
-Forward, the two agree. Backward they agree too, but at z = 0: there c / z is infinite, the clip hides it (p = 0), and its
-gradient of 0 meets the slope -c / z^2 = -inf of the division: 0 * inf is NaN. One exact zero among the z of a batch, and the
-gradient of the whole network is lost. `networks.py` builds these with the options `composed`, `fused` and `swallow`.
+The two agree in the forward pass, and in the backward pass except at z = 0. There c / z is infinite and the clip hides it
+(p = 0), but the clip's gradient of 0 is multiplied by the division's slope -c / z^2 = -inf, and 0 * inf is NaN. A single exact
+zero among the z of a batch is enough to lose the gradient of the whole network. `networks.py` builds these with the options `composed`, `fused` and `swallow`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def drop_probability(z: Tensor, distribution: Alpha | Beta) -> Tensor:
 class ComposedDropAlan(Module):
     """(any shape) -> same: z theta, or scaled z / k(z) theta, theta ~ Bernoulli(k(z)), a constant; at inference z.
 
-    through: whether a gradient flows through k(z), as it did in the published code, where scaled. Raises ArgumentError for a
+    through: whether, if scaled, a gradient flows through k(z), as in the published code. Raises ArgumentError for a
     distribution that is not the paper's.
     """
 
@@ -71,9 +71,9 @@ class ComposedDropAlan(Module):
 class FusedDense(Dense):
     """(N, in) -> (N, out): (x_1 @ weight_1 + bias) + x_2 @ weight_2, the features in two halves.
 
-    The same numbers as `Dense`, rounded in one of the ways in which a kernel may that takes the bias into its sum. What was
-    added last decides how often a sum is exactly 0: two halves of some size, whose floats lie far apart, cancel exactly far
-    more often than x @ weight and a small bias, whose neighbours are close (lesson 10).
+    The same numbers as `Dense`, rounded as they may be in a kernel that includes the bias in its sum. The last summand decides
+    how often a sum is exactly 0: two large halves, where floats are far apart, cancel exactly far more often than x @ weight
+    and a small bias, where floats are close together (lesson 10).
     """
 
     def forward(self, x: Operand) -> Tensor:
@@ -87,7 +87,7 @@ class FusedDense(Dense):
 
 
 class SwallowingReLU(Module):
-    """(any shape) -> same: x where x > 0, else 0, also for NaN: as fmax(x, 0), where `nn.ReLU` hands NaN on."""
+    """(any shape) -> same: x where x > 0, else 0, also for NaN, as fmax(x, 0); `nn.ReLU` passes NaN on."""
 
     def forward(self, x: Operand) -> Tensor:
         """(any shape) -> same."""

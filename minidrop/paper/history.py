@@ -1,6 +1,6 @@
-"""What a run leaves behind: one row per evaluation, as CSV, and the moments at which something went wrong.
+"""The record of a run: one row per evaluation, as CSV, and the steps at which something went wrong.
 
-The file grows a line at a time while the run goes on, so that it can be watched; after a break it is written anew from the
+The file grows line by line during the run, so that it can be watched. When a run is resumed, it is rewritten from the
 checkpoint, which holds the same rows.
 """
 
@@ -42,7 +42,7 @@ COLUMNS = {
 }
 WHOLE = {"iteration", "lost_classes", "below_zero", "came_back", "zeros"} | {
     f"{what}_{label}" for what in ("right", "images") for label in range(CLASSES)
-}  # columns of whole numbers
+}  # integer columns
 
 
 class History:
@@ -64,8 +64,8 @@ class History:
     def forget_final_row(self, evaluate_every: int) -> None:
         """Remove the last row if it lies between two evaluations.
 
-        A run's last step always gets a row. If the run is made longer later, that extra row goes, and the history is as if it
-        had never stopped there.
+        A run's last step always gets a row. If the run is extended later, that extra row is removed, so that the history is
+        the same as if the run had never stopped there.
         """
         if self.rows and self.rows[-1]["iteration"] % evaluate_every:
             self.rows.pop()
@@ -87,7 +87,7 @@ def rows_as_csv(columns: Iterable[str], rows: Iterable[Mapping[str, float]]) -> 
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """The rows of a file that `History` wrote; a last line that broke off is left out. Raises DataError for other columns."""
+    """The rows of a file that `History` wrote; an incomplete last line is left out. Raises DataError for other columns."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -104,8 +104,8 @@ def read_history(path: Path) -> list[dict[str, float]]:
 class Divergence:
     """When training went wrong: for each kind the first step, the last step, and how many there were.
 
-    Kinds: "non-finite loss"; "equal logits" (every image of a batch gets the same number ten times, so that the loss is
-    ln 10 = 2.302585 and, behind a ReLU, the gradient 0).
+    Kinds: "non-finite loss"; "equal logits" (each image of a batch has ten equal logits, so that the loss is
+    ln 10 = 2.302585 and, if they come from a ReLU, the gradient 0).
     """
 
     def __init__(self, moments: Mapping[str, Mapping[str, int]] | None = None) -> None:

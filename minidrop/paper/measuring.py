@@ -1,4 +1,4 @@
-"""What is measured of a network in training: the columns of its history (`history.COLUMNS` says what each means)."""
+"""Measurements of a network in training: the columns of its history (`history.COLUMNS` says what each means)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ BATCH = 40  # images at a time: the columns of the published second convolution 
 
 
 class Evaluator:
-    """Measures a network while it trains: on images that are drawn anew each time, if the protocol says so.
+    """Measures a network while it trains: on newly drawn images each time, if the protocol says so.
 
     seed: of these draws. `below_zero` holds which units were below 0 for every image at the last regular measurement, so that
-    the next one can say how many came back.
+    the next one can count how many came back.
     """
 
     def __init__(self, network: Network, measured: Dataset, protocol: Protocol, mean: float, seed: int, device: str) -> None:
@@ -38,13 +38,13 @@ class Evaluator:
 
     @property
     def images(self) -> int:
-        """How many images one measurement takes."""
+        """How many images one measurement uses."""
         return min(len(self.measured), self.protocol.evaluation_images or len(self.measured))
 
     def __call__(self, iteration: int, regular: bool) -> dict[str, float]:
         """Measure after `iteration` steps. The images depend on seed and iteration alone, not on what was measured before.
 
-        regular: False for the extra measurement at the end of a run that is forgotten if the run is made longer.
+        regular: False for the extra measurement at the end of a run, which is dropped if the run is extended.
         """
         data = drawn(self.protocol, self.measured, Generator((self.seed + iteration) % 2**64))
         row, below_zero = measure(self.network, data, self.mean, self.device)
@@ -54,19 +54,19 @@ class Evaluator:
         return row | weight_norms(self.network)
 
     def state_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """The state, JSON-serialisable."""
         return {"below_zero": np.flatnonzero(self.below_zero).tolist()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the evaluator that gave `state` stood."""
+        """Continue from `state`, as `state_dict` returned it."""
         self.below_zero = np.zeros_like(self.below_zero)
         self.below_zero[state["below_zero"]] = True
 
 
 def measure(network: Network, data: Dataset, mean: float, device: str) -> tuple[dict[str, float], Any]:
-    """Accuracy and the state of the hidden stage over `data`, at inference; the network goes back to training.
+    """Accuracy and the state of the hidden stage over `data`, at inference; the network is set back to training.
 
-    -> the columns that one measurement can fill, and (units) which units have z < 0 for every image.
+    -> the history columns of one measurement, and (units) which units have z < 0 for every image.
     """
     network.eval()
     seen = []
@@ -83,7 +83,7 @@ def measure(network: Network, data: Dataset, mean: float, device: str) -> tuple[
 
 
 def _columns(z: Any, alive: Any, keep: Any, logits: Any, expected: Any, labels: Any) -> tuple[dict[str, float], Any]:
-    """What `_look_at` found in every batch, one behind the other, and the labels (N,) -> what `measure` gives."""
+    """The results of `_look_at`, concatenated over batches, and the labels (N,) -> what `measure` returns."""
     right, images = logits.argmax(axis=1) == labels, np.bincount(labels, minlength=CLASSES)
     own = np.bincount(labels, weights=logits[np.arange(len(labels)), labels] != 0, minlength=CLASSES)
     by_class = np.bincount(labels, weights=right, minlength=CLASSES).astype(int)
@@ -118,7 +118,7 @@ def _look_at(network: Network, z: Array, hidden: Array, logits: Array, expected:
 
 
 def accuracy(network: Network, data: Dataset, mean: float, device: str) -> float:
-    """The share of `data` that the network classifies rightly, at inference."""
+    """The share of `data` that the network classifies correctly, at inference."""
     return measure(network, data, mean, device)[0]["accuracy"]
 
 
@@ -145,6 +145,6 @@ def _sum_of_squares(array: Array) -> float:
 
 
 def all_equal(logits: Array) -> bool:
-    """(N, classes) -> True if each image's logits are all the same number; waits for the GPU, if there is one."""
+    """(N, classes) -> True if the logits of each image are all equal; waits for the GPU, if there is one."""
     same: bool = run_on(logits, lambda: (logits == logits[:, :1]).all().item())
     return same

@@ -19,13 +19,13 @@ Side of the image after each convolution and each pool, and the features that th
 | digits, 1x8x8 | too small | 8, 4, 4, 2, 2, 1: 64 | 6, 3, 2, 1: 32 |
 
 `published` is what the program computes (`eager_mnist.py` in the author's repository): it calls the second convolution on the
-image, so that the first one's result is thrown away, and Keras pads nothing by default. The network of the text (section III)
-cannot have run so: without padding 32x32 images shrink to 22, 11, 5, 2, and then to nothing. `described` pads it to 'same';
+image, so that the first one's result is discarded, and Keras pads nothing by default. The network of the text (section III)
+cannot have run like that: without padding 32x32 images shrink to 22, 11, 5, 2, and then to nothing. `described` pads it to 'same';
 by chance it ends with the same number of features. `lite` is small, of the shape of `published`.
 
-A pool of 2x2 leaves out the last row and column where their number is odd, so nothing depends on what only they saw. Without
-padding the networks therefore crop the image first, to 30x30 of CIFAR-10's pixels and 26x26 of MNIST's: they compute 24, 12, 8,
-4 and 20, 10, 6, 3 of the sides above (`Size.seen`). The outputs and gradients are the same, with less work.
+A 2x2 pool drops the last row and column where their number is odd, so nothing depends on pixels that only they cover. The
+networks without padding therefore crop the image first, to 30x30 pixels for CIFAR-10 and 26x26 for MNIST, and compute sides of
+24, 12, 8, 4 and 20, 10, 6, 3 in place of those above (`Size.seen`). Outputs and gradients are the same, with less work.
 
 In the code the max-pool comes before the ReLU: the two commute (the largest of max(x, 0) is max(largest x, 0), to the bit, and
 so is the gradient), and the ReLU then has a quarter of the work. Weights start Glorot-uniform and biases at 0, as in Keras.
@@ -80,7 +80,7 @@ class Size(NamedTuple):
     def seen(self, image_shape: tuple[int, ...]) -> tuple[int, int]:
         """Images of (C, H, W) -> how many of their rows and columns, from the first on, the output depends on.
 
-        Without padding nothing depends on the pixels that only a row saw which a pool leaves out.
+        Without padding, nothing depends on pixels that are covered only by rows or columns that a pool drops.
         """
         if self.padding == "same":
             return image_shape[1], image_shape[2]
@@ -93,12 +93,12 @@ class Size(NamedTuple):
 SIZES = {
     "published": Size((64, 64), (7, 5), 1000),
     "described": Size((64, 64, 64), (11, 7, 5), 1000, padding="same"),
-    "lite": Size((16, 32), (7, 5), 512, small_kernels=(3, 2)),  # 32x32: some 150 to 250 steps/s on one core, by the core
+    "lite": Size((16, 32), (7, 5), 512, small_kernels=(3, 2)),  # 32x32: some 150 to 250 steps/s on one core, depending on it
 }
 
 
 def find_size(name: str) -> Size:
-    """The size of that name. Raises ArgumentError for any other; for `paper`, an earlier name, it says what became of it."""
+    """The size of that name. Raises ArgumentError for any other; for `paper`, an earlier name, it names the replacements."""
     if name in SIZES:
         return SIZES[name]
     problem, help = "unknown network", "published is the paper's, as its program computes it"
@@ -114,11 +114,11 @@ def find_size(name: str) -> Size:
 class Network(Module):
     """(N, C, H, W) -> (N, classes) logits: convolutions with pooling, a dense layer, the hidden stage, the logits.
 
-    Convolutions, `dense` and `logits` draw their weights from `weights`, in this order, so that one seed starts every variant
-    from the same weights; dropout and DropAlan draw their masks from `masks`.
+    Convolutions, `dense` and `logits` draw their weights from `weights`, in this order, so that for one seed every variant
+    starts from the same weights; dropout and DropAlan draw their masks from `masks`.
 
     Raises ArgumentError for an unknown size or variant, and for images that the convolutions would shrink to nothing; `forward`
-    ShapeError for a batch of images of another shape.
+    raises ShapeError for a batch of images of another shape.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class Network(Module):
         if images.shape[1:] != self.image_shape:
             expected = f"(N, {', '.join(map(str, self.image_shape))})"
             raise ShapeError("the network was made for images of another shape", expected=expected, got=str(images.shape))
-        if self.seen is not None:  # what no output depends on need not be computed
+        if self.seen is not None:  # no output depends on the rest
             images = images[:, :, : self.seen[0], : self.seen[1]]
         z = self.dense(self.features(images))
         z = z if self.norm is None else self.norm(z)
@@ -175,9 +175,9 @@ class Network(Module):
         return self.relu(logits) if self.relu_logits else logits
 
     def by_expectation(self, z: Tensor) -> Tensor | None:
-        """z (N, units) -> the logits (N, classes) if each unit of unscaled DropAlan hands on its mean, z k(z).
+        """z (N, units) -> the logits (N, classes) if each unit of unscaled DropAlan passes on its mean, z k(z).
 
-        None where inference as it is hands on the mean already: scaled, or without DropAlan.
+        None where ordinary inference already passes on the mean: scaled, or without DropAlan.
         """
         if self.variant.base in ("cnn", "dropout") or "scaled" in self.variant.options:
             return None
@@ -188,9 +188,9 @@ class Network(Module):
 
     @property
     def added_last(self) -> Array:
-        """What is added last to z in the last forward pass: (units) a bias, or (N, units) a part of the sum, if it is fused.
+        """The last summand of z in the last forward pass: (units) a bias, or (N, units) a part of the sum, if it is fused.
 
-        Its size decides how far apart the floats lie among which z falls near 0 (`recorder.py`).
+        Its size decides the spacing of the floats on which z can fall near 0 (`recorder.py`).
         """
         if self.norm is not None:
             return self.norm.bias.data
@@ -200,14 +200,14 @@ class Network(Module):
         return self.dense.bias.data
 
     def keep_probability(self, z: Array) -> Array:
-        """(N, units) -> same: how likely each unit is kept in training."""
+        """(N, units) -> same: the probability that each unit is kept in training."""
         if self.variant.base in ("cnn", "dropout"):
             return ones_like(z) * (1 if self.variant.base == "cnn" else 1 - DROPOUT_RATE)
         return keep_probability(z, self.variant.distribution)
 
 
 def require_room(size: str, image_shape: tuple[int, ...]) -> tuple[int, int]:
-    """The (rows, columns) that a network of this size leaves of images (C, H, W). Raises ArgumentError if that is nothing."""
+    """Images of (C, H, W) -> the (rows, columns) that remain after all pools. Raises ArgumentError if nothing remains."""
     found = find_size(size)
     left = found.stages(image_shape)
     sides = [min(stage) for stage in left]
@@ -224,7 +224,7 @@ def require_room(size: str, image_shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _hidden_stage(variant: Variant, masks: Generator) -> Sequential:
-    """What stands between the dense layer and the logits."""
+    """The layers between the dense layer and the logits."""
     relu = SwallowingReLU if "swallow" in variant.options else nn.ReLU
     if variant.base == "cnn":
         return Sequential(relu())

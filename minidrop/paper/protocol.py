@@ -1,9 +1,9 @@
-"""The experiment's protocol, as one value: what is trained on, in which order, how it is measured.
+"""The experiment's protocol, as one value: what to train on, in which order, and how to measure.
 
     from minidrop.paper.protocol import CAREFUL, PAPER
 
 `PAPER` is what the published code did, as far as it can be known (Casallas, 2018, section III, and its repository); `CAREFUL`
-is what one would do today. This file also holds what carries them out: the order of the images, and the batches.
+is what one would do today. This file also implements them: the order of the images, and the batches.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Protocol:
     batch_size:        images per step of plain gradient descent
     learning_rate:     of that step
     mean_images:       the one number subtracted from every pixel is the mean over the first N training images; None: over all;
-                       cifar10_mean_images, if given, counts for CIFAR-10
+                       for CIFAR-10, cifar10_mean_images takes its place if given
     shuffle_buffer:    a pass draws from a buffer of N images (tf.data's `shuffle`); None: a full shuffle
     validation_share:  share of the training images held out to be measured on; 0: the test set is measured on
     evaluation_images: how many of those are measured; None: all
-    evaluation_buffer: these come through a shuffle buffer of N images too, drawn anew for each measurement: with a buffer of
+    evaluation_buffer: these are drawn through a shuffle buffer of N images, anew for each measurement: with a buffer of
                        100, 1,600 are 1,600 of the first 1,699; None: the first ones
     evaluate_every:    iterations between two measurements
     relu_logits:       a ReLU on the ten logits
@@ -74,8 +74,8 @@ class Protocol:
 
 
 # The published protocol. Its "validation" images are test images, a 100-element buffer hardly shuffles (an image moves some
-# hundred places in 60,000), the ReLU on the logits can kill a class for good. None of this is recommended; it is what was done.
-# One difference is left: the program measured just before the step of an iteration, and here it is just after it.
+# hundred places in 60,000), the ReLU on the logits can kill a class permanently. None of this is recommended; it is what was done.
+# One difference remains: the program measured just before the step of an iteration, this code just after it.
 PAPER = Protocol(
     name="paper",
     mean_images=1_000,
@@ -86,7 +86,7 @@ PAPER = Protocol(
     relu_logits=True,
 )
 
-# The same steps, measured with care: nothing is chosen, and nothing is watched, on test images.
+# The same steps, measured with care: the test images are neither used for choices nor watched during training.
 CAREFUL = Protocol(name="careful", validation_share=0.1)
 
 PROTOCOLS = {protocol.name: protocol for protocol in (PAPER, CAREFUL)}
@@ -103,7 +103,7 @@ def split(protocol: Protocol, train: Dataset, test: Dataset) -> tuple[Dataset, D
     """The images to train on, and those to measure on while training.
 
     With a validation share, every n-th training image is held out (n = 1 / share): the same ones for every seed and variant.
-    With an evaluation buffer, those that can come out of it are handed out: `drawn` picks from them.
+    With an evaluation buffer, all images that can come out of it are returned: `drawn` picks from them.
     """
     if not protocol.validation_share:
         measured = test
@@ -115,7 +115,7 @@ def split(protocol: Protocol, train: Dataset, test: Dataset) -> tuple[Dataset, D
 
 
 def drawn(protocol: Protocol, measured: Dataset, generator: Generator) -> Dataset:
-    """The images of one measurement, of those that `split` handed out."""
+    """The images of one measurement, out of those that `split` returned."""
     if protocol.evaluation_buffer is None:
         return measured
     order = buffer_order(len(measured), protocol.evaluation_buffer, generator)
@@ -134,10 +134,10 @@ def normalise(images: Array, mean: float, maximum: int) -> Array:
 
 
 def buffer_order(count: int, buffer: int, generator: Generator) -> Any:
-    """-> (count,) the order in which tf.data's `shuffle(buffer)` hands out 0 ... count - 1.
+    """-> (count,) the order in which tf.data's `shuffle(buffer)` returns 0 ... count - 1.
 
-    The buffer is filled with the first images; again and again one of its places is drawn, and the image that stood there is
-    replaced by the next one; what is left at the end comes out in random order.
+    The buffer is filled with the first images. At each step one of its places is drawn, and the image in it is replaced by
+    the next one; the images left at the end come out in random order.
     """
     slots = np.arange(min(buffer, count))
     order = np.empty(count, dtype=np.int64)
@@ -152,7 +152,7 @@ def buffer_order(count: int, buffer: int, generator: Generator) -> Any:
 class Batches:
     """An endless stream of batches: (images float32 (N, C, H, W), labels int64 (N,)), on the device of the images.
 
-    A batch that a pass cannot fill is filled up from the next pass. `state_dict()` holds the place in the stream: the
+    A batch that a pass cannot fill is completed from the next pass. `state_dict()` holds the place in the stream: the
     generator's counter at the start of the pass, and the position in it.
     """
 
@@ -202,7 +202,7 @@ class Batches:
         return {"pass_start": self.pass_start, "position": self.position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the stream that gave `state` stood."""
+        """Continue from `state`, as `state_dict` returned it."""
         self.generator.load_state_dict(state["pass_start"])
         self.start_pass()
         self.position = int(state["position"])

@@ -1,8 +1,8 @@
-"""What is seen of single training steps, through hooks on a network's modules: exact zeros, and the steps before a crash.
+"""Records of single training steps, through hooks on a network's modules: exact zeros, and the steps before a crash.
 
-`ZeroCounter` counts in every run, for the columns `zeros` and `lattice_zeros` of the history; it waits for no GPU.
-`StepRecorder` keeps whole steps, which a history with a row per thousand steps cannot show. It is switched on with
-`Run.record_steps`, for it looks at every step's arrays, and on a GPU that means waiting for each.
+`ZeroCounter` counts in every run, for the columns `zeros` and `lattice_zeros` of the history; it never waits for the GPU.
+`StepRecorder` records single steps, which a history with a row per thousand steps cannot show. It is off unless
+`Run.record_steps` is set, because it reads every step's arrays, and on a GPU that means waiting for each step.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STEP_COLUMNS = {
     "dead_logits": "share of the logits that are 0 for the whole batch",
     "non_finite": "share of the parameters, after the step, that are inf or NaN",
 }
-AFTER = 20  # steps recorded after the one at which the first thing went wrong
+AFTER = 20  # steps recorded after the first that went wrong
 WIDTH = 0.01  # the density of z at 0 is counted within this distance of it
 
 
@@ -42,8 +42,8 @@ class ZeroCounter:
     """Counts, over all training steps, the z that are exactly 0, and those on the 4,001 floats around 0 on which z can fall.
 
     z = a + c, c added last (the bias), is rounded so that near 0 it falls on multiples of the spacing of floats at c, each
-    about as often. So |z| <= 2,000 spacings holds 4,001 times as often as z = 0, and says how many zeros to expect long before
-    there is one. The counts lie on the network's device and change in place, also in a step that is replayed as a CUDA graph.
+    about as often. So |z| <= 2,000 spacings holds 4,001 times as often as z = 0, and predicts the number of zeros long before
+    one occurs. The counts are on the network's device and change in place, also in a step that is replayed as a CUDA graph.
     """
 
     def __init__(self, network: Network, device: str) -> None:
@@ -68,11 +68,11 @@ class ZeroCounter:
         return {"zeros": zeros, "lattice_zeros": near / (2 * REACH + 1)}
 
     def state_dict(self) -> dict[str, list[int]]:
-        """As JSON can hold it."""
+        """The state, JSON-serialisable."""
         return {"counts": to_numpy(self.counts).tolist()}
 
     def load_state_dict(self, state: Mapping[str, list[int]]) -> None:
-        """Go on where the counter that gave `state` stood."""
+        """Continue from `state`, as `state_dict` returned it."""
         self.counts = to_device(np.array(state["counts"], dtype="int64"), device_of(self.counts))
 
 
@@ -85,7 +85,7 @@ def spacing(array: Array) -> Array:
 
 
 class StepRecorder:
-    """The last `limit` steps; the first that is not finite or has equal logits ends the record, AFTER steps later.
+    """The last `limit` steps; recording ends AFTER steps after the first that is not finite or has equal logits.
 
     first_non_finite_gradient: the step at which the gradient first was not finite. zeros, expected_zeros, values: sums over
     all steps until then, or until the record ends.
@@ -100,7 +100,7 @@ class StepRecorder:
         self.seen: dict[str, Array] = {}  # the arrays of the last training step
 
     def watch(self, network: Network) -> None:
-        """Keep the arrays of each training step of this network until `see` has looked at them."""
+        """Keep the arrays of each training step of this network until `see` has read them."""
 
         def stage(module: Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             if module.training:
@@ -136,7 +136,7 @@ class StepRecorder:
         self.rows.append(row)
 
     def state_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """The state, JSON-serialisable."""
         return {
             "rows": list(self.rows),
             "totals": self.totals,
@@ -146,16 +146,16 @@ class StepRecorder:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where the recorder that gave `state` stood."""
+        """Continue from `state`, as `state_dict` returned it."""
         self.rows.extend(state["rows"])
         self.totals, self.dead_layers = dict(state["totals"]), dict(state["dead_layers"])
         self.first_non_finite_gradient, self.left = state["first_non_finite_gradient"], state["left"]
 
 
 def _look_at(z: Array, hidden: Array, logits: Array, added_last: Array) -> dict[str, float]:
-    """z, hidden (N, units), logits (N, classes), added_last (N, units) or (units) -> the numbers of a row that stem from them.
+    """z, hidden (N, units), logits (N, classes), added_last (N, units) or (units) -> the columns of a row that follow from them.
 
-    z = a + c in floats is 0 only if a = -c. Near 0 a falls on each float of that size with the same probability, so
+    z = a + c in floats is 0 only if a = -c. For z near 0, a falls on each float of that size with the same probability, so
     P(z = 0) = density of z at 0 * spacing of floats at c.
     """
     xp = array_module(z)

@@ -19,10 +19,10 @@ from .variants import Variant
 
 @dataclass(frozen=True)
 class Run:
-    """A run's settings: what its result depends on, and how it is carried out, on which the last bits depend.
+    """A run's settings: what its result depends on, and how it is executed, on which only the last bits depend.
 
-    learning_rate, clip_norm: None: what the variant's name asks for, else the protocol's and no clipping; after that numbers
-    (clip_norm may stay None). Raises ArgumentError for a setting outside its limits, or a variant that there is not.
+    learning_rate, clip_norm: None is replaced by the value in the variant's name, else by the protocol's; clip_norm stays None
+    for no clipping. Raises ArgumentError for a setting outside its limits, or an unknown variant.
     """
 
     dataset: str = setting("digits", "digits needs no network; the others are downloaded.")
@@ -60,10 +60,10 @@ class Run:
         return f"{self.variant}_seed{self.seed}"
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """The settings, JSON-serialisable."""
         return asdict(self)
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Run:
-        """The run that `to_dict` described; settings that are younger than the description have their defaults."""
+        """The run that `to_dict` described; settings added since then have their defaults."""
         return Run(**{**values, "protocol": Protocol(**values["protocol"])})

@@ -1,4 +1,4 @@
-"""A setting is written once: as a field of a dataclass, with its default, its limits, and what the command line says of it."""
+"""A setting is defined once: as a field of a dataclass, with its default, its limits and its help on the command line."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def setting(
 ) -> Any:
     """A field of a dataclass whose `__post_init__` calls `require_limits`, and an option of `minidrop reproduce`.
 
-    least: an integer from there on; choices: one of these; optional: or None. shown: what the command line says of the default
-    where it depends on other settings.
+    least: an integer of at least this; choices: one of these; optional: None is allowed. shown: the default as the command
+    line shows it, where it depends on other settings.
     """
     limits = {"help": help, "least": least, "choices": choices, "optional": optional, "shown": shown}
     return dataclasses.field(default=default, metadata=limits)

@@ -1,14 +1,14 @@
-"""Training: from a run's settings (`run.py`) to its history, step by step, so that a break costs nothing.
+"""Training: from a run's settings (`run.py`) to its history, with checkpoints, so that an interruption changes nothing.
 
     from minidrop.paper.training import Run, train
 
     result = train(Run(dataset="digits", variant="beta-scaled", iterations=2000))
     result.history.rows[-1]["accuracy"]
 
-The loop itself is `Trainer.step` and `Trainer.run_to_the_end`; what is measured, `measuring.py`; what is kept, `Trainer.save`.
-A run that was killed resumes from its last checkpoint. On NumPy, with as many BLAS threads, it ends with the same bits as one
-that was not: the checkpoint holds all that the future depends on (weights, optimiser, the counters of the random numbers, the
-place in the data, the history).
+The loop itself is `Trainer.step` and `Trainer.run_to_the_end`; measurements are in `measuring.py`, checkpoints in `Trainer.save`.
+A killed run resumes from its last checkpoint. On NumPy, with the same number of BLAS threads, it ends with the same bits as an
+uninterrupted one: the checkpoint holds everything that later steps depend on (weights, optimiser, the counters of the random
+numbers, the place in the data, the history).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .run import Run as Run
 
 @dataclass
 class Result:
-    """What a run ended with.
+    """The outcome of a run.
 
     stopped: why it ended before `run.iterations` ("interrupted", "diverged"), else None. test_accuracy: share of the whole
     test set, with the last weights; None for a run that was interrupted.
@@ -63,12 +63,12 @@ def train(
     on_step: Callable[[Trainer], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Result:
-    """Carry out `run`, from its checkpoint if there is one.
+    """Execute `run`, from its checkpoint if there is one.
 
-    data: (train, test), loaded by name if not given. on_step is called after every step; should_stop is asked before each: if
-    it says yes, a checkpoint is written and the result says "interrupted".
-    Raises StateError if the checkpoint belongs to another run or is further on, DataError or DeviceError if data or device are
-    not there.
+    data: (train, test), loaded by name if not given. on_step is called after every step; should_stop is called before each: if
+    it returns True, a checkpoint is written and the result says "interrupted".
+    Raises StateError if the checkpoint belongs to another run or is beyond its end, DataError or DeviceError if data or device
+    are missing.
     """
     trainer = Trainer(run, data or load_data(run.dataset), history_path, checkpoint_path)
     return trainer.run_to_the_end(on_step, should_stop)
@@ -80,7 +80,7 @@ def load_data(name: str) -> tuple[Dataset, Dataset]:
 
 
 class Trainer:
-    """A run under way: network, optimiser, batches, and how far it is."""
+    """A run in progress: network, optimiser, batches and the current iteration."""
 
     def __init__(
         self, run: Run, data: tuple[Dataset, Dataset], history_path: Path | None = None, checkpoint_path: Path | None = None
@@ -93,7 +93,7 @@ class Trainer:
         self.digests = [train_data.digest, self.test.digest]
         images, measured = split(run.protocol, train_data, self.test)
         self.mean = pixel_mean(run.protocol, images)
-        # One seed, three streams: what one of them uses up does not shift the others, so that all variants of a seed start from
+        # One seed, three streams: draws from one do not shift the others, so that all variants of a seed start from
         # the same weights, see the same images in the same order, and are measured on the same images.
         seeds = Generator(run.seed)
         weights, order, self.masks = seeds.spawn(), seeds.spawn(), seeds.spawn()
@@ -153,7 +153,7 @@ class Trainer:
     def run_to_the_end(
         self, on_step: Callable[[Trainer], None] | None = None, should_stop: Callable[[], bool] = lambda: False
     ) -> Result:
-        """Step, measure and save until the iterations are done, or divergence or somebody stops it."""
+        """Step, measure and save until the iterations are done, or divergence or `should_stop` ends it."""
         run = self.run
         started = time.perf_counter() - self.seconds
         stopped = self._reason_to_stop(should_stop)
@@ -185,7 +185,7 @@ class Trainer:
     # Measuring --------------------------------------------------------------------------------------------------------
 
     def evaluate(self, started: float) -> None:
-        """Measure the network and add a row to the history; keep the weights if there were none better yet."""
+        """Measure the network and add a row to the history; keep the weights if they are the best so far."""
         regular = self.iteration % self.run.protocol.evaluate_every == 0  # else an extra, final row
         row = {
             "iteration": self.iteration,
@@ -203,7 +203,7 @@ class Trainer:
     # Checkpoints ------------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write everything that the future depends on to the checkpoint, if there is to be one."""
+        """Write everything that later steps depend on to the checkpoint, if there is a path for it."""
         if self.checkpoint_path is None:
             return
         serialization.save(
@@ -225,13 +225,13 @@ class Trainer:
         )
 
     def _keep_weights(self, which: str) -> None:
-        """Write the weights as they are beside the checkpoint: NAME_peak.safetensors, NAME_end.safetensors."""
+        """Write the current weights beside the checkpoint: NAME_peak.safetensors, NAME_end.safetensors."""
         if self.checkpoint_path is not None:
             path = self.checkpoint_path
             serialization.save(path.with_name(f"{path.stem}_{which}{path.suffix}"), self.network, iteration=self.iteration)
 
     def _restore(self) -> list[dict[str, float]]:
-        """Go on where the checkpoint stands; returns the rows of its history."""
+        """Load the checkpoint; returns the rows of its history."""
         assert self.checkpoint_path is not None
         checkpoint = serialization.load(self.checkpoint_path)
         own = self._identity()
@@ -266,7 +266,7 @@ class Trainer:
         return rows
 
     def _identity(self) -> dict[str, Any]:
-        """The settings that must match before a checkpoint can be resumed: all but how far to go, and how to carry it out."""
+        """The settings that must match before a checkpoint can be resumed: all but the run's length and how it is executed."""
         free = ("iterations", "checkpoint_every", "on_divergence", "device", "cuda_graphs")
         settings = {name: value for name, value in self.run.to_dict().items() if name not in free}
         return {**settings, "data": self.digests}

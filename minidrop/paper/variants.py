@@ -1,7 +1,7 @@
-"""What a variant's name says: `beta-scaled`, `alpha-slope=1.2`, `beta-scaled-detach-p_max=.95`, `cnn-learning_rate=1e-3`.
+"""The meaning of a variant's name: `beta-scaled`, `alpha-slope=1.2`, `beta-scaled-detach-p_max=.95`, `cnn-learning_rate=1e-3`.
 
-A name is a base (cnn, dropout, alpha or beta) and any number of options, joined by hyphens. `networks.py` builds them; what
-`composed`, `fused` and `swallow` bring is in `as_published.py`.
+A name is a base (cnn, dropout, alpha or beta) and any number of options, joined by hyphens. `networks.py` builds them;
+`composed`, `fused` and `swallow` are implemented in `as_published.py`.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ NUMBERS = {"cnn": set[str](), "dropout": set[str](), "alpha": {"slope"}, "beta":
 
 
 class Variant:
-    """What a variant's name says: `base`, `options` as a set, and `numbers` by name.
+    """A parsed variant name: `base`, `options` as a set, and `numbers` by name.
 
     distribution: DropAlan's drop probability, which only the bases alpha and beta use.
 
-    Raises ArgumentError for a name that says nothing, says something twice, or asks for what the base cannot do.
+    Raises ArgumentError for an unknown base or option, an option given twice, or one that the base does not support.
     """
 
     def __init__(self, name: str) -> None:
@@ -87,7 +87,7 @@ class Variant:
         return problems
 
     def same_as(self, other: Variant) -> bool:
-        """True if the two names say the same: the order of options does not matter, nor how a number is written."""
+        """True if the two names mean the same: the order of options does not matter, nor how a number is written."""
         mine, theirs = (
             (one.base, one.options, repr(one.distribution), {key: one.numbers.get(key) for key in NUMBERS_FOR_ALL})
             for one in (self, other)
@@ -96,5 +96,5 @@ class Variant:
 
 
 def _number(text: str) -> float | None:
-    """The number that `text` is, if it is written as people write numbers: no blanks, no _, no nan."""
+    """`text` as a number, None unless it is in plain notation: no blanks, no _, no nan."""
     return float(text) if re.fullmatch(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) else None
