@@ -362,7 +362,7 @@ def test_tensors_layers_and_errors_name_the_way_that_was_chosen():
     x = md.Tensor(np.ones((2, 1, 5, 5), dtype="float32"))
     y = F.conv2d(x, md.Tensor(np.ones((1, 1, 2, 2), dtype="float32"), requires_grad=True), algorithm="loops")
     x.data[0] = 2
-    with pytest.raises(md.errors.ModifiedError, match="^Conv2dLoops"):
+    with pytest.raises(md.errors.ModifiedError, match=r"^Conv2dLoops"):
         y.sum().backward()
 
 
