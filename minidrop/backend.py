@@ -1,11 +1,11 @@
-"""The one switch between NumPy and CuPy: which library an array belongs to, on which device, and how it gets to another.
+"""The one switch between NumPy and CuPy: an array's library, its device, and copies to another device.
 
 Nothing else in minidrop imports CuPy. An op asks `array_module(x)` for its library and then writes the same code for both:
 
     xp = array_module(x)
     return xp.maximum(x, 0)
 
-CuPy is looked up when a GPU array is first asked for, never at import: without it minidrop runs on NumPy alone.
+CuPy is imported when a GPU array is first requested, not when minidrop is: without it minidrop runs on NumPy alone.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def to_device(array: Array, device: str) -> Array:
     with cupy.cuda.Device(_cuda_index(target)):
         if not isinstance(array, ndarray):
             return cupy.asarray(array)
-        # cupy.asarray would lay out anew, row by row, what lies in another order of its axes, like the weight of a convolution.
+        # cupy.asarray would change another memory order, such as that of a convolution's weight, to row-major.
         order = memory_order(array)
         back = sorted(range(array.ndim), key=order.__getitem__)
         return cupy.asarray(array.transpose(order)).transpose(back)
@@ -90,7 +90,7 @@ _NOTHING = np.empty(0)
 
 
 def empty_on(device: str) -> Array:
-    """device -> (0,): an array without numbers there; the same errors as those of `to_device`."""
+    """device -> (0,): an empty array there; the same errors as `to_device`."""
     if device == "cpu":
         return _NOTHING
     index = _cuda_index(normalise_device(device))
@@ -100,16 +100,16 @@ def empty_on(device: str) -> Array:
 
 
 def require_device(device: str) -> None:
-    """Raise what `to_device` raises if `device` is no device's name, or cannot be used."""
+    """Raise what `to_device` raises if `device` is not the name of a device, or cannot be used."""
     to_device(np.empty(0), device)
 
 
-# op class, or function of arrays -> the same with a GPU kernel of its own; `gpu/fused.py` fills it.
+# op class, or function of arrays -> its replacement with its own GPU kernel; `gpu/fused.py` fills it.
 FUSED: dict[Any, Any] = {}
 
 
 def fused(thing: Any, array: Array) -> Any:
-    """An op class or a function -> what does the same in one kernel, if `array` is of a kind that there are kernels for."""
+    """An op class or a function -> its replacement in one kernel, if there are kernels for the type of `array`."""
     return FUSED.get(thing, thing) if has_kernels(array) else thing
 
 
@@ -133,20 +133,20 @@ def current_capture() -> Any:
 
 
 def capturing() -> bool:
-    """True while a step is captured: what it does on the GPU is written down, not done, and nothing can be read back."""
+    """True while a step is captured: its work on the GPU is recorded, not done, and nothing can be read back."""
     return _thread.capture is not None and _thread.capture.capturing
 
 
 def set_capture(capture: Any) -> None:
-    """This thread runs a step for `capture`; or None: for nobody."""
+    """Set the capture for which this thread runs a step; None: no capture."""
     _thread.capture = capture
 
 
 def use_tf32(on: bool, device: str = "cuda") -> None:
-    """Let matrix products on a GPU round float32 operands to 10 bits (TensorFloat-32): faster, errors near 1e-3. Off at first.
+    """Let matrix products on a GPU round float32 operands to 10 bits (TensorFloat-32): faster, errors near 1e-3. Default: off.
 
-    CuPy keeps it for the whole process where a product has two axes, and for this thread and GPU where it has more: call it in
-    each thread, before the steps are captured. Raises DeviceError without CuPy or without that GPU, ArgumentError for "cpu".
+    The setting is per process for products with two axes, and per thread and GPU for products with more: call it in each
+    thread, before the steps are captured. Raises DeviceError without CuPy or without that GPU, ArgumentError for "cpu".
     """
     if normalise_device(device) == "cpu":
         raise ArgumentError("use_tf32: a CPU has no such numbers", expected='"cuda" or "cuda:<index>"', got=repr(device))
@@ -154,7 +154,7 @@ def use_tf32(on: bool, device: str = "cuda") -> None:
     cupy = _cupy_with_gpu(index)
     linalg = importlib.import_module("cupy._core._routines_linalg")
     with cupy.cuda.Device(index):
-        # cuBLAS takes it from the handle, CuPy's own calls (2-d products) pass it along.
+        # cuBLAS reads it from the handle, CuPy's own calls (2-d products) pass it as an argument.
         cupy.cuda.cublas.setMathMode(cupy.cuda.get_cublas_handle(), TF32_MATH if on else DEFAULT_MATH)
         linalg.set_compute_type("float32", linalg.COMPUTE_TYPE_TF32 if on else linalg.COMPUTE_TYPE_DEFAULT)
 
@@ -167,11 +167,11 @@ def arranged_like(array: Array, like: Array) -> Array:
 
 
 def keep_freed_memory() -> None:
-    """Make glibc keep freed blocks of up to 31 MB for the next step, in place of returning them to the system; once a process.
+    """Make glibc keep freed blocks of up to 31 MB for the next step, not return them to the system; call it once per process.
 
-    It learns from the largest block that it has seen freed (mallopt(3), M_MMAP_THRESHOLD). Elsewhere this does nothing.
+    glibc adapts to the largest block freed so far (mallopt(3), M_MMAP_THRESHOLD). Without glibc this does nothing.
     """
-    np.empty(31 * 2**20, dtype=np.uint8)  # made and freed at once: nobody writes to it, so it takes no memory
+    np.empty(31 * 2**20, dtype=np.uint8)  # allocated and freed at once; never written to, so it takes no memory
 
 
 def ones_like(array: Array) -> Array:
@@ -180,7 +180,7 @@ def ones_like(array: Array) -> Array:
 
 
 def device_name(device: str) -> str:
-    """The name of a GPU and its CUDA version, or "cpu": to say what a result was made on."""
+    """The name of a GPU and its CUDA version, or "cpu": to record what a result was made on."""
     if normalise_device(device) == "cpu":
         return "cpu"
     index = _cuda_index(normalise_device(device))
@@ -189,7 +189,7 @@ def device_name(device: str) -> str:
 
 
 def normalise_device(device: str) -> str:
-    """The one name of a device: "cuda:0" is "cuda". Raises ArgumentError for any other text."""
+    """The canonical name of a device: "cuda:0" becomes "cuda". Raises ArgumentError for any other text."""
     if device == "cpu":
         return "cpu"
     if isinstance(device, str):
@@ -214,7 +214,7 @@ class _Quiet(threading.local):
 
     def __init__(self) -> None:
         with np.errstate(all="ignore"):
-            _inside.set(True)  # in the copy, that is: it is how `run_on` knows that it is in there already
+            _inside.set(True)  # only in the copy: tells `run_on` that it is already inside
             self.context = contextvars.copy_context()
             _inside.set(False)
 
@@ -224,10 +224,10 @@ _quiet = _Quiet()
 
 
 def run_on(array: Array, function: Callable[..., Any], *arguments: Any) -> Any:
-    """function(*arguments), on the device of `array`, by the rules of IEEE arithmetic and nothing else.
+    """function(*arguments), on the device of `array`, by IEEE arithmetic without warnings.
 
     CuPy never warns that 1 / 0 is inf, NumPy does; the same code has to behave the same on both, so NumPy's floating-point
-    warnings are off in here. `minidrop.detect_anomaly` is the tool that finds where an inf or a NaN came from.
+    warnings are off here. `minidrop.detect_anomaly` is the tool that finds where an inf or a NaN came from.
     """
     if type(array) is ndarray or isinstance(array, (ndarray, generic)):
         if _inside.get():  # an op that calls another: a context cannot be entered twice

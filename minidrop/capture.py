@@ -1,9 +1,9 @@
 """capture: a training step of fixed shapes, captured once as a CUDA graph and replayed.
 
-At batch 16 a GPU is done with an op before Python has said what comes next. A CUDA graph holds all the kernels of a step; to
-launch it is one call. What is captured is what happens on the GPU, with the memory it happened in: numbers that Python
-computes on the way (a learning rate, a step count, `.item()`) are not computed again. So the counters of the random generators
-lie on the GPU while a step is being captured, and each replay draws new masks.
+At batch size 16 a GPU finishes an op before Python launches the next one. A CUDA graph holds all the kernels of a step and is
+launched by one call. Only the work on the GPU is captured, with its memory addresses: numbers that Python computes (a learning
+rate, a step count, `.item()`) are not computed again. So the counters of the random generators are on the GPU while a step is
+being captured, and each replay draws new masks.
 
 Not yet run on a GPU: the tests capture and replay on the stand-in for CuPy.
 """
@@ -24,25 +24,25 @@ WARM_UP = 3  # steps before the capture: kernels are compiled, memory is allocat
 
 
 class Capture:
-    """What the ops of a step that is being captured need in place of the usual: cuBLAS, and counters on the GPU."""
+    """What the ops of a step that is being captured use instead of the usual: cuBLAS, and counters on the GPU."""
 
     def __init__(self, xp: Any) -> None:
         self.cublas = Cublas(xp)
         self.capturing = False
-        self.kept: list[Any] = []  # what the graph reads and nobody else need hold: the matrices of a convolution
+        self.kept: list[Any] = []  # arrays kept alive for the graph: matrices of convolutions, velocities
         self.gradients: list[tuple[Tensor, Array | None]] = []  # tensor, its gradient before the step changed it
-        self.counters: dict[Generator, Array] = {}  # a number each, on the GPU
-        self.expected: dict[Generator, int] = {}  # what the counter on the GPU is at the end of the last step
-        self.blocks: dict[Generator, int] = {}  # how far one step moves it
+        self.counters: dict[Generator, Array] = {}  # one number each, on the GPU
+        self.expected: dict[Generator, int] = {}  # the counter on the GPU at the end of the last step
+        self.blocks: dict[Generator, int] = {}  # how far one step advances it
 
     def matmul(self, a: Array, b: Array, out: Array | None) -> Array:
         """(..., M, K) @ (..., K, N) -> (..., M, N)."""
         return self.cublas.matmul(a, b, out)
 
     def draw(self, generator: Generator, xp: Any, blocks: int) -> Array:
-        """-> (1,) on the GPU: the counter as it is; it moves on by `blocks`, there and in `generator`."""
+        """-> (1,) on the GPU: the current counter; it advances by `blocks`, there and in `generator`."""
         if generator not in self.counters:
-            if self.capturing:  # the graph would start its counter anew at each replay
+            if self.capturing:  # the graph would reset its counter at each replay
                 raise CaptureError("it draws from a random generator that it has not used in the steps before")
             self.counters[generator] = xp.zeros(1, dtype="uint64")
             self.counters[generator] += generator.counter
@@ -55,7 +55,7 @@ class Capture:
         return now
 
     def begin_step(self) -> None:
-        """Bring the counters on the GPU up to the generators, if somebody has reseeded or used them, and count anew."""
+        """Update the counters on the GPU of generators that were reseeded or used elsewhere, and count blocks from 0."""
         for generator, counter in self.counters.items():
             if generator.counter != self.expected[generator]:
                 counter[...] = 0
@@ -63,25 +63,25 @@ class Capture:
             self.blocks[generator] = 0
 
     def replayed(self, blocks: dict[Generator, int]) -> None:
-        """Move the generators on as the replay has moved their counters."""
+        """Advance the generators as the replay has advanced their counters."""
         for generator, count in blocks.items():
             generator.counter += count
             self.expected[generator] = generator.counter
 
 
 class CapturedStep:
-    """A step that is replayed: call it like the step, with arrays or tensors of always the same shapes and types.
+    """A step that is replayed: call it like the step, always with arrays or tensors of the same shapes and types.
 
-    Tensors reach the step as tensors, but not the same ones, and so they may not require gradients.
+    The step receives tensors as new tensors, so they may not require gradients.
 
-    The first calls run it as it is (they count as steps), the next one captures it. `reason` is None, or says why the step is
-    not replayed but run as it is: there is no GPU, or it does what a graph cannot hold. Outputs lie in the same memory at each
-    call, and the next call overwrites them.
+    The first calls run the step op by op (they count as steps), the next one captures it. `reason` is None, or says why the
+    step is run op by op and not replayed: there is no GPU, or it does something that a graph cannot hold. Outputs have the same
+    memory at each call, and the next call overwrites them.
 
-    The step must change whatever outlives it in place (as the optimisers do with parameters). If a parameter has been given
-    another array (by `load_state_dict`), the step is captured anew; other arrays (a velocity) must stay the same. It may not
-    read numbers back (`.item()`), nor depend on numbers that Python changes between steps; it sets gradients to None before
-    backward. `Optimizer.steps` does not count replays.
+    State that survives the step must be updated in place (as the optimisers do with parameters). If a parameter has been given
+    another array (by `load_state_dict`), the step is captured again; other arrays (a velocity) must stay the same. The step may
+    not read numbers back (`.item()`) or depend on numbers that Python changes between steps, and must set gradients to None
+    before backward. `Optimizer.steps` does not count replays.
     """
 
     def __init__(self, step: Callable[..., Any], warm_up: int = WARM_UP) -> None:
@@ -108,7 +108,7 @@ class CapturedStep:
         return self.outputs
 
     def runs_on_gpu(self, inputs: Sequence[Any]) -> bool:
-        """False if there is nothing to capture, with a warning at the first time."""
+        """False if there is nothing to capture, with a warning the first time."""
         if any(isinstance(value, Tensor) and value.requires_grad for value in inputs):
             help = "hand the step the array, and let it make the tensor"
             raise ArgumentError("capture: bad input", expected="no gradients of inputs", got="requires_grad", help=help)
@@ -121,15 +121,15 @@ class CapturedStep:
         return self.reason is None
 
     def start(self, inputs: Sequence[Any], after: list[Any]) -> Any:
-        """Launch one step behind what the caller's stream has to do, and behind some events; returns the event of its end."""
+        """Launch one step after the work on the caller's stream and after some events; returns the event of its end."""
         return run_on(arrays_of(inputs)[0], self.launch, inputs, after)
 
     def finish(self, end: Any) -> None:
-        """Let the caller's stream wait for the end of a step."""
+        """Make the caller's stream wait for the end of a step."""
         run_on(self.inputs[0], lambda: array_module(self.inputs[0]).cuda.get_current_stream().wait_event(end))
 
     def give_up(self, reason: str) -> None:
-        """From now on run the step as it is."""
+        """From now on run the step op by op."""
         self.reason = reason
         warnings.warn(f"capture: the step runs op by op: {reason}", RuntimeWarning, stacklevel=4)
 
@@ -139,7 +139,7 @@ class CapturedStep:
         xp = array_module(arrays[0])
         if self.stream is None:
             self.stream = xp.cuda.Stream(non_blocking=True)
-            self.pool = xp.cuda.MemoryPool()  # of its own: nobody else may use the memory that the graph writes to
+            self.pool = xp.cuda.MemoryPool()  # its own: nothing else may use the memory that the graph writes to
             self.inputs = [xp.empty_like(array) for array in arrays]
             self.as_tensors = [isinstance(value, Tensor) for value in inputs]
             self.capture = Capture(xp)
@@ -164,7 +164,7 @@ class CapturedStep:
         return self.stream.record()
 
     def has_changed(self) -> bool:
-        """True if the graph no longer does what the step would do: seeds are numbers in it, and parameters places in memory."""
+        """True if the graph no longer does what the step would do: it holds seeds as numbers and parameters as addresses."""
         seeds = any(generator.seed != seed for generator, seed in self.seeds.items())
         return seeds or any(tensor.data is not array for tensor, array in self.parameters)
 
@@ -186,7 +186,7 @@ class CapturedStep:
             set_capture(None)
 
     def capture_graph(self) -> None:
-        """Record the step, which does not run it; or give up, and leave generators and gradients as they were."""
+        """Record the step, which does not run it; or give up, and restore generators and gradients."""
         before = {generator: generator.counter for generator in self.capture.counters}
         self.capture.gradients.clear()
         self.capture.kept.clear()
@@ -203,7 +203,7 @@ class CapturedStep:
             if not ended:
                 self._end_of_failed_capture()
             for tensor, gradient in reversed(self.capture.gradients):
-                tensor.grad = gradient  # what was captured has not been computed
+                tensor.grad = gradient  # captured work has not been computed
             self.give_up(f"{type(error).__name__}: {error}")
         else:
             self.outputs, self.graph, self.blocks = outputs, graph, dict(self.capture.blocks)
@@ -212,30 +212,30 @@ class CapturedStep:
         finally:
             self.capture.capturing = False
             for generator, counter in before.items():
-                generator.counter = counter  # what was captured has not happened yet
+                generator.counter = counter  # captured draws have not happened yet
 
     def _end_of_failed_capture(self) -> None:
         try:
             self.stream.end_capture()
-        except Exception as error:  # an invalidated capture is over once it was ended, and says so with an error of CUDA's
+        except Exception as error:  # ending an invalidated capture works, and raises a CUDA error
             warnings.warn(f"capture: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=4)
 
 
 def capture(step: Callable[..., Any], warm_up: int = WARM_UP) -> CapturedStep:
-    """step(*arrays) -> a `CapturedStep`: after `warm_up` calls captured as a CUDA graph, then replayed. On a CPU just run."""
+    """step(*arrays) -> a `CapturedStep`: after `warm_up` calls captured as a CUDA graph, then replayed. On a CPU only run."""
     return CapturedStep(step, warm_up)
 
 
 def arrays_of(inputs: Sequence[Any]) -> list[Any]:
-    """Tensors as their arrays; all else as it is."""
+    """Tensors replaced by their arrays; all else unchanged."""
     return [value.data if isinstance(value, Tensor) else value for value in inputs]
 
 
 def together(steps: Sequence[CapturedStep], inputs: Sequence[Sequence[Any]]) -> list[Any]:
     """One step of several replicas at once, each on its own stream: the outputs of each.
 
-    For other seeds or variants of a small network, one of which leaves most of a GPU idle. Raises ArgumentError for the same
-    step twice: its outputs of the first time would be overwritten.
+    For several seeds or variants of a small network, one of which leaves most of a GPU idle. Raises ArgumentError for the same
+    step twice: its first outputs would be overwritten.
     """
     if len({id(step) for step in steps}) < len(steps):
         raise ArgumentError("together: the same step twice", expected="each once", got="a list with repeats")
@@ -246,7 +246,7 @@ def together(steps: Sequence[CapturedStep], inputs: Sequence[Sequence[Any]]) -> 
     for step, given in zip(steps, inputs, strict=True):
         ends.append(step.start(given, after))
         if step.graph is None:
-            after = ends[-1:]  # until they are captured, one after the other: they share what they make on first use
+            after = ends[-1:]  # until they are captured, run one after the other: they share what is created on first use
     for step, end in zip(steps, ends, strict=True):
         step.finish(end)
     return [step.outputs for step in steps]

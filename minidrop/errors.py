@@ -1,4 +1,4 @@
-"""Errors that teach: what was expected, what came, and one line of help."""
+"""Errors that explain: what was expected, what was given, and one line of help."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class DTypeError(MinidropError, TypeError):
 
 
 class DeviceError(MinidropError, RuntimeError):
-    """A device that is not there, or arrays on different devices."""
+    """A device that is not available, or arrays on different devices."""
 
 
 class GraphError(MinidropError, RuntimeError):
-    """`backward` asked for what the graph cannot give."""
+    """A request that the graph cannot meet, such as a second `backward`."""
 
 
 class ModifiedError(GraphError):
@@ -76,9 +76,9 @@ class CaptureError(MinidropError, RuntimeError):
 
 
 class DataError(MinidropError, ValueError):
-    """A data file that is not there, or not what it should be; or a package that is needed to read or write it is missing."""
+    """A data file that is missing or has the wrong content, or a missing package that is needed to read or write it."""
 
 
 def missing_package(problem: str, packages: str, extra: str, error: ImportError) -> DataError:
-    """The error to raise when an optional package cannot be imported; `extra` of minidrop brings it."""
+    """The error to raise when an optional package cannot be imported; `extra` of minidrop installs it."""
     return DataError(problem, expected=packages, got=str(error), help=f"pip install 'minidrop[{extra}]'")

@@ -1,7 +1,7 @@
 """The ops as functions: what the layers of the paper compute, without parameters of their own.
 
-Every function checks its input before any work: errors name the function, what was expected and what came.
-Inputs are tensors; arrays and lists are made into tensors.
+Every function checks its input before any work: errors name the function, what was expected and what was given.
+Inputs are tensors; arrays and lists are converted to tensors.
 """
 
 from __future__ import annotations
@@ -55,10 +55,11 @@ def conv2d(
 
     stride: an int or (rows, columns). padding: zeros on each side, an int or (rows, columns), or "same": H' = ceil(H / stride),
     with the odd row or column at the bottom and right (as in Keras, the paper's framework). algorithm: "loops" (the
-    definition), "im2col", "fourier", "mixed", or "auto", the fastest of the last three by the model in ops/conv_choice.py.
-    With "fourier" rounding is relative to the largest number of an image, an inf or NaN reaches all its outputs; with "mixed",
-    in the columns that a window sees. Both are for float32 and float64: others are a DTypeError, and "auto" is "im2col" there.
-    Raises ShapeError for a wrong rank, other channels than the weight's, a kernel larger than the padded image, an empty batch.
+    definition), "im2col", "fourier", "mixed", or "auto", the fastest by the model in ops/conv_choice.py.
+    With "fourier" rounding is relative to the largest number of an image, and an inf or NaN reaches all its outputs; with
+    "mixed", those in the columns whose windows contain it. Both need float32 or float64: for other types they raise DTypeError,
+    and "auto" is "im2col". Raises ShapeError for a wrong rank, a number of channels that is not the weight's, a kernel larger
+    than the padded image, or an empty batch.
     Source: formula in ops/conv.py; the theorem in ops/fourier.py.
     """
     x, weight, bias = as_tensor(x), as_tensor(weight), None if bias is None else as_tensor(bias)
@@ -132,7 +133,7 @@ def dropout(
     """(any shape) -> same: x * mask / (1 - rate), mask ~ Bernoulli(1 - rate); not training: x.
 
     rate: the probability to drop, 0 to 1 (0 keeps all, 1 drops all). mask: 1 for kept, 0 for dropped, instead of a drawn one.
-    generator: where the draws come from, by default `default_generator()`. return_mask: return (output, mask array).
+    generator: the source of the draws, by default `default_generator()`. return_mask: return (output, mask array).
     Source: Srivastava et al., 2014; the paper's reference [1] and section I.
     """
     x = as_tensor(x)
@@ -164,8 +165,8 @@ def dropalan(
     variant: "through" k(z), as published, or "detach", k held constant. inference (not training): "identity" gives z, as
     published; "expectation" gives z * k(z), scaled: z. mask: theta, 1 for kept, 0 for dropped, instead of a drawn one.
     return_mask: return (output, theta array); at inference all ones.
-    Edges: a drawn mask never drops z >= 0 (alpha, beta) or NaN; a given mask is obeyed, except that scaled, k = 0 gives 0. A
-    dropped unit is exactly 0. The gradient at z = 0 is finite.
+    Edge cases: a drawn mask never drops z >= 0 (alpha, beta) or NaN; a given mask is used as it is, except that, scaled, k = 0
+    gives 0. A dropped unit is exactly 0. The gradient at z = 0 is finite.
     Source: sections II and III.A of the paper; formulas in ops/dropalan.py.
     """
     z = as_tensor(z)
@@ -242,7 +243,7 @@ def batch_norm(
     """(N, C, ...) -> same: weight * (x - mean) / sqrt(var + eps) + bias, per channel; weight and bias (C).
 
     Training: mean and variance of this batch; the running arrays (C) are updated in place: running = (1 - momentum) running +
-    momentum * batch, the variance by its unbiased estimate. Not training: the running statistics, as constants.
+    momentum * batch, with the unbiased estimate of the variance. Not training: the running statistics, as constants.
     Raises ShapeError for shapes that do not fit, an empty batch, or, in training, a single value per channel.
     Source: Ioffe and Szegedy, 2015; formula in ops/norm.py.
     """

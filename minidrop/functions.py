@@ -1,6 +1,6 @@
-"""Functions of tensors: of two and more, and the methods of Tensor as functions, which take arrays and lists too.
+"""Functions of two or more tensors, and the methods of Tensor as functions, which take arrays and lists too.
 
-`functional.py` hands them on; its own are those that the layers of the paper compute.
+`functional.py` re-exports them and adds those that the layers of the paper compute.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def minimum(a: Operand, b: Operand) -> Tensor:
 
 
 def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
-    """(.., d1, ..), (.., d2, ..), ... -> (.., d1 + d2 + ..., ..): joined along an axis that they have."""
+    """(.., d1, ..), (.., d2, ..), ... -> (.., d1 + d2 + ..., ..): joined along an existing axis."""
     joined = [as_tensor(tensor) for tensor in tensors]
     along = operands.joining_axis("concatenate", [tensor.shape for tensor in joined], axis, new=False)
     return apply(shape.Concatenate(along), *joined)
@@ -142,7 +142,7 @@ def transpose(x: Operand, /, *axes: Any) -> Tensor:
 
 
 def expand(x: Operand, /, *new_shape: Any) -> Tensor:
-    """(shape) -> the shape that it is broadcast to; -1 leaves an axis as it is."""
+    """(shape) -> the shape that it is broadcast to; -1 keeps the length of an axis."""
     return as_tensor(x).expand(*new_shape)
 
 

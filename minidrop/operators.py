@@ -1,4 +1,4 @@
-"""The operators and methods of Tensor that are ops, one line each. The formulas stand in `minidrop.ops`."""
+"""The operators and methods of Tensor that are ops, one line each. The formulas are in `minidrop.ops`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Axis: TypeAlias = int | tuple[int, ...] | None
 
 
 class Operators(core.Variable):
-    """What Tensor inherits: +, -, *, /, **, @, indexing, comparisons, and the ops that read well as methods.
+    """Base class of Tensor: +, -, *, /, **, @, indexing, and the ops that are also methods.
 
     Operands are tensors, arrays, lists and Python numbers, of any shapes that broadcast; a number or a list takes the number
     type of the other operand. Errors are those of `minidrop.apply`.
@@ -23,7 +23,7 @@ class Operators(core.Variable):
 
     __slots__ = ()
 
-    shape: Any  # what Tensor says of itself
+    shape: Any  # defined by Tensor
     device: Any
     apply: Callable[..., Self] = staticmethod(core.apply)
 
@@ -158,7 +158,7 @@ class Operators(core.Variable):
         return self.transpose()
 
     def expand(self, *new_shape: Any) -> Self:
-        """(shape) -> the shape that it is broadcast to; -1 leaves an axis as it is."""
+        """(shape) -> the shape that it is broadcast to; -1 keeps the length of an axis."""
         return self.apply(shaping.Expand(operands.expanded_shape(self.shape, new_shape)), self)
 
     def pad(self, widths: Any, value: float = 0.0) -> Self:

@@ -1,4 +1,4 @@
-"""Optimisers: how a gradient becomes a step. Both change the parameters' arrays in place, outside the tape."""
+"""Optimisers: SGD and Adam. Both update the parameters' arrays in place, outside the tape."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .tensor import Tensor
 
 
 class Optimizer:
-    """What SGD and Adam share: the list of parameters, `zero_grad`, and a state that can be stored.
+    """Base of SGD and Adam: the list of parameters, `zero_grad`, and a state that can be stored.
 
-    `slots` names the arrays kept per parameter (a velocity, a moment), `settings` the numbers. Parameters without a gradient
-    are passed over by `step`.
+    `slots` names the arrays kept per parameter (a velocity, a moment), `settings` the numbers. `step` skips parameters
+    without a gradient.
     """
 
     slots: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Optimizer:
             raise ArgumentError(f"{name}: the same parameter twice", expected="each once", got="a list with repeats")
 
     def zero_grad(self) -> None:
-        """Forget all gradients: the next backward starts from nothing."""
+        """Set all gradients to None: the next backward starts from zero."""
         for parameter in self.parameters:
             parameter.grad = None
 
@@ -49,7 +49,7 @@ class Optimizer:
         """Change every parameter that has a gradient."""
         self.steps += 1
         indices = [index for index, parameter in enumerate(self.parameters) if parameter.grad is not None]
-        if together := FUSED.get(type(self)):  # on a GPU, many parameters in one kernel; the others are left
+        if together := FUSED.get(type(self)):  # on a GPU, many parameters in one kernel; returns the others
             indices = together(self, indices)
         for index in indices:
             parameter = self.parameters[index]
@@ -84,9 +84,9 @@ class Optimizer:
         return {"type": type(self).__name__, "parameters": len(self.parameters), "steps": self.steps, **numbers, **arrays}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where the optimiser that gave `state` stood.
+        """Continue from a `state` that `state_dict` returned.
 
-        Raises StateError that lists what is missing, extra or of the wrong shape; then nothing is changed.
+        Raises a StateError that lists what is missing, extra or of the wrong shape; then nothing is changed.
         """
         numbers = ("steps", "lr", "weight_decay", *self.settings)
         problems = [f"missing {name}" for name in ("type", "parameters", *numbers) if name not in state]
@@ -121,8 +121,8 @@ class Optimizer:
 def clip_gradient_norm(parameters: Iterable[Tensor], limit: float) -> Array | None:
     """Gradients g of all parameters together -> g * min(1, limit / |g|), in place; returns |g| (), None without gradients.
 
-    One length for the whole gradient, so that its direction stays. A NaN in it makes all of it NaN: shortening is no cure.
-    Waits for nothing on a GPU. Source: Pascanu et al., 2013.
+    One norm for the whole gradient, so that its direction stays. A NaN in it makes all of it NaN. Does not wait for a GPU.
+    Source: Pascanu et al., 2013.
     """
     _require("clip_gradient_norm", "limit", limit, limit > 0)
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -143,7 +143,7 @@ def _shorten(gradients: list[Array], limit: float) -> Array:
 class SGD(Optimizer):
     """Stochastic gradient descent: p -= lr * g;  with momentum v = momentum * v + g, p -= lr * v.
 
-    nesterov: p -= lr * (g + momentum * v), the gradient as if seen from where the velocity leads. weight_decay adds
+    nesterov: p -= lr * (g + momentum * v), the gradient as if taken where the velocity leads. weight_decay adds
     weight_decay * p to g. The paper trains with lr .01 and nothing else (section III).
     """
 
@@ -178,7 +178,7 @@ class Adam(Optimizer):
     """Adam (Kingma and Ba, 2015, algorithm 1): p -= lr * m^ / (sqrt(v^) + eps).
 
     m = beta1 m + (1 - beta1) g estimates the mean of g (its first moment), v = beta2 v + (1 - beta2) g^2 that of g^2 (the
-    second). Both start at 0 and so are too small at first, which m^ = m / (1 - beta1^t) and v^ = v / (1 - beta2^t) repair; t
+    second). Both start at 0 and so are too small at first, which m^ = m / (1 - beta1^t) and v^ = v / (1 - beta2^t) correct; t
     counts the steps that this parameter has taken. weight_decay adds weight_decay * p to g.
     """
 

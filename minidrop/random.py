@@ -1,6 +1,6 @@
-"""Random numbers that are the same on NumPy and on CuPy: a counter, scrambled.
+"""Random numbers that are the same on NumPy and on CuPy, from a counter-based generator.
 
-A counter-based generator keeps no hidden state: random number i is a fixed function of a key (the seed) and of i. The function
+A counter-based generator has no hidden state: random number i is a fixed function of a key (the seed) and of i. The function
 here is Philox4x32-10 (Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, 2011), which PyTorch uses on GPUs and
 cuRAND offers: ten rounds of integer multiplications, written in array operations that both libraries have. Integers do not
 round, so the same seed gives the same bits everywhere. The global random state of NumPy is never touched.
@@ -41,14 +41,14 @@ class Generator:
     """A stream of random numbers: `Generator(seed)`, seed an integer from 0 to 2^64 - 1.
 
     The same seed and the same calls give the same numbers on the CPU and on a GPU, bit for bit. `state_dict()` is two
-    integers, so a stream can be stored in a checkpoint and taken up again at the very place.
+    integers, so a stream can be stored in a checkpoint and continued at the same place.
     """
 
     def __init__(self, seed: int) -> None:
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
-        """Start again, as Generator(seed) would."""
+        """Restart as Generator(seed)."""
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
             raise ArgumentError(
                 "Generator: bad seed",
@@ -63,12 +63,12 @@ class Generator:
         return f"Generator(seed={self.seed}, counter={self.counter})"
 
     def words(self, count: int, device: str = "cpu") -> Array:
-        """count -> (count,) random integers of 32 bits, held as uint64. Moves the counter on by ceil(count / 4) blocks."""
+        """count -> (count,) random integers of 32 bits, held as uint64. Advances the counter by ceil(count / 4) blocks."""
         where = empty_on(device)
         return run_on(where, fused(words, where), self, count, where)
 
     def advance(self, count: int) -> int:
-        """Move the counter on by as many blocks as `count` words take; returns where it was."""
+        """Advance the counter by as many blocks as `count` words take; returns its old value."""
         before = self.counter
         self.counter += -(-count // 4)  # count / 4, rounded up
         return before
@@ -117,11 +117,11 @@ class Generator:
         return Generator(high << 32 | low)
 
     def state_dict(self) -> dict[str, int]:
-        """{"seed", "counter"}: all there is to know."""
+        """{"seed", "counter"}: the complete state."""
         return {"seed": self.seed, "counter": self.counter}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on where the generator that gave `state` stood. Raises StateError if a key is missing."""
+        """Continue from a `state` that `state_dict` returned. Raises StateError if a key is missing."""
         if not {"seed", "counter"} <= set(state):
             raise StateError("Generator: bad state", expected="the keys seed and counter", got=str(sorted(state)))
         self.reseed(state["seed"])
@@ -159,11 +159,11 @@ _default = Generator(0)
 
 
 def default_generator() -> Generator:
-    """The generator that layers and functions use where none is given. It starts at seed 0."""
+    """The generator that layers and functions use if none is given. It starts at seed 0."""
     return _default
 
 
 def manual_seed(seed: int) -> Generator:
-    """Start the default generator again at `seed`, and return it."""
+    """Restart the default generator at `seed`, and return it."""
     _default.reseed(seed)
     return _default

@@ -1,7 +1,7 @@
 """save and load: weights in the safetensors format, written so that a kill leaves the old file or the new one.
 
 A safetensors file is a JSON header and raw numbers: it can be read by many programs, and reading it runs no code (a pickle
-can). Module tensors stand under their own names ("0.weight"); optimiser arrays under "optimizer:...", other arrays under
+can). Module tensors are stored under their own names ("0.weight"); optimiser arrays under "optimizer:...", other arrays under
 "state:..."; everything that is not an array is JSON in the header's metadata.
 """
 
@@ -29,7 +29,7 @@ METADATA_KEY = "minidrop"
 class Checkpoint(dict[str, Any]):
     """What `load` found: {"module": state dict, "optimizer": state dict or None, and the `state` given to `save` by name}.
 
-    `checkpoint.module`, `.optimizer` and `.state` (all the rest, as a dict) are the same things as attributes.
+    `checkpoint.module`, `.optimizer` and `.state` (all the rest, as a dict) are the same values as attributes.
     """
 
     @property
@@ -44,16 +44,16 @@ class Checkpoint(dict[str, Any]):
 
     @property
     def state(self) -> dict[str, Any]:
-        """Whatever else was saved, by name."""
+        """All other saved values, by name."""
         return {name: value for name, value in self.items() if name not in ("module", "optimizer")}
 
 
 def save(path: str | os.PathLike[str], module: Module, optimizer: Optimizer | None = None, **state: Any) -> None:
     """Write a module's tensors, an optimiser's state and any further `state` (arrays, or what JSON can hold) to one file.
 
-    As always with JSON, tuples come back as lists, and the keys of dicts as text.
+    As always with JSON, tuples are loaded as lists, and the keys of dicts as text.
 
-    The file appears under its name only when it is complete and on the disk. GPU arrays come back as NumPy arrays.
+    The file appears under its name only when it is complete and on the disk. GPU arrays are loaded as NumPy arrays.
     Raises ArgumentError, before anything is written, for state that is neither an array nor JSON.
     """
     if not isinstance(module, Module):
@@ -76,10 +76,10 @@ def save(path: str | os.PathLike[str], module: Module, optimizer: Optimizer | No
 
 
 def load(path: str | os.PathLike[str], module: Module | None = None, optimizer: Optimizer | None = None) -> Checkpoint:
-    """Read a file that `save` wrote; where a module or an optimiser is given, its state is loaded into it too.
+    """Read a file that `save` wrote; if a module or an optimiser is given, its state is loaded into it too.
 
     A safetensors file from elsewhere is read as a module's tensors. Raises FileNotFoundError; StateError for a file that is
-    damaged or no safetensors file, and for names or shapes that do not fit (all of them listed; nothing is changed then).
+    damaged or not a safetensors file, and for names or shapes that do not fit (all of them listed; nothing is changed then).
     """
     from safetensors import SafetensorError, safe_open
 
@@ -117,7 +117,7 @@ def load(path: str | os.PathLike[str], module: Module | None = None, optimizer: 
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at every moment there is the old one or the new one under its name, never half of one."""
+    """Write a file so that its name always refers to the complete old file or the complete new one."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -129,7 +129,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    if os.name == "posix":  # the new name, too, has to reach the disk
+    if os.name == "posix":  # the new name has to reach the disk too
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

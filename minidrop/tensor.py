@@ -1,7 +1,7 @@
-"""Tensor: an array that remembers how it was made.
+"""Tensor: an array that records how it was computed.
 
 A tensor holds an array (`data`), the gradient of some scalar with respect to it (`grad`, after `backward`), and the op that
-made it: what `core.Variable` is, with operators (`operators.py`), devices, and checks of what a user hands it.
+made it. It is a `core.Variable` with operators (`operators.py`), devices, and checks of user input.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from .ops import elementwise, shape
 class Tensor(Operators):
     """Tensor(data, requires_grad=False, dtype=None): any shape.
 
-    data: an array is taken as it is, type and memory shared, NumPy or CuPy; Python numbers and (nested) lists become float32.
-    Raises DTypeError for data that is not numbers, and if gradients are wanted of anything but floating-point numbers.
+    data: an array is used directly, type and memory shared, NumPy or CuPy; Python numbers and (nested) lists become float32.
+    Raises DTypeError for data that is not numbers, and for requires_grad=True with anything but floating-point numbers.
     """
 
     __slots__ = ()
@@ -37,7 +37,7 @@ class Tensor(Operators):
         super().__init__(operands.as_array(data._data if isinstance(data, core.Variable) else data, dtype))
         self.requires_grad = requires_grad
 
-    # What it is ------------------------------------------------------------------------------------------------------
+    # Properties ------------------------------------------------------------------------------------------------------
 
     @property
     def data(self) -> Array:
@@ -108,7 +108,7 @@ class Tensor(Operators):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    # Where it goes ---------------------------------------------------------------------------------------------------
+    # Conversions -----------------------------------------------------------------------------------------------------
 
     def numpy(self) -> Any:
         """(any shape) -> the same numbers as a NumPy array, without history; shares memory on the CPU, a copy from a GPU."""
@@ -124,7 +124,7 @@ class Tensor(Operators):
         return Tensor(self._data)
 
     def to(self, device: str) -> Tensor:
-        """(any shape) -> same, on `device`: "cpu", "cuda", "cuda:1". Itself if it is there; gradients travel back."""
+        """(any shape) -> same, on `device`: "cpu", "cuda", "cuda:1". Itself if already there; gradients are moved back."""
         target = backend.normalise_device(device)
         return self if target == self.device else apply(shape.ToDevice(self.device, target), self)
 
@@ -137,10 +137,10 @@ class Tensor(Operators):
     def backward(self, grad: Any = None, retain_graph: bool = False) -> None:
         """() or (shape) -> adds d(sum of grad * self) / d(leaf) to the `.grad` of every leaf that requires a gradient.
 
-        grad: the upstream gradient, of this tensor's shape (its number type is converted); may be left out for one element (1).
-        The graph is released on the way, unless `retain_graph`: a second backward through the same ops is an error.
+        grad: the upstream gradient, of this tensor's shape (its number type is converted); may be omitted for one element (1).
+        The graph is released during backward, unless `retain_graph`: a second backward through the same ops is an error.
         Raises GraphError, ShapeError or DeviceError before anything is computed. ModifiedError (a saved array was changed in
-        place) comes midway: then no gradient has changed, but the graph is used up.
+        place) is raised midway: then no gradient has changed, but the graph is used up.
         """
         if not self._requires_grad:
             raise GraphError(
@@ -153,7 +153,7 @@ class Tensor(Operators):
         run_on(upstream, doors.hand_out, self if self._op is None else self._op, upstream, retain_graph)
 
     def retain_grad(self) -> Tensor:
-        """(any shape) -> itself: keep `.grad` of this tensor too, though an op made it. Call it before backward."""
+        """(any shape) -> itself: keep `.grad` of this tensor too, although an op made it. Call it before backward."""
         if self._op is not None:
             self._op.retained = weakref.ref(self)
         return self

@@ -1,9 +1,9 @@
-"""How many threads a matrix product takes on a CPU: one, unless you say otherwise. `md.set_threads(2)`, or MINIDROP_THREADS=2.
+"""How many threads a matrix product uses on a CPU: by default one. `md.set_threads(2)` or MINIDROP_THREADS=2 changes it.
 
-Left alone, BLAS takes a thread per core for each large product. Its threads spin while they wait for each other, and when
-another program wants one of the cores, all of them wait for the one that does not run. A step of the
-published network gets at most 13 % shorter so on a quiet machine, and on a busy one longer (`tests/benchmarks/README.md`). So
-BLAS is held to one thread, but only while minidrop multiplies: between its products other code has BLAS as it was.
+By default BLAS uses a thread per core for each large product. Its threads spin while they wait for each other, and when
+another program uses one of the cores, all of them wait for the thread that does not run. A step of the published network
+becomes at most 13 % shorter that way on a quiet machine, and longer on a busy one (`tests/benchmarks/README.md`). So BLAS is
+limited to one thread, but only while minidrop multiplies: between its products BLAS is unchanged for other code.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 
 def set_threads(count: int) -> None:
-    """Let BLAS take up to `count` threads for a large matrix product, in this process; never more than BLAS itself would take.
+    """Let BLAS use up to `count` threads for a large matrix product, in this process; never more than BLAS itself would use.
 
     Results may differ in their last bits from one count to another. Raises ArgumentError for anything but an integer from 1.
     """
@@ -33,7 +33,7 @@ def set_threads(count: int) -> None:
 
 
 def get_threads() -> int:
-    """How many threads a product may take: what `set_threads` said last, else MINIDROP_THREADS, else 1."""
+    """How many threads a product may use: the last `set_threads`, else MINIDROP_THREADS, else 1."""
     return _limit.count
 
 
@@ -49,20 +49,20 @@ def _from_environment() -> int:
 
 
 class _Limit:
-    """`with blas_limited:` BLAS takes at most `count` threads in here, and as many as before when the last thread has left.
+    """`with blas_limited:` BLAS uses at most `count` threads inside, and as many as before when the last thread has left.
 
-    OpenBLAS (0.3.31) lets other threads than the main one set its number only until the main one has done so once. After that
-    a product in another thread may take as many as before: slower on a busy machine, and right all the same.
+    In OpenBLAS (0.3.31) threads other than the main one can set the number only until the main one has set it once. After
+    that, a product in another thread may use as many as before: slower on a busy machine, but still correct.
     """
 
     def __init__(self) -> None:
         self.count = _from_environment()
-        self.libraries: list[Any] | None = None  # looked up at the first product: by then NumPy has loaded its own
-        self.lowered: list[tuple[Any, int]] = []  # library, and the number that it had
+        self.libraries: list[Any] | None = None  # looked up at the first product: by then NumPy has loaded its BLAS
+        self.lowered: list[tuple[Any, int]] = []  # library, and its previous number
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Nobody is inside. In a child process that is so: of the threads there were at the fork it has one."""
+        """Reset to no thread inside. Also for a forked child process, which keeps only one of the threads."""
         self.lock = threading.Lock()
         self.inside = 0
         self._put_back()
@@ -94,8 +94,8 @@ class _Limit:
         self.holding = all(library.get_num_threads() <= self.count for library in self.libraries)
 
     def _put_back(self) -> None:
-        self.holding = False  # True: a thread is inside, and every library keeps to the limit
-        while self.lowered:  # the last first: a library may stand there twice
+        self.holding = False  # True: a thread is inside, and every library is limited
+        while self.lowered:  # in reverse order: a library may be listed twice
             library, before = self.lowered.pop()
             library.set_num_threads(before)
 
@@ -113,7 +113,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def limits_blas(method: Callable[P, Result]) -> Callable[P, Result]:
-    """A method of many products of its first argument: the limit is set once for all, which saves a fortieth of a step."""
+    """Decorator for a method with many products of its first argument: one limit for all, which saves a fortieth of a step."""
 
     @functools.wraps(method)
     def limited(*args: P.args, **kwargs: P.kwargs) -> Result:

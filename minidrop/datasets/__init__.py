@@ -3,8 +3,8 @@
     train = md.datasets.mnist("train")
     train.images  # uint8 (60000, 1, 28, 28)
 
-Files are searched as `store.py` says, checked as `formats.py` says, and downloaded as `fetch.py` says, from what
-datasets/manifest.toml lists. Images stay bytes: training turns a batch at a time into float32 numbers.
+datasets/manifest.toml lists the files; `store.py` finds them, `formats.py` checks them, and `fetch.py` downloads them. Images
+stay bytes: training converts one batch at a time to float32.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _warned: set[Path] = set()  # one warning per folder and process is enough
 
 
 def digits(split: str = "train") -> Dataset:
-    """-> uint8 (1437 or 360, 1, 8, 8), values 0 to 16: the UCI test set of handwritten digits, as scikit-learn carries it.
+    """-> uint8 (1437 or 360, 1, 8, 8), values 0 to 16: the UCI test set of handwritten digits, from scikit-learn.
 
     The first 1,437 images, in scikit-learn's order, are "train", the last 360 "test". Raises DataError if scikit-learn is
     missing. Source: datasets/README.md.
@@ -52,9 +52,9 @@ def digits(split: str = "train") -> Dataset:
 
 
 def mnist(split: str = "train", download: bool = False) -> Dataset:
-    """-> uint8 (60000 or 10000, 1, 28, 28): handwritten digits. download: fetch it first if it is not here.
+    """-> uint8 (60000 or 10000, 1, 28, 28): handwritten digits. download: fetch it first if it is missing.
 
-    Raises DataError, naming the file, for one that is missing, damaged, or holds anything but what it should.
+    Raises DataError that names the file, if one is missing, damaged, or has the wrong content.
     """
     return _idx("mnist", split, download)
 

@@ -13,7 +13,7 @@ class Dataset:
 
     label:   what to call results on it, such as "MNIST" or "CIFAR-10 (JPEG copy)"
     maximum: the value of a white pixel: 255, or 16 for `digits`
-    digest:  SHA-256 of the images' and then the labels' bytes (labels as uint8): which data this is, however it was stored
+    digest:  SHA-256 of the images' and then the labels' bytes (labels as uint8): identifies the data, however it was stored
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Dataset:
         return hashlib.sha256(self.images.tobytes() + self.labels.astype(np.uint8).tobytes()).hexdigest()
 
     def part(self, indices: Any) -> Dataset:
-        """The dataset of the images that `indices` (a slice, or integers) picks, under the same names."""
+        """The dataset of the images that `indices` (a slice, or integers) selects, with the same names."""
         return Dataset(
             self.images[indices], self.labels[indices], self.classes, self.name, self.split, self.label, self.maximum
         )

@@ -1,8 +1,8 @@
-"""Downloads: from several mirrors in turn, checked by SHA-256, whole or not at all.
+"""Downloads: from several mirrors in turn, checked by SHA-256, complete or not at all.
 
-pooch does the transfer and the checking, filelock keeps two processes from doing it at once, tqdm draws the bar. What arrives
-is first put into a hidden folder beside its place and moved when it has been checked, so that a break leaves nothing half
-done: the next fetch clears that folder and takes up at the first file that is missing.
+pooch transfers and checks the files, filelock keeps two processes from doing it at once, tqdm draws the progress bar. A file
+is first written to a hidden folder next to its destination and moved once it has been checked, so that an interruption leaves
+no partial file: the next fetch clears that folder and continues with the first missing file.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def default_root() -> Path:
 def fetch(name: str, root: Path | None = None, replace: bool = False) -> Path:
     """Download what is missing of a dataset to `root`, and return its folder.
 
-    Files that are there already are kept, if they are the canonical ones; others are an error, unless `replace` is asked for:
-    nothing is deleted or overwritten without that. Raises DataError, with what each mirror answered, if none had a good file;
-    ArgumentError for a name that is not in the manifest, or whose data is embedded.
+    Existing files are kept, if they are the canonical ones; others are an error, unless `replace` is given: without it nothing
+    is deleted or overwritten. Raises DataError, with the answer of each mirror, if none had a good file; ArgumentError for a
+    name that is not in the manifest, or whose data is embedded.
     """
     table = entry(name)
     if table.get("embedded"):
@@ -66,7 +66,7 @@ def fetch(name: str, root: Path | None = None, replace: bool = False) -> Path:
 
 def _fetch_locked(name: str, table: dict[str, Any], folder: Path, replace: bool) -> None:
     partial = folder.parent / f".{folder.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)  # left over from a break: ours, for we hold the lock
+    shutil.rmtree(partial, ignore_errors=True)  # left over from an interruption; ours, because we hold the lock
     missing = []
     for file in table["files"]:
         path = store.find(folder, file["name"])
@@ -106,7 +106,7 @@ def _is_canonical(folder: Path, file: dict[str, Any], table: dict[str, Any]) -> 
 
 
 def _place(file: dict[str, Any], arrived: Path, folder: Path) -> None:
-    """Check what arrived, unzipped, against the manifest, and move it to its place."""
+    """Check a downloaded file, unzipped, against the manifest, and move it to its destination."""
     content = read_bytes(arrived)
     if len(content) != file["bytes"] or ("sha256" in file and sha256(content) != file["sha256"]):
         raise DataError(
@@ -118,15 +118,15 @@ def _place(file: dict[str, Any], arrived: Path, folder: Path) -> None:
     old = store.find(folder, file["name"])
     os.replace(arrived, folder / arrived.name)
     if old is not None and old.name != arrived.name:
-        old.unlink()  # replaced, as was asked for: a plain file in the place of a gzipped one, or the other way round
+        old.unlink()  # `replace` was given: a plain file replaces a gzipped one, or the other way round
 
 
 def download(filename: str, digest: str, mirrors: list[str], folder: Path) -> Path:
-    """Fetch `filename` from the first mirror that has it whole; its path in `folder`. Raises DataError if none has."""
+    """Download `filename` from the first mirror that has it intact; its path in `folder`. Raises DataError if none has."""
     import pooch
     import requests
 
-    pooch.get_logger().setLevel(logging.ERROR)  # our errors and our bar say what there is to say
+    pooch.get_logger().setLevel(logging.ERROR)  # our errors and our progress bar are enough
     answers = []
     for mirror in mirrors:
         require_https(mirror)
@@ -137,7 +137,7 @@ def download(filename: str, digest: str, mirrors: list[str], folder: Path) -> Pa
             return Path(pooch.retrieve(mirror + filename, f"sha256:{digest}", filename, folder, downloader=downloader))
         except requests.RequestException as error:
             answers.append(f"{mirror}: {type(error).__name__}: {error}")
-        except ValueError:  # pooch's word for a digest that differs
+        except ValueError:  # pooch raises this for a wrong digest
             answers.append(f"{mirror}: a file with another SHA-256")
         except OSError as error:
             raise DataError(f"{folder / filename} cannot be written", expected="room and permission", got=str(error)) from error
@@ -147,7 +147,7 @@ def download(filename: str, digest: str, mirrors: list[str], folder: Path) -> Pa
 
 
 def require_https(url: str) -> None:
-    """Raise ArgumentError for an address that is not HTTPS, unless it is this very machine."""
+    """Raise ArgumentError for an address that is not HTTPS, unless it is this machine."""
     parts = urlsplit(url)
     here = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
     if parts.scheme != "https" and not here:
@@ -157,8 +157,8 @@ def require_https(url: str) -> None:
 def extract(archive: Path, target: Path, names: set[str]) -> dict[str, Path]:
     """{file name: its path under `target`} of the wanted files in a .tar archive.
 
-    Refused, before anything is written: an archive with a path that leads outside of it, a link, or a device in it; an archive
-    that lacks a wanted file.
+    Raises DataError, before anything is written, for an archive that contains a path leading outside of it, a link, or a
+    device, or that lacks a wanted file.
     """
     try:
         with tarfile.open(archive) as tar:
@@ -186,7 +186,7 @@ def extract(archive: Path, target: Path, names: set[str]) -> dict[str, Path]:
                     content = source.read()
                 (target / name).write_bytes(content)
             return {name: target / name for name in names}
-    except OSError as error:  # a gzip file that broke off is one too
+    except OSError as error:  # a truncated gzip file is one too
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES)
         problem = "cannot be written" if full else "cannot be unpacked"
         raise DataError(

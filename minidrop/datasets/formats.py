@@ -1,4 +1,4 @@
-"""The two file formats: IDX (MNIST, Fashion-MNIST) and CIFAR-10's binary records. Every byte is checked before it is believed.
+"""The two file formats: IDX (MNIST, Fashion-MNIST) and CIFAR-10's binary records. Contents are checked before use.
 
 IDX: two zero bytes, a type (8: unsigned bytes), the number of axes, each axis as a big-endian 32-bit integer, then the bytes.
 CIFAR-10: records of 1 label and 3072 pixels (1024 red, 1024 green, 1024 blue, row by row), nothing else.
@@ -21,7 +21,7 @@ RETRY = "the file is as it was: move it away and run `minidrop data fetch`, or p
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file, unzipped if it is gzipped (told by its first two bytes, not by its name)."""
+    """The content of a file, unzipped if it is gzipped (recognised by its first two bytes, not by its name)."""
     content = path.read_bytes()
     if content[:2] != b"\x1f\x8b":
         return content
@@ -72,4 +72,4 @@ def _reshape(content: bytes, path: Path, shape: tuple[int, ...]) -> Any:
     if len(content) != expected:
         problem = "truncated" if len(content) < expected else "longer than it should be"
         raise DataError(f"{path}: {problem}", expected=f"{expected} bytes of data", got=f"{len(content)}", help=RETRY)
-    return np.frombuffer(content, dtype=np.uint8).reshape(shape).copy()  # a copy can be written to
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape).copy()  # a copy is writable

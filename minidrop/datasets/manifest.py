@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ArgumentError
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent / "datasets"
-INSTALLED = Path(__file__).resolve().parent / "sheet"  # where a wheel carries the checkout's datasets/ (pyproject.toml)
+INSTALLED = Path(__file__).resolve().parent / "sheet"  # where a wheel contains the checkout's datasets/ (pyproject.toml)
 
 
 @cache
@@ -22,12 +22,12 @@ def manifest() -> dict[str, Any]:
 
 
 def is_checkout() -> bool:
-    """True if minidrop runs from a checkout, beside which a datasets/ folder lies."""
+    """True if minidrop runs from a checkout, which has a datasets/ folder."""
     return (CHECKOUT / "manifest.toml").is_file()
 
 
 def entry(name: str) -> dict[str, Any]:
-    """The manifest's table of one dataset. Raises ArgumentError for a name that it does not hold."""
+    """The manifest's table of one dataset. Raises ArgumentError for a name that is not in it."""
     if name not in manifest():
         raise ArgumentError("unknown dataset", expected="one of " + ", ".join(manifest()), got=repr(name))
     table: dict[str, Any] = manifest()[name]

@@ -1,8 +1,8 @@
-"""Where the files lie, and whether they are the ones they should be.
+"""Where the dataset files are, and whether they are the canonical ones.
 
 Search order: the folder that $MINIDROP_DATASETS names, the checkout's datasets/, the user's cache folder. In each, a dataset
 has its own folder (mnist/, fashion-mnist/, cifar-10-batches-bin/). The first folder that holds every file of the split is
-taken.
+used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VARIABLE = "MINIDROP_DATASETS"
 
 
 class File(NamedTuple):
-    """One file: where it lies, its manifest entry, its content unzipped, and what the digest says of it.
+    """One file: its path, manifest entry, unzipped content, digest, and status.
 
     status: "canonical", the label of a known copy, or "" for content that the manifest does not know.
     """
@@ -62,7 +62,7 @@ def find(folder: Path, name: str) -> Path | None:
 
 
 def locate(name: str, table: dict[str, Any], split: str | None = None) -> Path:
-    """The folder of a dataset. Raises DataError that lists where was looked and what was missing."""
+    """The folder of a dataset. Raises DataError that lists the folders searched and the files missing."""
     looked = []
     for root in roots():
         folder: Path = root / table["folder"]
@@ -94,14 +94,14 @@ def read(folder: Path, file: dict[str, Any], table: dict[str, Any]) -> File:
 def _status(path: Path, file: dict[str, Any], digest: str, table: dict[str, Any]) -> str:
     if digest == file.get("sha256"):
         return "canonical"
-    if "sha256" not in file and sha256(path.read_bytes()) == file["archive_sha256"]:  # only the gzipped file's is known
+    if "sha256" not in file and sha256(path.read_bytes()) == file["archive_sha256"]:  # only the gzipped file's digest is known
         return "canonical"
     copies = [copy["label"] for copy in table.get("copies", ()) if copy["sha256"].get(file["name"]) == digest]
     return copies[0] if copies else ""
 
 
 def label_of(table: dict[str, Any], files: list[File]) -> str:
-    """What to call results on these files: the title, a known copy's label, or the title with what is not canonical in it."""
+    """What to call results on these files: the title, a known copy's label, or the title with its non-canonical files."""
     unknown = [file for file in files if not file.status]
     if unknown:
         details = ", ".join(f"{file.path.name} {file.digest[:8]}" for file in unknown)

@@ -1,4 +1,4 @@
-"""What only a GPU needs: kernels in CUDA C++ with the table of what they replace, and cuBLAS inside a CUDA graph."""
+"""GPU-only code: kernels in CUDA C++ with the table of what they replace, and cuBLAS inside a CUDA graph."""
 
 from . import fused
 

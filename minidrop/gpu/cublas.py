@@ -1,10 +1,10 @@
-"""Matrix products by cuBLAS where CuPy will not call it: inside a CUDA graph capture.
+"""Matrix products by cuBLAS inside a CUDA graph capture, where CuPy refuses to call it.
 
-cuBLAS itself may be captured (its manual, "CUDA Graphs Support"). CuPy, up to version 14, still refuses to: before each call it
-asks whether the stream is being captured, and raises an error if so (https://github.com/cupy/cupy/issues/6290). So the one
-function that is needed is called here, through ctypes, with CuPy's handle.
+cuBLAS itself may be captured (its manual, "CUDA Graphs Support"). CuPy, up to version 14, refuses: before each call it checks
+whether the stream is being captured, and raises an error if so (https://github.com/cupy/cupy/issues/6290). So the one function
+that is needed is called here, through ctypes, with CuPy's handle.
 
-Not yet run on a GPU: the tests put a cuBLAS of NumPy in its place, which reads the same arguments.
+Not yet run on a GPU: the tests replace cuBLAS with a NumPy version that reads the same arguments.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from ..backend import Array, array_module
 from ..errors import CaptureError
 
-WORKSPACE_BYTES = 32 * 2**20  # what NVIDIA advises for Hopper; without it cuBLAS would allocate while it is being captured
+WORKSPACE_BYTES = 32 * 2**20  # NVIDIA's advice for Hopper; without it cuBLAS would allocate during the capture
 FUNCTIONS: dict[str, tuple[str, Any]] = {
     "float32": ("cublasSgemmStridedBatched", ctypes.c_float),
     "float64": ("cublasDgemmStridedBatched", ctypes.c_double),
@@ -27,12 +27,12 @@ NORMAL, TRANSPOSED = 0, 1  # cublasOperation_t
 
 
 class Operand(NamedTuple):
-    """A batch of matrices in rows, as cuBLAS sees it."""
+    """A batch of row-major matrices, in the terms of cuBLAS."""
 
     array: Array
-    operation: int  # TRANSPOSED if its columns, not its rows, lie together in memory
-    leading: int  # from one row (or column) to the next, in numbers
-    stride: int  # from one matrix to the next, in numbers; 0 for the same one again
+    operation: int  # TRANSPOSED if its columns, not its rows, are contiguous in memory
+    leading: int  # distance from one row (or column) to the next, in numbers
+    stride: int  # distance from one matrix to the next, in numbers; 0 repeats the same one
 
 
 class Cublas:
@@ -40,13 +40,13 @@ class Cublas:
 
     def __init__(self, xp: Any) -> None:
         self.xp = xp
-        self.handle = ctypes.c_void_p(xp.cuda.get_cublas_handle())  # CuPy loads the library on the way
+        self.handle = ctypes.c_void_p(xp.cuda.get_cublas_handle())  # this makes CuPy load the library
         self.library = load_library(xp)
         self.workspace = xp.empty(WORKSPACE_BYTES, dtype="uint8")
 
     def use(self, stream: Any) -> None:
-        """Do what follows on this stream."""
-        self.handle = ctypes.c_void_p(self.xp.cuda.get_cublas_handle())  # of this thread, which may be another than before
+        """Run the following calls on this stream."""
+        self.handle = ctypes.c_void_p(self.xp.cuda.get_cublas_handle())  # of this thread, which may have changed
         self._call("cublasSetStream_v2", ctypes.c_void_p(stream.ptr))
         self._call("cublasSetWorkspace_v2", ctypes.c_void_p(self.workspace.data.ptr), ctypes.c_size_t(WORKSPACE_BYTES))
 
@@ -60,7 +60,7 @@ class Cublas:
         if product.size == 0:
             return product
         left, right = operand(a, batch), operand(b, batch)
-        # cuBLAS thinks in columns: what it reads is the transpose of what lies there in rows. So it computes out^T = b^T a^T.
+        # cuBLAS is column-major: it reads a row-major matrix as its transpose. So it computes out^T = b^T a^T.
         self._call(
             function,
             *(ctypes.c_int(value) for value in (right.operation, left.operation, columns, rows, inner)),
@@ -87,7 +87,7 @@ def load_library(xp: Any) -> Any:
 
 
 def operand(array: Array, batch: tuple[int, ...]) -> Operand:
-    """(..., R, C) -> how cuBLAS can read it; a copy if it cannot."""
+    """(..., R, C) -> the array as cuBLAS can read it; copied if it cannot."""
     rows, columns = array.shape[-2:]
     size = array.dtype.itemsize
     row_step, column_step = (step // size for step in array.strides[-2:])
@@ -104,7 +104,7 @@ def operand(array: Array, batch: tuple[int, ...]) -> Operand:
 
 
 def _one_stride(array: Array, batch: tuple[int, ...]) -> int | None:
-    """From one matrix of the batch to the next, if that is always the same."""
+    """The distance from one matrix of the batch to the next, if it is constant."""
     if array.ndim == 2:
         return 0
     if array.shape[:-2] != batch:

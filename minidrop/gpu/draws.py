@@ -10,9 +10,9 @@ from . import kernels
 
 
 def stream(generator: Generator, where: Array, count: int) -> tuple[Any, ...]:
-    """The arguments of a kernel that draws `count` words on the GPU of `where`: counter, first, key0, key1. Moves on.
+    """The arguments of a kernel that draws `count` words on the GPU of `where`: counter, first, key0, key1; advances it.
 
-    In a step that is being captured the counter lies on the GPU: as a number it would be the same at each replay.
+    While a step is captured the counter is an array on the GPU: as a number it would be the same at each replay.
     """
     xp = array_module(where)
     key = generator.seed & LOW_32_BITS, generator.seed >> 32

@@ -1,7 +1,7 @@
-"""Which ops and functions have a GPU kernel of their own, and how it is called: the table FUSED.
+"""The ops and functions that have their own GPU kernel, and how it is called: the table FUSED.
 
-An op of array calls launches a small kernel for each of them. Its twin here is a subclass that launches one. Forward's door
-(`guard/doors.py`) makes an op on a GPU its twin before it runs; the formula, in `ops/`, knows nothing of it.
+An op written in array calls launches a small kernel for each of them. Its twin here is a subclass that launches one. `forward`
+in `guard/doors.py` turns an op on a GPU into its twin before it runs; the code in `ops/` does not depend on this.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from . import draws, kernels, sgd
 
 
 class FusedRelu(Relu):
-    """`Relu` in one kernel, which also notes what is positive."""
+    """`Relu` in one kernel, which also records which elements are positive."""
 
     def forward(self, x: Array) -> Array:
         if not self.needs_grad[0]:
@@ -34,7 +34,7 @@ class FusedRelu(Relu):
 
 
 class FusedDropout(Dropout):
-    """`Dropout` in one kernel each way, with the same draws; forward of a mask that is given in array code."""
+    """`Dropout` in one kernel each way, with the same draws; forward with a given mask is array code."""
 
     def forward(self, x: Array) -> Array:
         if self.mask is not None:
@@ -73,11 +73,11 @@ class FusedDropAlan(DropAlan):
 
 
 class FusedMaxPool2d(MaxPool2d):
-    """`MaxPool2d` in one kernel each way; forward also notes at which place of its window each maximum stands."""
+    """`MaxPool2d` in one kernel each way; forward also records the place of each maximum in its window."""
 
     def forward(self, x: Array) -> Array:
         xp = array_module(x)
-        image = xp.ascontiguousarray(x.transpose(2, 3, 0, 1))  # no copy for what convolution left behind
+        image = xp.ascontiguousarray(x.transpose(2, 3, 0, 1))  # no copy for the output of a convolution
         height, width, images, channels = image.shape
         output = self.output(x.shape)
         y = xp.empty((*output, images, channels), dtype=x.dtype)
@@ -96,7 +96,7 @@ class FusedMaxPool2d(MaxPool2d):
 
 
 class FusedSoftmaxCrossEntropy(SoftmaxCrossEntropy):
-    """`SoftmaxCrossEntropy`: a kernel in which each row is one thread's, and the sum over the batch; one kernel backward."""
+    """`SoftmaxCrossEntropy`: a kernel with one thread per row, then the sum over the batch; one kernel backward."""
 
     def forward(self, logits: Array) -> Array:
         xp = array_module(logits)
@@ -117,7 +117,7 @@ class FusedSoftmaxCrossEntropy(SoftmaxCrossEntropy):
 
 
 class FusedConv2dFourier(Conv2dFourier):
-    """`Conv2dFourier`, with a kernel for what lies between its matrix products."""
+    """`Conv2dFourier`, with kernels for the steps between its matrix products."""
 
     def forward(self, x: Array, weight: Array, bias: Array | None) -> Array:
         y = super().forward(x, weight, bias)
@@ -147,7 +147,7 @@ class FusedConv2dMixed(Conv2dMixed):
 
 
 class FusedConv2d(Conv2d):
-    """`Conv2d` with the two ways above among its ways."""
+    """`Conv2d` with the two classes above among its algorithms."""
 
     ways = {**ALGORITHMS, "fourier": FusedConv2dFourier, "mixed": FusedConv2dMixed}  # noqa: RUF012
 

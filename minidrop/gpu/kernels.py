@@ -1,8 +1,8 @@
-"""GPU kernels: where an op made of array calls would launch many small kernels, one that does it all, written out in CUDA C++.
+"""GPU kernels in CUDA C++: one kernel where an op written in array calls would launch many small ones.
 
-Each is the body of a loop over i, an element each (`cupy.ElementwiseKernel`), compiled when it is first used. The array code
-that stands beside each call computes the same numbers, and is what runs on NumPy. Arguments marked `raw` are indexed by the
-body and have to be C-contiguous; of the others x means x[i], counted row by row, however the array lies in memory.
+Each is the body of a loop over the elements i (`cupy.ElementwiseKernel`), compiled when it is first used. The array code that
+it replaces computes the same numbers, and is what runs on NumPy. Arguments marked `raw` are indexed by the body and have to be
+C-contiguous; of the others x means x[i], counted row by row, whatever the memory order of the array.
 
 Not yet run on a GPU: the tests compile the same text with a C++ compiler, where there is one, and run it on the CPU.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from ..backend import array_module
 
 # Random word i of a stream: lane i % 4 of Philox4x32-10 (Salmon et al., 2011; `random.philox`) of the counter (block, 0), with
-# block = counter[0] + first + i / 4. The counter lies on the GPU, so that a captured step can move it on (`cuda_graphs.py`).
+# block = counter[0] + first + i / 4. The counter is on the GPU, so that a captured step can advance it (`capture.py`).
 PHILOX = """
     unsigned long long block = counter[0] + first + i / 4;
     unsigned int word[4] = {(unsigned int)block, (unsigned int)(block >> 32), 0u, 0u};
@@ -38,7 +38,7 @@ STREAM = "raw uint64 counter, uint64 first, uint64 key0, uint64 key1"
 # 1 with probability keep, else 0; a NaN counts as 1, and a uniform number is a multiple of 2^-24.
 BERNOULLI = "(drawn >> 8) * 5.9604644775390625e-8f >= keep ? 0 : 1"
 
-# dropalan.Alpha and Beta: p(z) and dp/dz, term by term as there; NaN for NaN.
+# dropalan.Alpha and Beta: p(z) and dp/dz, with the same terms as there; NaN for NaN.
 ALPHA = """
     T fall = z != z ? z : z >= 0 ? 0 : -z < 1e30f ? -z : 1e30f;
     T rise = slope * fall;
@@ -61,7 +61,7 @@ DROPALAN = f"""
     dy_dz = scaled && through && factor != 0 ? factor * (1 + moved / keep) : factor;
 """
 
-# name: (what goes in, what comes out, the body)
+# name: (inputs, outputs, body)
 KERNELS = {
     "random_words": (STREAM, "uint64 y", PHILOX + "y = drawn;"),
     "bernoulli": (STREAM + ", T keep", "T y", f"{PHILOX} y = {BERNOULLI};"),
@@ -83,7 +83,7 @@ KERNELS = {
     # x factor, and an exact 0 where factor is 0, also for an infinite x.
     "times_kept": ("T x, T factor", "T y", "y = factor == 0 ? 0 : x * factor;"),
     "relu": ("T x", "T y, bool positive", "positive = x > 0; y = positive || x != x ? x : 0;"),
-    # images (H, W, M), windows (H', W', M): the maximum, and at which place r S + s it stands; -1 for a window with a NaN.
+    # images (H, W, M), windows (H', W', M): the maximum, and its place r S + s in the window; -1 for a window with a NaN.
     "max_pool": (
         "raw T x, int64 width, int64 columns, int64 out_width, int64 kernel0, int64 kernel1, int64 stride0, int64 stride1",
         "T y, int32 place",
@@ -102,7 +102,7 @@ KERNELS = {
     if (has_nan) place = -1;
 """,
     ),
-    # The other way: each pixel gathers the gradients of those windows whose maximum it is.
+    # Backward: each pixel sums the gradients of those windows whose maximum it is.
     "max_pool_gradient": (
         "raw T grad, raw int32 place, int64 width, int64 columns, int64 out_height, int64 out_width, "
         "int64 kernel0, int64 kernel1, int64 stride0, int64 stride1",
@@ -141,8 +141,8 @@ KERNELS = {
     y = imaginary ? four[below] - four[above + columns] : four[above] + four[below + columns];
 """,
     ),
-    # Row i: -log softmax(logits)[label] / N and the log-probabilities; NaN for a label that is none (a captured step cannot
-    # refuse it, and must not read beyond the row).
+    # Row i: -log softmax(logits)[label] / N and the log-probabilities; NaN for an invalid label (a captured step cannot raise
+    # an error, and must not read beyond the row).
     "softmax_cross_entropy": (
         "raw T logits, raw int64 labels, int64 classes, int64 batch",
         "T y, raw T log_probabilities",
@@ -171,5 +171,5 @@ def kernel(name: str, module: Any) -> Any:
 
 
 def run(name: str, *arguments: Any) -> Any:
-    """Launch the kernel; the last arguments are arrays that it fills. Returns what it fills."""
+    """Launch the kernel; the last arguments are its output arrays, which it fills and returns."""
     return kernel(name, array_module(arguments[-1]))(*arguments)

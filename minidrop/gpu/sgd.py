@@ -13,7 +13,7 @@ from typing import Any
 from ..backend import Array, arranged_like, array_module, current_capture, has_kernels, memory_order, run_on
 from ..optim import SGD
 
-# One step for several parameters at once, one behind the other along i; tensor number # ends before end#.
+# One step for several parameters at once, concatenated along i; tensor number # ends before end#.
 STEP = """
     if (i >= start && i < end#) {
         long long j = i - start;
@@ -29,7 +29,7 @@ MOST_TENSORS = 16  # in one kernel: its arguments have to fit into 4 KB
 
 
 def sgd_text(count: int, momentum: bool) -> tuple[str, str, str]:
-    """What goes in, what comes out, and the body, for `count` parameters."""
+    """The inputs, the outputs and the body, for `count` parameters."""
 
     def each(text: str) -> list[str]:
         return [text.replace("#", str(number)) for number in range(count)]
@@ -47,7 +47,7 @@ def sgd_kernel(count: int, momentum: bool, module: Any) -> Any:
 
 
 def step(optimizer: SGD, indices: list[int]) -> list[int]:
-    """Change those of these parameters that lie on a GPU, some in each kernel; returns the others."""
+    """Update those of these parameters that are on a GPU, several per kernel; returns the others."""
     alike: dict[tuple[str, str], list[int]] = {}
     others = []
     for index in indices:
@@ -64,7 +64,7 @@ def step(optimizer: SGD, indices: list[int]) -> list[int]:
 
 
 def step_some(optimizer: SGD, indices: list[int]) -> None:
-    """One kernel for these parameters, which are of one type and lie on one GPU."""
+    """One kernel for these parameters, which are of one type and on one GPU."""
     parameters, gradients, velocities = [], [], []
     for index in indices:
         data: Array = optimizer.parameters[index].data
@@ -80,7 +80,7 @@ def step_some(optimizer: SGD, indices: list[int]) -> None:
 
 
 def launch(parameters: Sequence[Array], gradients: Sequence[Array], velocities: Sequence[Array], optimizer: SGD) -> None:
-    """One step for all these lines of numbers, of one type, in place; no velocities without momentum."""
+    """One step for all these 1-d arrays, of one type, in place; no velocities without momentum."""
     ends = list(itertools.accumulate(parameter.size for parameter in parameters))
     kernel = sgd_kernel(len(parameters), bool(optimizer.momentum), array_module(parameters[0]))
     settings = optimizer.lr, optimizer.momentum, optimizer.nesterov, optimizer.weight_decay
@@ -88,19 +88,19 @@ def launch(parameters: Sequence[Array], gradients: Sequence[Array], velocities: 
 
 
 def velocity_like(optimizer: SGD, index: int, data: Array) -> Array:
-    """The velocity, kept in the memory order of the parameter, which a loaded one need not have."""
+    """The velocity, in the memory order of the parameter; a loaded one is rearranged if needed."""
     velocity = optimizer.kept("velocity", index)
     if any(
         own != other
         for length, own, other in zip(data.shape, velocity.strides, data.strides, strict=True)
-        if length > 1  # the step along an axis of one number means nothing
+        if length > 1  # the stride of an axis of length 1 means nothing
     ):
         optimizer.state["velocity"][index] = velocity = arranged_like(velocity, data)
     return velocity
 
 
 def is_dense(array: Array) -> bool:
-    """True if there are no gaps between the numbers, in whichever order the axes lie."""
+    """True if there are no gaps between the numbers, whatever the memory order of the axes."""
     step = array.dtype.itemsize
     for axis in reversed(memory_order(array)):
         if array.shape[axis] > 1 and array.strides[axis] != step:
@@ -110,5 +110,5 @@ def is_dense(array: Array) -> bool:
 
 
 def line(array: Array, axes: Sequence[int]) -> Array:
-    """(any shape) -> (size,): the numbers, the last of `axes` fastest; no copy if they lie like that."""
+    """(any shape) -> (size,): the numbers, the last of `axes` fastest; no copy if that is the memory order."""
     return array_module(array).ascontiguousarray(array.transpose(axes)).reshape(-1)

@@ -13,15 +13,15 @@ from ..errors import AnomalyError
 PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
-enabled = False  # for the whole process: looked up at every op, so it has to be cheap
+enabled = False  # for the whole process: read at every op, so it has to be cheap
 
 
 class detect_anomaly:
     """Inside `with detect_anomaly():` the first op whose output or gradient holds an inf or a NaN raises AnomalyError.
 
     The message names the op, says whether output or gradient went wrong and how, and quotes the line of the user's code that
-    made the op. For a gradient the line is known if the forward pass, too, ran inside. It looks at every array and, on a GPU,
-    waits for every op: switch it on to find a fault, not to train.
+    made the op. For a gradient the line is known only if the forward pass ran inside too. It checks every array and, on a GPU,
+    waits for every op: use it for debugging, not for training.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ def check_output(op: str, output: Array, inputs: list[Array]) -> None:
 
 
 def check_given(gradient: Array) -> None:
-    """Raise AnomalyError if the gradient that backward starts from is not finite already."""
+    """Raise AnomalyError if the gradient that backward starts from is not finite."""
     trouble = describe_non_finite(gradient)
     if trouble is not None:
         raise AnomalyError("backward: the upstream gradient given is not finite", expected="only finite numbers", got=trouble)

@@ -1,4 +1,4 @@
-"""Bad input to a layer is refused before any work: ranks, channels, windows, labels, masks, rates."""
+"""Checks of the input of layers, before any work: ranks, channels, windows, labels, masks, rates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .operands import as_array, require_same_device
 
 
 def require_rank(name: str, argument: str, shape: tuple[int, ...], layout: str) -> None:
-    """Raise ShapeError unless `shape` has as many axes as `layout`, written like "(N, C, H, W)", names."""
+    """Raise ShapeError unless `shape` has as many axes as `layout`, which is written like "(N, C, H, W)"."""
     if len(shape) != layout.count(",") + 1 - layout.count(",)"):
         raise ShapeError(f"{name}: {argument} has the wrong rank", expected=f"{argument} of shape {layout}", got=str(shape))
 
@@ -31,7 +31,7 @@ def require_batch(name: str, shape: tuple[int, ...]) -> None:
 
 
 def require_features(name: str, shape: tuple[int, ...], axis: int, features: int, what: str) -> None:
-    """Raise ShapeError unless axis `axis` has length `features`; `what` says what they are."""
+    """Raise ShapeError unless axis `axis` has length `features`; `what` names them in the message."""
     if len(shape) <= axis or shape[axis] != features:
         raise ShapeError(
             f"{name}: the number of {what} differs",
@@ -71,7 +71,7 @@ def class_labels(name: str, labels: Any, batch: int, classes: int, device: str) 
         )
     if array.shape != (batch,):
         raise ShapeError(f"{name}: one label per example", expected=f"labels of shape ({batch},)", got=str(array.shape))
-    if capturing():  # to read them would end the capture; they are checked in the steps before it
+    if capturing():  # reading them would end the capture; the steps before it check them
         return to_device(array, device)
     lowest, highest = (int(run_on(array, extreme, array).item()) for extreme in (_smallest, _largest))
     if lowest < 0 or highest >= classes:
@@ -118,7 +118,7 @@ def _holds_only_0_and_1(mask: Array) -> Array:
 
 
 def require_probabilities(name: str, p: Any, z: Array) -> None:
-    """Raise unless p, which a user's distribution made from z, has its shape and lies from 0 to 1 (NaN passes)."""
+    """Raise unless p, computed from z by a user's distribution, has the shape of z and values from 0 to 1 (NaN passes)."""
     if getattr(p, "shape", None) != z.shape or getattr(p.dtype, "kind", "") != "f":
         got = f"{p.dtype} of shape {p.shape}" if hasattr(p, "shape") else type(p).__name__
         raise ShapeError(f"{name}.drop_probability: wrong result", expected=f"floats of shape {z.shape}", got=got)
@@ -137,7 +137,7 @@ def require_choice(name: str, argument: str, value: Any, choices: tuple[str, ...
 
 
 def values_per_channel(name: str, shape: tuple[int, ...]) -> int:
-    """(N, C, ...) -> how many numbers each channel has; ShapeError if one alone, whose variance is 0."""
+    """(N, C, ...) -> how many numbers each channel has; ShapeError if only one, whose variance is 0."""
     count = shape[0] * math.prod(shape[2:])
     if count < 2:
         raise ShapeError(

@@ -1,10 +1,10 @@
-"""What minidrop looks at while ops run, and the heart (`core.py`) need not know: its three doors, each with its checks.
+"""The checks around each op, kept out of `core.py`: replacements of its three doors, `forward`, `backward` and `fold`.
 
-    forward    operands alike, errors explained, the GPU's own kernel where there is one; what backward needs is watched
-    backward   not used up, not modified, as many gradients as inputs
+    forward    operands alike, errors explained, a GPU kernel where there is one; arrays that backward needs are watched
+    backward   graph not released, saved arrays not modified, as many gradients as inputs
     fold       a gradient of another shape than its input: stretched by broadcasting, or wrong
 
-NumPy turns 0-d results into scalars; they are made arrays again here, once per op.
+NumPy turns 0-d results into scalars; they are converted back to arrays here, once per op.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONSTANTS = frozenset({float, int, bool, type(None)})
 
 
 def forward(op: Op, arrays: list[Any]) -> Array:
-    """op, its inputs (arrays, and whatever else a user may give) -> its result. Raises before it computes, if it can."""
+    """op, its inputs (arrays, or anything else that a user may pass) -> its result. Raises before it computes, if possible."""
     if op.number >= 0 or op.released:
         raise _applied_before(op)
     first: Array = None
@@ -35,7 +35,7 @@ def forward(op: Op, arrays: list[Any]) -> Array:
         elif type(array) not in CONSTANTS:
             first = None
             break
-    if first is None:  # lists, masks, numbers alone, another library, or operands that do not fit
+    if first is None:  # lists, masks, only numbers, another library, or operands that do not fit
         first = operands.make_alike(op.name, arrays)
         if type(first) is not ndarray:
             op.__class__ = fused(type(op), first)
@@ -61,7 +61,7 @@ def backward(op: Op, grad: Array) -> tuple[Array | None, ...]:
     if op.saved and not unchanged(op.saved, op.watched):
         raise _modified(op)
     if type(grad) is ndarray:
-        results = op.backward(grad)  # NumPy needs no device to be chosen, and its warnings are off already
+        results = op.backward(grad)  # NumPy needs no device to be selected, and its warnings are off already
     else:
         grad = np.asarray(grad) if isinstance(grad, generic) else grad
         results = run_on(grad, op.backward, grad)
@@ -75,8 +75,8 @@ def backward(op: Op, grad: Array) -> tuple[Array | None, ...]:
 
 
 def fold(op: Op, grad: Array, parent: Node) -> Array:
-    """op, a gradient of another shape than that of its input -> the gradient in the shape of the input."""
-    if isinstance(parent, Op) and parent.released:  # it has forgotten its shape
+    """op, a gradient whose shape differs from that of its input -> the gradient in the shape of the input."""
+    if isinstance(parent, Op) and parent.released:  # its shape is gone
         raise _released_before()
     if not (op.broadcasts and grad.shape == op.grad_shape):
         raise _wrong_shape(op, grad, parent)
@@ -90,10 +90,10 @@ core.forward, core.backward, core.fold = forward, backward, fold
 
 
 def hand_out(root: Node, given: Array, retain_graph: bool) -> None:
-    """dL/d(root) -> adds dL/d(leaf) to the `.grad` of each leaf, in memory that no one else holds, nor the caller of backward.
+    """dL/d(root) -> adds dL/d(leaf) to the `.grad` of each leaf, in memory shared with no other array, nor with `given`.
 
-    Raises, with the graph used up but no gradient changed: GraphError where an earlier backward has released it, ModifiedError
-    where a saved array has changed, ShapeError where an op's backward returns a wrong shape.
+    Raises, with the graph used up but no gradient changed: GraphError if an earlier backward has released it, ModifiedError
+    if a saved array has changed, ShapeError if an op's backward returns a wrong shape.
     """
     if anomaly.enabled:
         anomaly.check_given(given)
@@ -101,7 +101,7 @@ def hand_out(root: Node, given: Array, retain_graph: bool) -> None:
     for leaf, gradient in core.backpropagate(root, given, retain_graph):
         if capturing():
             current_capture().gradients.append((leaf, leaf.grad))
-        total = gradient if leaf.grad is None else leaf.grad + gradient  # a new array: one read out earlier keeps its numbers
+        total = gradient if leaf.grad is None else leaf.grad + gradient  # a new array: one read earlier keeps its numbers
         if isinstance(total, generic):
             total = np.asarray(total)
         if total.base is not None or id(total) in held_elsewhere:

@@ -1,7 +1,7 @@
 """A fingerprint of an array's contents: how backward notices that an array it still needs was changed in place.
 
-NumPy arrays keep no version counter, and locking them would stop users from changing arrays that nobody needs any more. So
-the tape takes a fingerprint of what an op saved, and compares when backward comes to use it.
+NumPy arrays have no version counter, and locking them would stop users from changing arrays that backward no longer needs. So
+the tape takes a fingerprint of what an op saved, and compares it when backward uses it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from ..backend import Array, is_array, to_numpy
 
 Fingerprint: TypeAlias = bytes | tuple[bytes, bytes, bytes] | None
 
-EXACT_BYTES = 4096  # up to here a copy costs less than anything cleverer
-COLUMNS = 509  # a prime, so that whatever has a regular pattern falls into different columns
+EXACT_BYTES = 4096  # up to this size a full copy is cheapest
+COLUMNS = 509  # a prime, so that regular patterns fall into different columns
 SAMPLES = 128
 
 
 def fingerprints(arrays: tuple[Array, ...]) -> list[Fingerprint]:
-    """What changes when the contents of an array change: one for each array, None for anything but a NumPy array.
+    """A value for each array that changes with its contents; None for anything but a NumPy array.
 
-    Called twice for every op, so the common case, a small array, is decided here: a copy of its bytes.
-    A GPU array is not watched, for reading it would make the GPU wait at every op (`fingerprints_anywhere` does).
+    Called twice for every op, so the common case, a small array, is handled here: a copy of its bytes.
+    GPU arrays are not watched: reading them would make the GPU wait at every op (`fingerprints_anywhere` does).
     """
     taken: list[Fingerprint] = []
-    for array in arrays:  # a loop, which calls nothing, where a comprehension is a call
+    for array in arrays:  # a loop, because a comprehension costs a call
         if type(array) is not ndarray:
             taken.append(None)
         else:
@@ -50,10 +50,10 @@ def unchanged(arrays: tuple[Array, ...], taken: Sequence[Fingerprint]) -> bool:
 def fingerprint(array: Array) -> Fingerprint:
     """(any shape) -> the fingerprint of a large array.
 
-    Its memory, read as 64-bit integers, which do not round, is laid out in rows of 509, and the sum of each column taken modulo
-    2^64: a change of any one element shows, and so does nearly any change of many. The bytes that fill no row and some 128
-    elements come with it as they are. A change is missed only if it keeps every column sum and touches none of those, as the
-    exchange of two elements that stand in the same column would.
+    Its memory is read as 64-bit integers, which do not round, in rows of 509, and each column is summed modulo 2^64: a change
+    of any one element is detected, and nearly any change of many. The bytes left after the last full row and about 128 sampled
+    elements are kept unchanged. A change is missed only if it keeps every column sum and touches none of those, such as a swap
+    of two elements in the same column.
     """
     in_memory_order = array.ravel(order="K")  # no copy for an array that is dense in any order of its axes
     sample = in_memory_order[:: in_memory_order.size // SAMPLES + 1].tobytes()
@@ -64,5 +64,5 @@ def fingerprint(array: Array) -> Fingerprint:
 
 
 def fingerprints_anywhere(arrays: tuple[Array, ...]) -> list[Fingerprint]:
-    """The same for NumPy and CuPy arrays; None for what is no array. For `detect_anomaly`."""
+    """The same for NumPy and CuPy arrays; None for anything else. For `detect_anomaly`."""
     return fingerprints(tuple(to_numpy(array) if is_array(array) else None for array in arrays))

@@ -1,4 +1,4 @@
-"""Bad input is refused before any work: what arrays, shapes, axes and operands may be."""
+"""Checks of arrays, shapes, axes and operands, before any work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 
 
 def as_array(data: Any, dtype: Any) -> Array:
-    """data -> an array: arrays as they are (memory shared), Python numbers and lists as float32, unless `dtype` is given."""
+    """data -> an array: arrays unchanged (memory shared), Python numbers and lists as float32, unless `dtype` is given."""
     if is_array(data):
         array = np.asarray(data) if isinstance(data, np.ndarray) else data
     elif isinstance(data, np.generic):
@@ -48,7 +48,7 @@ def _array_from_python(data: Any, dtype: Any) -> Array:
 
 
 def can_require_grad(tensor: Any, value: bool) -> None:
-    """Raise unless `tensor.requires_grad = value` makes sense."""
+    """Raise unless `tensor.requires_grad = value` is allowed."""
     if tensor._op is not None and not value:
         raise GraphError("requires_grad can be set only on leaves", help="detach() gives a tensor without history")
     if value and tensor.dtype.kind != "f":
@@ -84,10 +84,10 @@ def require_alike(name: str, first: Array, other: Array) -> None:
 
 
 def make_alike(name: str, arrays: list[Any]) -> Array:
-    """The inputs of an op -> its first array. Makes them alike in place, or raises DeviceError or DTypeError.
+    """The inputs of an op -> its first array. Converts the inputs in place, or raises DeviceError or DTypeError.
 
-    NumPy scalars become Python numbers; lists arrays of the type and device of the others; masks 0 and 1 in that type, so that
-    x * (x > 0) means what it says. Numbers alone: the first becomes an array.
+    NumPy scalars become Python numbers; lists become arrays of the type and device of the others; masks become 0 and 1 in that
+    type, so that x * (x > 0) works. If all are numbers, the first becomes an array.
     """
     given = [value for value in arrays if is_array(value)]
     numbers = next((array for array in given if array.dtype.kind != "b"), None)
@@ -109,7 +109,7 @@ def make_alike(name: str, arrays: list[Any]) -> Array:
 
 
 def explain_broadcasting(name: str, error: ValueError, *operands: Any) -> None:
-    """Raise ShapeError if `error` came from shapes that do not broadcast; the library refuses them before it computes."""
+    """Raise ShapeError if `error` came from shapes that do not broadcast; the library raises it before it computes."""
     shapes = [operand.shape for operand in operands if is_array(operand)]
     try:
         np.broadcast_shapes(*shapes)
@@ -129,7 +129,7 @@ def require_one_element(shape: Shape) -> None:
 
 
 def upstream_gradient(tensor: Any, grad: Any) -> Array:
-    """The gradient that `backward` starts from: `grad` in the tensor's shape, type and place, or 1 for a single element."""
+    """The gradient that `backward` starts from: `grad` in the tensor's shape, type and device, or 1 for a single element."""
     if grad is None:
         if tensor.size != 1:
             raise ShapeError(
@@ -151,7 +151,7 @@ def upstream_gradient(tensor: Any, grad: Any) -> Array:
 
 
 def axes(name: str, shape: Shape, axis: Any, fewest: int = 0) -> Shape:
-    """axis -> the axes it means, none negative; `fewest` elements at least must be reduced to one."""
+    """axis -> the axes it means, none negative; at least `fewest` elements must be reduced to one."""
     try:
         given = range(len(shape)) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
         chosen = tuple(operator.index(one) + (len(shape) if one < 0 else 0) for one in given)
@@ -175,7 +175,7 @@ def axes(name: str, shape: Shape, axis: Any, fewest: int = 0) -> Shape:
 
 
 def one_axis(name: str, shape: Shape, axis: Any, fewest: int = 0) -> int:
-    """One axis, not negative; `fewest` elements at least must stand along it."""
+    """One axis, not negative; its length must be at least `fewest`."""
     if axis is None or isinstance(axis, (tuple, list)):
         raise ArgumentError(f"{name}: bad axis", expected="one int", got=repr(axis))
     return axes(name, shape, axis, fewest)[0]
@@ -257,7 +257,7 @@ def bounds(low: float | None, high: float | None) -> tuple[float | None, float |
 
 
 def index(index: Any, device: str) -> Any:
-    """An index, with its arrays, lists and tensors as arrays on `device`."""
+    """An index, with its arrays, lists and tensors converted to arrays on `device`."""
     return tuple(_index_part(part, device) for part in index) if isinstance(index, tuple) else _index_part(index, device)
 
 
@@ -275,7 +275,7 @@ def _index_part(part: Any, device: str) -> Any:
 
 
 def require_matrices(left: Any, right: Any) -> None:
-    """Raise ShapeError unless left @ right exists."""
+    """Raise ShapeError unless left @ right is defined."""
     a, b = (value.shape if hasattr(value, "shape") else as_array(value, None).shape for value in (left, right))
     fits = len(a) > 0 and len(b) > 0 and a[-1] == b[-2 if len(b) > 1 else 0]
     if fits and len(a) > 1 and len(b) > 1:

@@ -1,4 +1,4 @@
-"""How weights start: numbers drawn so that signals neither grow nor shrink from layer to layer.
+"""Initial weights: random numbers scaled so that signals neither grow nor shrink from layer to layer.
 
 fan_in and fan_out are the numbers of inputs and outputs that one unit is connected to; for a convolution that is channels (or
 filters) times the kernel's area. Numbers are drawn on the CPU, so that a seed gives the same weights on every device.
@@ -48,7 +48,7 @@ INITIALISERS: dict[str, Callable[[Shape, int, int, Generator, Any], Array]] = {
 
 
 def initialise(name: str, shape: Shape, fan_in: int, fan_out: int, generator: Generator, dtype: Any) -> Array:
-    """shape -> starting weights by the initialiser of that name. Raises ArgumentError for a name that there is not."""
+    """shape -> starting weights by the initialiser of that name. Raises ArgumentError for an unknown name."""
     if name not in INITIALISERS:
         raise ArgumentError("bad initialiser", expected=" or ".join(map(repr, INITIALISERS)), got=repr(name))
     return INITIALISERS[name](shape, fan_in, fan_out, generator, dtype)

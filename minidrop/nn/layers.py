@@ -1,7 +1,7 @@
 """The layers: parameters and buffers around the functions of `functional`.
 
-`generator` says where a layer's random numbers come from: its starting weights, its masks. Without one it is the default
-generator (`manual_seed`). `init` names an initialiser (`initialise.py`); biases start at 0.
+`generator` is the source of a layer's random numbers: its initial weights, its masks. It defaults to the default generator
+(`manual_seed`). `init` names an initialiser (`initialise.py`); biases start at 0.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Conv2d(Module):
         shape = (self.out_channels, self.in_channels, *self.kernel_size)
         fans = (self.in_channels * area, self.out_channels * area)
         weight = initialise(init, shape, *fans, generator or default_generator(), dtype)
-        # (R, S, C, F) in memory, like the gradient that it will get, so that an optimiser walks through both in one order.
+        # (R, S, C, F) in memory, like its gradient, so that an optimiser reads both in the same order.
         self.weight = Parameter(np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).transpose(3, 2, 0, 1))
         self.bias = Parameter(np.zeros(self.out_channels, dtype)) if bias else None
 

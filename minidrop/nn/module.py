@@ -1,8 +1,8 @@
 """Module: parameters and buffers around functions, with names, and Sequential, which chains modules.
 
-A module's parameters, buffers and parts are simply its attributes: whatever is a Parameter, a Buffer, a Module, or a list or
-tuple of them is found, and so is a plain tensor with requires_grad=True. A module's own tensors come first, then those of its
-parts, each in the order of assignment.
+A module's parameters, buffers and parts are its attributes: each Parameter, Buffer, Module, and list or tuple of them is found,
+and so is a plain tensor with requires_grad=True. A module's own tensors come first, then those of its parts, each in the order
+of assignment.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Hook = Callable[["Module", tuple[Any, ...], Any], object]  # what it returns is 
 
 
 def _no_forward(self: Module, *_inputs: Any, **_options: Any) -> Any:
-    """What a module without a forward of its own does."""
+    """The `forward` of a module that does not define one."""
     raise TypeError(f"{type(self).__name__} has no forward(): a module says there what it computes")
 
 
@@ -52,22 +52,22 @@ class Module:
     forward: Callable[..., Any] = _no_forward  # inputs -> output; written by the subclass, def forward(self, x)
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
-        """Inputs -> output of `forward`; errors from below say which layer they passed through."""
+        """Inputs -> output of `forward`; errors name the layers that they passed through."""
         try:
             output: Tensor = self.forward(*inputs, **options)
         except MinidropError as error:
             if not isinstance(self, Sequential):
                 error.inside(self.describe())
             raise
-        self.output_shape = getattr(output, "shape", None)  # a module of one's own may return several tensors
+        self.output_shape = getattr(output, "shape", None)  # a user-defined module may return several tensors
         for hook in self.hooks:
             hook(self, inputs, output)
         return output
 
     def register_forward_hook(self, hook: Hook) -> Callable[[], None]:
-        """From now on every call of this module ends with hook(module, inputs, output); returns what removes it.
+        """From now on every call of this module ends with hook(module, inputs, output); returns a function that removes it.
 
-        For those who look on: what the hook returns is ignored, and a module that is looked at computes the same.
+        For observers: what the hook returns is ignored, and an observed module computes the same.
         """
         self.hooks = (*self.hooks, hook)
 
@@ -79,9 +79,9 @@ class Module:
     # Parts -----------------------------------------------------------------------------------------------------------
 
     def children(self) -> Iterator[tuple[str, Module]]:
-        """(name, module) of each direct part: a module that is an attribute, or stands in a list that is one."""
+        """(name, module) of each direct part: a module that is an attribute, or an item of a list that is one."""
         for name, value in vars(self).items():
-            if name == "hooks":  # whoever looks on is no part, even if it is a module
+            if name == "hooks":  # an observer is not a part, even if it is a module
                 continue
             if isinstance(value, Module):
                 yield name, value
@@ -90,13 +90,13 @@ class Module:
                 yield from ((f"{prefix}{i}", part) for i, part in enumerate(value) if isinstance(part, Module))
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """(dotted name, module) of this module ("") and all below it, outside in."""
+        """(dotted name, module) of this module ("") and all below it, parents first."""
         yield prefix, self
         for name, child in self.children():
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
 
     def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """(dotted name, tensor) of every parameter and buffer; a tensor used in two places comes once."""
+        """(dotted name, tensor) of every parameter and buffer; a tensor used in two places is listed once."""
         seen: set[int] = set()
         for prefix, module in self.named_modules():
             for name, value in vars(module).items():
@@ -127,13 +127,13 @@ class Module:
         return self.train(False)
 
     def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+        """Set the gradients of all parameters to None."""
         for parameter in self.parameters():
             parameter.grad = None
 
     def to(self, device: str) -> Self:
         """Move all parameters, their gradients and all buffers to `device` ("cpu", "cuda", "cuda:1"); return this module."""
-        backend.require_device(device)  # also where there is nothing to move
+        backend.require_device(device)  # also if there is nothing to move
         moved = [(tensor, backend.to_device(tensor.data, device)) for _, tensor in self.named_tensors()]
         for tensor, array in moved:
             tensor.data = array
@@ -146,9 +146,9 @@ class Module:
         return {name: tensor.data.copy() for name, tensor in self.named_tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Self:
-        """Take over arrays by name, into the number type and device of this module.
+        """Load arrays by name, in the number type and on the device of this module.
 
-        Raises StateError that lists every missing name, every extra name and every wrong shape; then nothing is changed.
+        Raises a StateError that lists every missing name, extra name and wrong shape; then nothing is changed.
         """
         own = dict(self.named_tensors())
         arrays = {name: value.data if isinstance(value, Tensor) else value for name, value in state.items()}
@@ -214,7 +214,7 @@ class Module:
 
 
 def _belongs_to_the_state(value: object) -> bool:
-    """A Parameter (frozen or not), a Buffer, or a plain tensor that a user made to be trained."""
+    """A Parameter (frozen or not), a Buffer, or a plain tensor that a user made for training."""
     if isinstance(value, (Parameter, Buffer)):
         return True
     return isinstance(value, Tensor) and value.requires_grad and value.is_leaf

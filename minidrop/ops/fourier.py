@@ -205,8 +205,8 @@ def times_conjugate(four: Array, rows: int, columns: int) -> Array:
 class Band(NamedTuple):
     """Rows of the spectrum along the height that share their transforms along the width, and the matrices of these.
 
-    across, back: (2 L, P n) and (P n, 2 L), n the length of x, weight or y; P = 1 for rows of real numbers, else 2; the order
-    is (re or im, place). L: all frequencies of the width; for real rows half of them, as in `Matrices`.
+    across, back: (2 L, P n) and (P n, 2 L), n the length of x, weight or y; P = 1 for rows of real numbers, else 2; the P n
+    numbers are ordered (re or im, place). L: all frequencies of the width; for real rows half of them, as in `Matrices`.
     """
 
     first: int

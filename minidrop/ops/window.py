@@ -36,7 +36,7 @@ def window_slices(kernel: Pair, stride: Pair, output: Pair) -> Iterator[tuple[in
             yield r, s, rows, columns
 
 
-# User arguments --------------------------------------------------------------------------------------------------------
+# User arguments -------------------------------------------------------------------------------------------------------
 
 
 def pair(name: str, argument: str, value: Any, least: int) -> Pair:

@@ -1,1 +1,1 @@
-"""For those who write ops: is a gradient right (`gradcheck`), and what does a graph look like (`draw_graph`)?"""
+"""Tools for writing ops: check a gradient (`gradcheck`), draw a graph (`draw_graph`)."""

@@ -1,4 +1,4 @@
-"""gradcheck: is a gradient right? Compare backward with finite differences."""
+"""gradcheck: compare backward with finite differences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def gradcheck(function: Callable[..., Tensor], inputs: Any, seed: int = 0, rtol:
     For a random upstream gradient u (normal, from `seed`; never all ones, which a wrong gradient can pass) and each element
     x_i of each input, backward's gradient must agree with the quotient  (u . f(x + h e_i) - u . f(x - h e_i)) / (2 h)  to
     within  atol + rtol * |quotient| + 1e-9 * sum |u f|;  the last term is the rounding error of f divided by h. h = 1e-6: the
-    error of the quotient itself grows like h^2, that of rounding like 1 / h, and near here, in float64, they balance.
+    truncation error grows like h^2, the rounding error like 1 / h, and near this h, in float64, they balance.
 
     inputs: a tensor or array, or a sequence of them. Floating-point ones are checked, as float64 copies, keeping device and
     memory order; integer and bool ones are passed on. The function must give the same output each time (pass a mask, or seed
@@ -65,7 +65,7 @@ def gradcheck(function: Callable[..., Tensor], inputs: Any, seed: int = 0, rtol:
 
 
 def _checked_copy(value: Any) -> Tensor:
-    """A copy as float64 that requires a gradient, in the same memory order; integers and bools as they are."""
+    """A copy as float64 that requires a gradient, in the same memory order; integers and bools unchanged."""
     array = value.data if isinstance(value, Tensor) else as_array(value, None)
     if array.dtype.kind != "f":
         return Tensor(array)
@@ -97,7 +97,7 @@ def _difference_quotients(function: Callable[..., Tensor], tensors: Sequence[Ten
     try:
         for index in np.ndindex(*tensor.shape):
             here = float(original[index].item())
-            # Differences first, then the product with u: outputs that did not move cancel exactly.
+            # Differences first, then the product with u: outputs that did not change cancel exactly.
             change = output_with(index, here + STEP) - output_with(index, here - STEP)
             quotients[index] = (upstream * change).sum() / (2 * STEP)
     finally:
@@ -129,7 +129,7 @@ def _compare(position: int, got: Array, expected: Any, rtol: float, atol: float)
 
 
 def _suspicion(got: Any, expected: Any) -> str:
-    """A guess at what went wrong, from the shape of the error: a factor, a sign, nothing at all."""
+    """A guess at the cause, from the pattern of the error: a wrong factor or sign, or 0 everywhere."""
     scale = float((expected * expected).sum())
     if not np.isfinite(got).all() or scale == 0:
         return ""
