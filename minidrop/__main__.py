@@ -1,4 +1,4 @@
-"""`python -m minidrop`, and the command `minidrop`: the command line of command.py, if its packages are installed."""
+"""`python -m minidrop`, and the command `minidrop`: the command line of `command/`, if its packages are installed."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 class Library:
-    """An array library to run a test on: where its arrays live, and how they come and go."""
+    """An array library to run a test on, and how to copy arrays to and from it."""
 
     def __init__(self, name, device, xp):
         self.name = name
@@ -36,7 +36,7 @@ class Library:
         return self.name
 
     def array(self, values, layout=None):
-        """A NumPy array as an array of this library; `layout` (see layouts.py) says how it lies in memory."""
+        """A NumPy array as an array of this library; `layout` (see layouts.py) says its memory layout."""
         if layout is None:
             return self.xp.asarray(values)
         return layout.unpack(self.xp.asarray(np.array(layout.pack(values), order="C")))
@@ -52,7 +52,7 @@ def gpu_is_here() -> bool:
         import cupy
 
         return cupy.cuda.runtime.getDeviceCount() > 0
-    except Exception as error:  # no CUDA libraries, no driver, no device: CuPy has an error of its own for each
+    except Exception as error:  # no CUDA libraries, no driver, no device: CuPy has a different error for each
         print(f"CuPy is installed, but cannot be used: {type(error).__name__}: {error}")
         return False
 
@@ -87,7 +87,7 @@ def stand_in():
 
 @pytest.fixture(params=["stand_in", pytest.param("cupy", marks=pytest.mark.gpu)])
 def capturing_cupy(request, monkeypatch):
-    """CuPy, or the stand-in with a cuBLAS of NumPy: what a captured step needs."""
+    """CuPy, or the stand-in with a cuBLAS made of NumPy: what a captured step needs."""
     if request.param == "cupy":
         yield pytest.importorskip("cupy", reason="CuPy is not installed")
     else:
@@ -97,7 +97,7 @@ def capturing_cupy(request, monkeypatch):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """How long the lessons took, each in a fresh kernel; on two cores all fifteen are to stay below fifteen minutes."""
+    """How long the lessons took, each in a fresh kernel; on two cores all fifteen must take less than fifteen minutes."""
     reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
     seconds = {report.nodeid: dict(report.user_properties).get("lesson_seconds") for report in reports if report.when == "call"}
     measured = [value for value in seconds.values() if value is not None]

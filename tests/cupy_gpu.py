@@ -1,7 +1,7 @@
-"""What the stand-in for CuPy needs to play a GPU: kernels (compiled for the CPU), streams, graphs that replay, and a cuBLAS.
+"""What the stand-in for CuPy needs to imitate a GPU: kernels (compiled for the CPU), streams, graphs that replay, and a cuBLAS.
 
-A graph is recorded as the list of calls that the stand-in made; to replay it, each is made again and its result written into the
-memory of the first time. So what a real graph would bake in (a number that Python computed) is baked in here too.
+A graph is recorded as the list of calls that the stand-in made; to replay it, each call is repeated and its result written into
+the memory of the first time. So what a real graph would bake in (a number that Python computed) is baked in here too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TYPES = {
 
 
 class MemoryPool:
-    """NumPy finds the memory; a pool counts what was asked of it."""
+    """NumPy allocates the memory; a pool counts the requests."""
 
     def __init__(self):
         self.total = 0
@@ -45,8 +45,8 @@ class MemoryPool:
 
 
 recording = None  # the calls of the graph that is being recorded
-allocator = MemoryPool().malloc  # where new arrays ask for memory
-changed = []  # (array, what it was): a real capture does not run what it records, so this is undone at its end
+allocator = MemoryPool().malloc  # allocates the memory of new arrays
+changed = []  # (array, its old value): a real capture does not run what it records, so this is undone at its end
 
 
 class CaptureRefused(RuntimeError):
@@ -149,7 +149,7 @@ class using_allocator:
 
 
 class FakeCublas:
-    """The functions of cuBLAS that minidrop calls, for memory of this process. Matrices in columns, as there."""
+    """The functions of cuBLAS that minidrop calls, for memory of this process. Matrices are column-major, as there."""
 
     def cublasSetStream_v2(self, handle, stream):
         return 0
@@ -257,7 +257,7 @@ def make_elementwise_kernel(ndarray, unbox):
                     kind = element if words[-2] == "T" else words[-2]
                     array = host if isinstance(host, np.ndarray) else np.array(host, dtype=kind)
                     if words[0] != "raw":
-                        array = np.ascontiguousarray(array)  # these may lie in any order
+                        array = np.ascontiguousarray(array)  # these may have any memory order
                     assert array.dtype == kind and array.flags.c_contiguous, (words, array.dtype)
                     kept.append(array)
                     passed.append(ctypes.c_void_p(array.ctypes.data))

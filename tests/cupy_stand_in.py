@@ -1,4 +1,4 @@
-"""A strict stand-in for CuPy, for machines without a GPU: NumPy underneath, CuPy's refusals on top.
+"""A strict stand-in for CuPy, for machines without a GPU: NumPy underneath, with CuPy's restrictions.
 
 It is a namespace with only those functions that CuPy has and minidrop may use; arrays of its own class refuse what CuPy
 arrays refuse, and a little more:

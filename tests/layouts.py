@@ -1,4 +1,4 @@
-"""Ways for the same numbers to lie in memory: what an op must not care about."""
+"""Memory layouts of the same numbers: no op may depend on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up experiments: folders as `minidrop reproduce` leaves them, with histories that a test has thought up."""
+"""Made-up experiments: folders as `minidrop reproduce` writes them, with histories invented by a test."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ for path in RESULTS.glob("gate-*/config.json"):
 def experiment(folder, rows_of, recorded=None, **settings):
     """Write a folder whose runs have the rows that rows_of(run) gives (columns that it leaves out are 0); returns the grid.
 
-    recorded(run): what the recorder of steps left, if there is to be something.
+    recorded(run): what the recorder of steps stores, if anything.
     """
     grid = Grid.of(**settings)
     values = config_settings(grid)
-    digest = DIGESTS.get(grid.run.dataset, "0" * 64)  # as the stored runs of these data have it
+    digest = DIGESTS.get(grid.run.dataset, "0" * 64)  # the same as in the stored runs of these data
     dataset = {"label": "Made up", "train_sha256": digest, "test_sha256": "1" * 64, "test_images": 10_000}
     (folder / "history").mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"settings": values, "dataset": dataset, "provenance": [provenance()]}))

@@ -1,7 +1,7 @@
 """One entry per op: how to draw a case for it, how minidrop runs it, how PyTorch does. An op without an entry fails the suite.
 
-A case has inputs that keep their distance from the kinks of the op, so that difference quotients mean something there. Ties
-and other edges have tests of their own (test_ops_edges.py).
+The inputs of a case stay away from the kinks of the op, so that difference quotients are meaningful there. Ties and other
+edge cases are tested separately (test_ops_edges.py).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Case:
 class Entry:
     op: type[md.Op]
     cases: st.SearchStrategy[Case]
-    elementwise: bool = False  # then the memory order of the input is kept
+    elementwise: bool = False  # if so, the memory order of the input is kept
 
 
 OPS: dict[str, Entry] = {}

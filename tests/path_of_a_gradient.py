@@ -1,8 +1,8 @@
-"""How much a reader has to open to follow a gradient: `python -m tests.path_of_a_gradient [--package minidrop]`.
+"""How much code a reader has to read to follow a gradient: `python -m tests.path_of_a_gradient [--package minidrop]`.
 
 Every function of minidrop that is entered between `x @ w` and `w.grad` is counted with all of its lines of code (without
-comments, docstrings and blank lines), also those that this call does not reach: a reader has to read past them. What only
-guards (`guard/`, and the device switch in `backend.py`) is counted apart.
+comments, docstrings and blank lines), also those that this call does not execute: a reader has to read past them. What only
+guards (`guard/`, and the device switch in `backend.py`) is counted separately.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def path_of_a_gradient() -> dict[str, set[int]]:
     def steps() -> None:
         (x @ w).sum().backward()
 
-    steps()  # what is made once is made now
+    steps()  # so that one-time set-up is not counted
     lines: dict[str, set[int]] = {}
     for code in entered(steps):
         own = functions(code.co_filename).get(code.co_firstlineno, set())
@@ -75,7 +75,7 @@ def path_of_a_gradient() -> dict[str, set[int]]:
 
 
 def split(lines: dict[str, set[int]]) -> tuple[dict[str, int], dict[str, int]]:
-    """The heart with the ops, and what guards: {file: how many lines of code}."""
+    """The core with the ops, and what only guards: {file: how many lines of code}."""
     counts = {name: len(found) for name, found in sorted(lines.items())}
     guards = {name: count for name, count in counts.items() if name.startswith(GUARDS)}
     return {name: count for name, count in counts.items() if name not in guards}, guards

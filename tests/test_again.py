@@ -1,4 +1,4 @@
-"""Stored runs come out again, bit for bit; and what does not is noticed."""
+"""Stored runs can be reproduced bit for bit, and differences are noticed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from minidrop.paper.reproduce.grid import read_config, read_runs
 
 RESULTS = pathlib.Path(md.__file__).parent.parent / "lessons" / "results"
 FOLDERS = sorted(path.parent for path in RESULTS.glob("*/config.json"))
-# the data of the others lie on no bare machine
+# the others need data that a bare machine does not have
 WITHOUT_DOWNLOAD = [folder for folder in FOLDERS if read_config(folder)["settings"]["dataset"] == "digits"]
 
 pytestmark = pytest.mark.skipif(not FOLDERS, reason="minidrop is installed without its checkout")

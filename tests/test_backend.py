@@ -1,4 +1,4 @@
-"""The switch between NumPy and CuPy, and the stand-in that watches it: it must refuse what CuPy refuses."""
+"""The switch between NumPy and CuPy, and the stand-in that checks it: it must refuse what CuPy refuses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) // 8)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep freed memory by other rules")
 def test_freed_memory_is_kept_for_the_next_step():
-    """Four arrays of 8 MB per step: the pages of NumPy alone are found and cleared anew each time, minidrop's are not."""
+    """Four arrays of 8 MB per step: NumPy alone gets new, cleared pages each time, minidrop does not."""
 
     def faults(imports):
         code = PAGE_FAULTS.format(imports=imports)
@@ -99,7 +99,7 @@ class TestImports:
 
 
 class TestTheStandIn:
-    """Every refusal of the stand-in, provoked: a stray np. in an op would meet one of these."""
+    """Every refusal of the stand-in: a stray np. in an op would cause one of these."""
 
     @pytest.fixture
     def x(self, stand_in):
@@ -181,7 +181,7 @@ def test_a_cpu_has_no_tf32():
 
 
 def test_what_lies_in_another_order_of_axes_keeps_it_on_the_gpu(stand_in):
-    """CuPy itself would lay it out anew; the weight of a convolution has to lie like its gradient there too."""
+    """CuPy itself would change the layout; the weight of a convolution must have its gradient's layout there too."""
     values = np.arange(120, dtype="float32").reshape(5, 4, 3, 2).transpose(3, 2, 0, 1)
     moved = backend.to_device(values, "cuda")
     assert moved.strides == values.strides and stand_in.asarray(values).strides != values.strides

@@ -1,4 +1,4 @@
-"""Captured steps: replayed like the steps they were recorded from; on the stand-in for CuPy, and on a GPU where there is one."""
+"""Captured steps: a replay gives the same as the recorded step; on the stand-in for CuPy, and on a GPU where there is one."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_captured_step_trains_like_the_step_itself(xp, variant):
         loss, hidden = step(images, labels)
         replayed, replayed_hidden = captured(images, labels)
         assert replayed.item() == pytest.approx(loss.item(), rel=1e-5)
-        different = (hidden.numpy() == 0) != (replayed_hidden.numpy() == 0)  # the same masks, but for inputs that round to 0
+        different = (hidden.numpy() == 0) != (replayed_hidden.numpy() == 0)  # the same masks, except for inputs that round to 0
         assert different.mean() < 0.01
     assert captured.reason is None and captured.graph is not None
     for own, peer in zip(network.parameters(), other.parameters(), strict=True):
@@ -78,7 +78,7 @@ def test_each_replay_draws_a_new_mask_and_moves_the_generator_on(xp):
 
 
 def test_a_counter_baked_into_the_graph_would_repeat_the_mask(xp, monkeypatch):
-    """What the test above is there to catch."""
+    """The error that the test above must catch."""
 
     def draw(self, generator, xp, blocks):
         baked = xp.zeros(1, dtype="uint64") + generator.counter
@@ -148,7 +148,7 @@ def test_how_many_kernels_a_step_of_the_papers_networks_launches(size, products,
 
 
 def test_what_a_step_makes_lies_in_a_pool_of_its_own(xp):
-    """Memory of the common pool would go to somebody else, while each replay still writes to it."""
+    """Memory of the common pool would be reused, while each replay still writes to it."""
     captured = md.capture(lambda x: (md.Tensor(x) + 1).data)
     ones = xp.ones((64, 1024), dtype="float32")
     for _ in range(4):
@@ -166,7 +166,7 @@ def test_tensors_reach_the_step_as_tensors(xp):
 
 
 def test_weights_that_are_loaded_later_are_trained_from_there(xp):
-    """They lie in other memory than what the graph changes: the step is recorded anew."""
+    """They are in other memory than the graph writes to: the step is recorded again."""
     network, step = training("cnn")
     other, same_step = training("cnn")
     captured = md.capture(same_step)
@@ -181,7 +181,7 @@ def test_weights_that_are_loaded_later_are_trained_from_there(xp):
 
 @pytest.mark.parametrize("shape", [(3, 1, 2), (4, 3, 1, 1)])
 def test_a_velocity_grows_from_replay_to_replay_in_any_layout(xp, shape):
-    """The steps along axes of length 1 mean nothing, and need not agree."""
+    """Strides along axes of length 1 are meaningless, and need not agree."""
     trained = []
     for run_by in (lambda step: step, md.capture):
         weight = md.Tensor(xp.asarray(np.ones(shape, "float32")), requires_grad=True)
@@ -230,7 +230,7 @@ class TestWhatCannotBeCaptured:
         with pytest.warns(RuntimeWarning, match="capture: the step runs op by op: its inputs are not on a GPU"):
             result = captured(np.ones(3, dtype="float32"))
         np.testing.assert_array_equal(result.data, [2, 2, 2])
-        captured(np.ones(3, dtype="float32"))  # says so once
+        captured(np.ones(3, dtype="float32"))  # warns only once
         assert "not on a GPU" in captured.reason
 
     def test_a_step_that_reads_a_number_back(self, xp):
@@ -264,7 +264,7 @@ class TestWhatCannotBeCaptured:
         assert weight.numpy()[0] == pytest.approx(1 - 5 * 0.1, rel=1e-3)
 
     def test_a_step_that_adds_to_the_gradients_of_the_one_before(self, xp):
-        """The replay would find the old gradient in other memory; what was recorded, and not computed, is forgotten."""
+        """The replay would find the old gradient in other memory; what was recorded but not computed is discarded."""
         weight = md.Tensor(np.ones(3, dtype="float32")).to("cuda")
         weight.requires_grad = True
 

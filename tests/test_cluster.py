@@ -72,7 +72,7 @@ def started(*arguments, until):
 
 
 def test_a_killed_worker_costs_nothing(alone, tmp_path):
-    """Scheduler and two workers without a nurse; the one that is at work is killed, and its run goes on elsewhere."""
+    """Scheduler and two workers without a nanny; the busy one is killed, and its run continues on the other."""
     folder = tmp_path / "out"
     with contextlib.ExitStack() as stack:
         _, address = stack.enter_context(
@@ -122,7 +122,7 @@ def test_two_jobs_on_this_machine(alone, tmp_path):
 
 
 class Untold:
-    """A progress that nobody looks at."""
+    """A progress object that ignores all reports."""
 
     def __call__(self, *_told):
         pass
@@ -132,7 +132,7 @@ class Untold:
 
 
 def test_runs_are_taken_in_the_order_of_the_grid(tmp_path):
-    """Seed by seed, so that a broken experiment is still worth something. Dask keeps to it within a few places."""
+    """Seed by seed, so that an interrupted experiment is still useful. Dask keeps this order within a few places."""
     plan = Grid.of(variants=("cnn", "alpha", "beta", "dropout", "beta-scaled"), iterations=1, seeds=4)
     prepare(tmp_path, plan, md.training.load_data("digits"))
     with cluster.cluster(1, None) as client:
@@ -168,7 +168,7 @@ def test_the_error_of_a_run_comes_through(tmp_path):
 
 
 def test_ctrl_c_reaches_the_workers(alone, tmp_path):
-    """A terminal sends SIGINT to every process of the group: each run stops with a checkpoint, and going on gives the same."""
+    """A terminal sends SIGINT to every process of the group: each run stops with a checkpoint, and resuming gives the same."""
     folder = tmp_path / "out"
     options = [*OPTIONS, "--checkpoint-every", "100000"]  # so that only a clean stop leaves a checkpoint
     command = [sys.executable, "-m", "minidrop", "reproduce", *options, "--jobs", "2", "--out", str(folder)]
@@ -209,14 +209,14 @@ def one_worker():
 
 @pytest.fixture
 def prepared(tmp_path):
-    """(folder, runs) of an experiment that has not begun."""
+    """(folder, runs) of an experiment that has not started."""
     plan = Grid.of(variants=("cnn",), iterations=10, evaluate_every=5)
     prepare(tmp_path, plan, (md.datasets.digits("train"), md.datasets.digits("test")))
     return tmp_path, plan.runs()
 
 
 def test_a_worker_with_other_data_is_refused(one_worker, prepared):
-    """Its results would stand in a table under the name of the first machine's data."""
+    """Its results would appear in a table under the name of the first machine's data."""
     folder, runs = prepared
     config = folder / "config.json"
     config.write_text(re.sub(r'"train_sha256": "....', '"train_sha256": "0000', config.read_text()))
@@ -245,7 +245,7 @@ def test_a_worker_with_several_threads_is_refused(prepared):
 
 
 def test_workers_keep_the_memory_that_the_next_step_asks_for():
-    """Dask's default has freed memory handed back from 64 KB on, and a step of the paper's network then takes three times as long."""
+    """By Dask's default freed memory is returned from 64 KB on; a step of the paper's network then is three times as long."""
     with cluster.cluster(1, None) as client:
         inside = client.submit(os.environ.get, "MALLOC_TRIM_THRESHOLD_").result()
     assert inside is None or int(inside) > 1 << 30

@@ -81,7 +81,7 @@ class TestTheDefinition:
 
     @given(padding=st.tuples(*[st.tuples(st.integers(0, 5), st.integers(0, 5))] * 2), seed=st.integers(0, 10**6))
     def test_padding_that_differs_before_and_behind(self, padding, seed):
-        """As an even kernel has it with "same"; conv2d offers no other, the ops do."""
+        """As for an even kernel with "same"; conv2d offers no other uneven padding, the ops do."""
         generator = np.random.default_rng(seed)
         x, weight = generator.normal(size=(2, 2, 4, 5)), generator.normal(size=(3, 2, 3, 4))
         outcomes = []
@@ -129,7 +129,7 @@ class TestFloat32:
 
 @pytest.fixture
 def change_transforms(monkeypatch):
-    """Other functions in fourier.py; the transforms that were kept are made anew, and again afterwards."""
+    """Replace functions in fourier.py; the cached transforms are rebuilt, and again afterwards."""
 
     def change(name, value):
         monkeypatch.setattr(fourier, name, value)
@@ -140,7 +140,7 @@ def change_transforms(monkeypatch):
 
 
 class TestTheTheorem:
-    """What `fourier.py` says in its first lines, number by number."""
+    """The statement in the first lines of `fourier.py`, number by number."""
 
     @pytest.mark.parametrize(("size", "padding"), [(5, (2, 2)), (6, (0, 3)), (7, (1, 0))])
     def test_the_matrices_are_the_discrete_fourier_transform(self, size, padding):
@@ -197,7 +197,7 @@ class TestTheTheorem:
         np.testing.assert_allclose(conjugated @ (signs[:, None] * down), np.eye(length), atol=1e-12)
 
     def test_bands_as_on_a_gpu_give_the_same(self, change_transforms):
-        """There all rows are taken alike, those of real numbers too."""
+        """There all rows are treated alike, those of real numbers too."""
         generator = np.random.default_rng(4)
         x, weight, bias = generator.normal(size=(2, 3, 8, 7)), generator.normal(size=(4, 3, 3, 3)), generator.normal(size=4)
         grad = generator.normal(size=(2, 4, 8, 7))
@@ -207,7 +207,7 @@ class TestTheTheorem:
 
     @pytest.mark.parametrize(("algorithm", "rows", "columns"), [("im2col", 3, 3), ("mixed", 6, 3), ("fourier", 6, 6)])
     def test_how_far_an_inf_reaches(self, algorithm, rows, columns):
-        """functional.conv2d's docstring says so."""
+        """As functional.conv2d's docstring says."""
         x = np.random.default_rng(0).normal(size=(2, 2, 8, 8))
         x[0, 1, 4, 3] = np.inf
         with np.errstate(invalid="ignore"):
@@ -290,7 +290,7 @@ class TestSamePadding:
 
 @pytest.mark.parametrize("algorithm", FAST)
 def test_outputs_and_gradients_lie_in_image_order(algorithm):
-    """(N, C, H, W) in shape, (H, W, N, C) in memory: the order in which the next op finds them best."""
+    """(N, C, H, W) in shape, (H, W, N, C) in memory: the fastest order for the next op."""
     x, weight = md.Tensor(np.ones((2, 3, 5, 6)), requires_grad=True), md.Tensor(np.ones((4, 3, 3, 3)), requires_grad=True)
     y = F.conv2d(x, weight, algorithm=algorithm)
     y.backward(np.ones(y.shape))
@@ -314,7 +314,7 @@ class TestTheChoice:
         assert "algorithm='loops'" in repr(layer) or "algorithm='loops'" in layer.describe()
 
     def test_never_more_than_1_3_times_the_best_of_the_stored_measurement(self):
-        """100 cases, measured by `python -m tests.benchmarks.conv`, where the prices of the cost model were fitted."""
+        """100 cases, measured by `python -m tests.benchmarks.conv`, to which the prices of the cost model were fitted."""
         path = pathlib.Path(conv_benchmark.__file__).parent / "results" / "conv.json"
         rows = json.loads(path.read_text())["rows"]
         assert len({tuple(row["shape"]) for row in rows}) >= 20

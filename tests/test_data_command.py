@@ -1,4 +1,4 @@
-"""The `minidrop data` commands, the manifest that they go by, and the archive that CIFAR-10 comes in."""
+"""The `minidrop data` commands, the manifest that they use, and the archive of CIFAR-10."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_importing_datasets_stays_cheap(first, expected):
 
 
 def tar(members):
-    """A .tar.gz of (name, content) pairs, in which a TarInfo stands for itself."""
+    """A .tar.gz of (name, content) pairs, where a TarInfo is added as it is."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
         for name, content in members:
@@ -111,7 +111,7 @@ def special(name, kind, link=""):
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
-    """Mirrors; small tables for MNIST and CIFAR-10 that name them; nothing lies anywhere but where the test puts it."""
+    """Mirrors; small tables for MNIST and CIFAR-10 that name them; all folders are empty until the test fills them."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv(store.VARIABLE, str(tmp_path / "data"))
     monkeypatch.setattr(store, "is_checkout", lambda: False)
@@ -188,7 +188,7 @@ class TestArchive:
         self.serve(server, tar(files.items()))
         with pytest.raises(DataError, match="not what the manifest says"):
             fetch("cifar10", tmp_path)
-        assert sorted(left(tmp_path)) == [f"{FOLDER}/data_batch_1.bin"]  # a good one stays
+        assert sorted(left(tmp_path)) == [f"{FOLDER}/data_batch_1.bin"]  # a good file is kept
 
     def nothing_is_unpacked(self, folder, content, problem):
         (folder / "in").mkdir(exist_ok=True)
@@ -202,7 +202,7 @@ class TestArchive:
 
 
 def run(*arguments, code=0):
-    """What a command prints, its exit status checked; errors are words and no traceback."""
+    """What a command prints, its exit status checked; errors are messages without a traceback."""
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         result = CliRunner().invoke(main, ["data", *arguments])
@@ -258,7 +258,7 @@ class TestCommands:
         for file in entry("mnist")["files"]:
             path = tmp_path / "data" / "mnist" / f"{file['name']}.gz"
             assert f"  {path}: canonical ({file['sha256'][:12]}...)\n" in printed
-        everything = run("verify")  # what is not here is no fault, unless it was asked for
+        everything = run("verify")  # a missing dataset is an error only if it was requested
         assert printed in everything and "cifar10: not here\n" in everything
         assert "CIFAR-10 is not here" in run("verify", "cifar10", code=1)
 

@@ -1,4 +1,4 @@
-"""Datasets: the formats byte by byte, where files are looked for, what results are to be called, and the real data.
+"""Datasets: the formats byte by byte, where files are looked for, how results are labelled, and the real data.
 
 Small files made here stand in for the real ones: `small` makes a manifest table with its own counts and digests.
 """
@@ -42,7 +42,7 @@ def idx(array, kind=0x08):
 
 
 def contents(name, seed=0):
-    """{file name: bytes} of a dataset as large as COUNTS says, in its own format; another seed, other pixels."""
+    """{file name: bytes} of a dataset as large as COUNTS says, in its own format; another seed gives other pixels."""
     rng, files = np.random.default_rng(seed), {}
     for file in entry(name)["files"]:
         count = COUNTS["test" if file["name"].startswith(("t10k", "test")) else "train"]
@@ -168,7 +168,7 @@ class TestFormats:
         lines = rf"{path}: (.*){problem}(.*)\n  expected: (.*){expected}(.*)\n  got: (.*){got}(.*)\n  help: .* data fetch"
         with pytest.raises(DataError, match=lines):
             datasets.load(name)
-        assert tree(path.parent) == before  # nothing deleted, nothing mended
+        assert tree(path.parent) == before  # nothing deleted, nothing repaired
 
     @pytest.mark.parametrize("name", ["digits", "mnist", "cifar10"])
     def test_unknown_names_and_splits(self, name):
@@ -292,7 +292,7 @@ class TestDataset:
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory):
-    """The real data's folder, from a name; what is not here is skipped."""
+    """The folder of a real dataset, from its name; skips if the data are not here."""
     if not UNPACK.exists():
         pytest.skip(f"needs real data, which {UNPACK.name} of the folder shared/ beside the checkout lays out; it is not here")
     folder = str(tmp_path_factory.mktemp("real"))

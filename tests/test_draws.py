@@ -1,4 +1,4 @@
-"""Means over masks: the estimator is unbiased where the plain one is not, and the stored draws come out again."""
+"""Means over masks: the estimator is unbiased where the plain one is not, and the stored draws can be reproduced."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STORED = pathlib.Path(md.__file__).parent.parent / "lessons" / "results" / "draw
 
 def test_the_squared_distance_is_unbiased_and_its_error_is_right():
     rng = np.random.default_rng(0)
-    for true, most in ((0.0, 1.6), (9.0, 1.1)):  # near 0 the jackknife is wide, by some root of 2
+    for true, most in ((0.0, 1.6), (9.0, 1.1)):  # near 0 the jackknife is too wide, by about sqrt(2)
         shift = np.full(UNITS, np.sqrt(true / UNITS))
         found = [squared_distance(rng.normal(0, 1, (BATCHES, UNITS)) + shift, np.zeros(UNITS)) for _ in range(400)]
         estimates, errors = np.array(found).T
@@ -39,7 +39,7 @@ def test_the_squared_distance_is_unbiased_and_its_error_is_right():
         assert abs(estimates.mean() - true) < 4 * scatter / 20
         assert 0.9 < errors.mean() / scatter < most
     naive = [(rng.normal(0, 1, (BATCHES, UNITS)).mean(axis=0) ** 2).sum() for _ in range(400)]
-    assert np.mean(naive) > 0.5  # what the plain estimate would say of a distance of 0
+    assert np.mean(naive) > 0.5  # what the plain estimate would give for a distance of 0
 
 
 @pytest.mark.parametrize("name", KINDS)

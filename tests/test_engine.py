@@ -52,7 +52,7 @@ class TestOrder:
         assert len(visits) == 30
 
     def test_a_graph_where_the_naive_order_is_wrong(self):
-        """z is reached by a short and a long way: depth first would send half of its gradient on too early."""
+        """z is reached by a short and a long path: depth first would pass on half of its gradient too early."""
         x = leaf(4)
         z = x * 2
         long_way = ((z + 1) * z).exp() * 0.1
@@ -281,7 +281,7 @@ class TestMemory:
         finally:
             tracemalloc.stop()
             gc.enable()
-        assert first > 1_000_000  # so one array that is kept in each step would show many times over
+        assert first > 1_000_000  # so one array kept in each step would be clearly visible
         assert last <= first * 1.01 + 100_000  # CPython itself keeps some thousand freed tuples
 
     def test_the_peak_check_notices_a_graph_that_is_kept(self):

@@ -90,7 +90,7 @@ def test_the_layer_of_a_network_is_named():
 
 
 def test_no_work_is_done_before_the_check(monkeypatch):
-    """A network whose last layer is wrong is found out there; an op with bad input never runs."""
+    """An op with bad input never runs."""
     ran = []
     for op in conv.ALGORITHMS.values():
         monkeypatch.setattr(op, "forward", lambda *args, original=op.forward: ran.append(1) or original(*args))

@@ -1,4 +1,4 @@
-"""Downloads from mirrors that behave badly: a server on loopback plays them. Whole and checked, or nothing."""
+"""Downloads from misbehaving mirrors, simulated by a server on loopback: files arrive whole and checked, or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILES = [file["name"] + ".gz" for file in entry("mnist")["files"]]
 
 
 class Mirrors(ThreadingHTTPServer):
-    """Mirrors at url("good"), url("absent"), ...: they answer as their name says, or as `play` says of a file."""
+    """Mirrors at url("good"), url("absent"), ...: they answer as their name says, or as `play` says for a file."""
 
     daemon_threads = False  # server_close waits for every answer
     request_queue_size = 32
@@ -113,7 +113,7 @@ def mirrors(server):
 
 
 def left(root):
-    """Everything that lies under root, folders of ours too, but for the lock's file."""
+    """Everything under root, our own folders too, except the lock's file."""
     files = {name: content for name, content in tree(root).items() if not name.endswith(".lock")}
     return files | {path.name: "a folder left behind" for path in root.glob(".*") if path.is_dir()}
 
@@ -127,7 +127,7 @@ class TestMirrors:
         assert fetch("mnist", tmp_path) == tmp_path / "mnist"
         assert left(tmp_path) == whole(server) and server.asked == [("good", name) for name in FILES]
         fetch("mnist", tmp_path)
-        assert len(server.asked) == 4  # what is there is not fetched again
+        assert len(server.asked) == 4  # existing files are not fetched again
 
     @pytest.mark.parametrize("bad", ["absent", "wrong", "broken", "stalled"])
     def test_the_next_is_asked(self, server, mirrors, monkeypatch, tmp_path, bad):
@@ -167,7 +167,7 @@ class TestMirrors:
         assert left(tmp_path) == whole(server) and server.count() == dict.fromkeys(FILES, 1) | {FILES[2]: 2}
 
     def test_the_manifest_has_the_last_word(self, server, tmp_path):
-        entry("mnist")["files"][1]["bytes"] += 1  # the file as sent is what was promised, its content is not
+        entry("mnist")["files"][1]["bytes"] += 1  # the file as sent matches the manifest, its content does not
         with pytest.raises(DataError, match=r"not what the manifest says(.|\n)*expected: 19 bytes(.|\n)*got: 18 bytes"):
             fetch("mnist", tmp_path)
         assert list(left(tmp_path)) == [f"mnist/{FILES[0]}"]
@@ -185,7 +185,7 @@ class TestMirrors:
 class TestWhatIsThere:
     def test_missing_files_are_added(self, server, tmp_path):
         files = contents("mnist")
-        put(tmp_path / "mnist", {FILES[0][:-3]: files[FILES[0][:-3]]}, packed=False)  # unpacked by hand: as good
+        put(tmp_path / "mnist", {FILES[0][:-3]: files[FILES[0][:-3]]}, packed=False)  # unpacked by hand: equally valid
         fetch("mnist", tmp_path)
         assert server.count() == dict.fromkeys(FILES[1:], 1) and (tmp_path / "mnist" / FILES[0][:-3]).exists()
 
@@ -277,7 +277,7 @@ fetch("mnist", pathlib.Path(sys.argv[1]))
 
 @contextlib.contextmanager
 def children(root, count=1, lock="locked"):
-    """Processes of their own that fetch MNIST, as this process' manifest says."""
+    """Child processes that fetch MNIST, with this process's manifest."""
     command = [sys.executable, "-c", CHILD, str(root), json.dumps(entry("mnist")), lock]
     cwd = pathlib.Path(datasets.__file__).parents[2]
     with contextlib.ExitStack() as stack:
@@ -313,7 +313,7 @@ class TestProcesses:
         assert left(tmp_path) == whole(server) and server.count() == dict.fromkeys(FILES, 1)
 
     def test_two_at_once_without_the_lock_would_be_seen(self, server, tmp_path):
-        """Both ask for the same file; or the two meet at the folder for what is half done, and one of them fails there."""
+        """Both request the same file; or both use the folder for partial downloads, and one of them fails there."""
         server.play = {FILES[0]: "gated"}
         with children(tmp_path, 2, "unlocked") as both:
             deadline = time.monotonic() + 20

@@ -1,4 +1,4 @@
-"""The checker checked: a right gradient passes, every deliberately wrong one is caught."""
+"""Tests of the gradient checker: a right gradient passes, every deliberately wrong one is caught."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def only_last(gradients, grad):
     return (*[0 * one for one in gradients[:-1]], gradients[-1])
 
 
-# What is done to the right gradients of any op.
+# Mutations of the right gradients of any op.
 GENERAL = {
     "sign": times(-1.0),
     "factor 2": times(2.0),
@@ -246,7 +246,7 @@ def test_dropped_terms_are_caught(op, backward, monkeypatch):
     right = op.backward
 
     class View:
-        """The op as the mutant sees it, with the right backward still at hand."""
+        """The op as the mutant sees it, with the right backward still available."""
 
         def __init__(self, op):
             self._op = op
@@ -269,7 +269,7 @@ def test_every_op_is_mutated():
 
 
 def test_a_wrong_gradient_that_all_ones_would_not_catch():
-    """The softmax has rows that sum to 1, so the gradient of their sum is 0: an upstream of ones passes a backward of 0."""
+    """The softmax has rows that sum to 1, so the gradient of their sum is 0: an upstream of ones accepts a backward of 0."""
 
     class ForgetfulSoftmax(md.Op):
         def forward(self, x):

@@ -1,4 +1,4 @@
-"""The GPU's kernels, compiled for the CPU by the stand-in, or on a GPU: the same numbers as the array code beside them."""
+"""The GPU's kernels, compiled for the CPU by the stand-in, or on a GPU: the same numbers as the equivalent array code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def cupy(request):
 
 
 def numbers(shape, seed=0, dtype="float32"):
-    """Normal numbers, the special ones among them; (N, C, H, W) lies in memory as convolutions leave it."""
+    """Normal numbers, the special ones among them; (N, C, H, W) in the memory order of convolutions' outputs."""
     values = 2 * np.random.default_rng(seed).normal(size=shape).astype(dtype)
     values.reshape(-1)[: len(SPECIAL)] = SPECIAL[: values.size]
     return np.ascontiguousarray(values.transpose(2, 3, 0, 1)).transpose(2, 3, 0, 1) if len(shape) == 4 else values
@@ -53,7 +53,7 @@ def on_both(function, values, upstream_seed=1):
 
 
 def assert_same_bits(outcomes):
-    """On a GPU, whose compiler joins products and sums, all but the last."""
+    """On a GPU, whose compiler fuses products and sums, all but the last bits."""
     on_cpu = "stand-in" in sys.modules["cupy"].__version__
     for one, other in zip(*outcomes, strict=True):
         np.testing.assert_allclose(other, one, rtol=0 if on_cpu else 1e-6)
@@ -105,7 +105,7 @@ class TestMasks:
 
 
 def test_a_number_equal_to_the_probability_to_keep_drops(cupy):
-    """Place 3 of this block holds exactly a half, one number of 16 million: kept is what lies below, [0, keep)."""
+    """Place 3 of this block holds exactly a half, one number of 16 million: numbers in [0, keep) are kept."""
     masks = []
     for device in ("cpu", "cuda"):
         generator = md.Generator(0)
@@ -204,7 +204,7 @@ SETTINGS = [
 
 class TestSGD:
     def parameters(self, device):
-        """Twenty of them, more than one kernel takes: of two types, in four orders of memory, one with gaps."""
+        """Twenty, more than one kernel takes: two types, four memory orders, one with gaps."""
         random = np.random.default_rng(0)
         arrays = [random.normal(size=(3, 1 + index)).astype("float64" if index % 5 == 4 else "float32") for index in range(20)]
         arrays[1] = arrays[1].T

@@ -1,4 +1,4 @@
-"""What the lessons share (`lessons/lesson.py`): a slider with a static fall-back, stored results, sentences that can be untrue."""
+"""What the lessons share (`lessons/lesson.py`): a slider with a static fall-back, stored results, checked statements."""
 
 from __future__ import annotations
 

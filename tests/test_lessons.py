@@ -1,7 +1,7 @@
-"""The lessons: every notebook runs from top to bottom in a fresh kernel, and its page says what the run says.
+"""The lessons: every notebook runs from top to bottom in a fresh kernel, and its page matches the run.
 
-Also: source and notebook are the same, no lesson uses what a later one introduces, no number is typed into the prose, and the
-tests of all that can fail.
+Also: source and notebook are the same, no lesson uses what a later one introduces, no number is typed into the prose, and
+each of these tests can fail.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def test_there_is_room_in_ci():
 def names_used(code):
     """Every name of minidrop in Python code, dotted: md.nn.Dense, minidrop.paper.training.train; the longest of each chain."""
     tree = ast.parse(code)
-    aliases = {}  # what stands for what
+    aliases = {}  # alias: the name it stands for
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(not LESSONS.exists(), reason="minidrop is instal
 
 @pytest.fixture
 def started(monkeypatch):
-    """What would have been started."""
+    """The command that would have been started."""
     calls = []
 
     def run(command, check):
@@ -74,7 +74,7 @@ def test_in_the_checkouts_folder_with_minidrop_elsewhere(started, monkeypatch, t
 
 
 def test_jupyterlab_itself_starts():
-    """Not a stand-in: if JupyterLab is installed, it knows the options that we give it."""
+    """Not a stand-in: if JupyterLab is installed, it accepts the options that we pass."""
     pytest.importorskip("jupyterlab", reason="JupyterLab is not among the packages for the tests: pip install '.[lessons]'")
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={LESSONS}", "--version"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

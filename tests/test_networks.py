@@ -1,4 +1,4 @@
-"""The networks: sizes, variants by name, the same start for all variants, and what `DropAlan + ReLU` comes to."""
+"""The networks: sizes, variants by name, the same start for all variants, and what `DropAlan + ReLU` is equivalent to."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CIFAR_10, MNIST, DIGITS = (3, 32, 32), (1, 28, 28), (1, 8, 8)
 def stages(net, shape):
     """The sides of the image after each convolution and each pool, and the features and units after that."""
     net.summary((2, *shape))
-    net.features.summary((2, *shape))  # of whole images: the network leaves out what it does not see
+    net.features.summary((2, *shape))  # on whole images: the network itself crops them
     layers = net.features.layers
     sides = [layer.output_shape[2] for layer in layers if isinstance(layer, md.nn.Conv2d | md.nn.MaxPool2d)]
     return sides, *net.dense.weight.shape, net.logits.output_shape[1]
@@ -41,7 +41,7 @@ def stages(net, shape):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("shape", [(2, 3, 64, 64), (2, 3, 32, 40), (2, 1, 32, 32), (2, 3, 30, 30), (3, 32, 32), (2, 3072)])
 def test_images_of_another_shape(size, shape):
-    """They would be cropped to what the network sees, without a word."""
+    """Otherwise they would be cropped silently."""
     with pytest.raises(ShapeError, match=r"another shape(.|\n)*\(N, 3, 32, 32\)(.|\n)*" + re.escape(str(shape))):
         network("cnn", size, CIFAR_10)(np.zeros(shape, "float32"))
 
@@ -60,7 +60,7 @@ def test_images_of_another_shape(size, shape):
     ],
 )
 def test_the_sizes_after_each_stage(size, shape, expected):
-    """As built, as computed beforehand, and as the docstring's table has them."""
+    """As built, as computed beforehand, and as in the docstring's table."""
     net = network("cnn", size, shape)
     assert stages(net, shape) == expected
     assert [side for side, _ in SIZES[size].stages(shape)] == expected[0]
@@ -86,7 +86,7 @@ def test_lite_has_the_shape_of_the_published_network_and_is_small():
 
 @pytest.mark.parametrize(("size", "shape", "seen"), [("published", CIFAR_10, 30), ("lite", MNIST, 26)])
 def test_no_output_depends_on_the_last_rows_and_columns(size, shape, seen):
-    """Computed from whole images, layer by layer; and one pixel further in, it does depend on them."""
+    """Computed from whole images, layer by layer; one pixel further in, the output does depend on them."""
     net = network("cnn", size, shape)
     whole = images(2, shape)
     other = whole.copy()
@@ -222,7 +222,7 @@ def test_a_clip_below_the_plateau_lowers_the_plateau_too(p_max):
 
 
 def test_inference_by_expectation_beside_the_identity():
-    """The same numbers as the variant that has it at inference; nothing to add where the mean is handed on anyway."""
+    """The same numbers as the variant that has it at inference; None where the mean is passed on anyway."""
     for name, mean in (("alpha", "alpha-expectation"), ("beta", "beta-expectation"), ("beta-elu", "beta-expectation-elu")):
         plain, other = network(name).eval(), network(mean).eval()
         z, _, logits = plain.stages(Tensor(images()))
@@ -266,7 +266,7 @@ def test_stages_and_keep_probability():
 
 
 def test_pooling_and_relu_commute_to_the_bit():
-    """So it does not matter that the networks pool first, where the paper's code rectifies first."""
+    """So it does not matter that the networks pool first, where the paper's code applies the ReLU first."""
     values = np.random.default_rng(0).normal(size=(3, 4, 8, 6)).astype("float32").round(1)  # with ties
     grad = np.random.default_rng(1).normal(size=(3, 4, 4, 3)).astype("float32")
     outcomes = []
@@ -284,7 +284,7 @@ def test_pooling_and_relu_commute_to_the_bit():
 
 @pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 1)])
 def test_a_pool_takes_its_gradient_in_either_order_of_memory(kernel, stride):
-    """Behind a flatten it lies as (N, C, H, W), behind a convolution as (H, W, N, C)."""
+    """After a flatten it is stored as (N, C, H, W), after a convolution as (H, W, N, C)."""
     random = np.random.default_rng(0)
     values = random.integers(0, 5, (2, 3, 7, 7)).astype("float32")  # with ties
     gradients = []
@@ -349,7 +349,7 @@ def test_a_relu_that_swallows_nan_hides_it():
     for parameter in net.parameters():
         parameter.data[...] = np.nan
     loss = md.functional.softmax_cross_entropy(net(Tensor(images(16))), np.arange(16) % 10)
-    assert loss.data.item() == np.float32(np.log(10))  # nothing left, and no NaN to be seen
+    assert loss.data.item() == np.float32(np.log(10))  # all logits are 0, and no NaN is visible
 
 
 def test_composed_is_for_the_papers_distributions():

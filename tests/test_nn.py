@@ -293,7 +293,7 @@ def test_a_hook_sees_each_call_and_changes_nothing():
     layer.eval()(x)
     assert len(seen) == 2 and [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
     remove()
-    remove()  # a second time is as good as once
+    remove()  # removing twice is harmless
     layer(x)
     assert len(seen) == 2
 

@@ -15,7 +15,7 @@ every_op = pytest.mark.parametrize("name", OPS)
 
 
 def leaves_below(kind):
-    """The ops of `minidrop.ops` without subclasses there; the twins of some on a GPU (`gpu/fused.py`) do not count."""
+    """The ops of `minidrop.ops` without subclasses there; the GPU versions of some (`gpu/fused.py`) do not count."""
     for child in kind.__subclasses__():
         below = list(leaves_below(child))
         yield from below or ([child] if child.__module__.startswith("minidrop.ops.") else [])
@@ -34,7 +34,7 @@ def assert_close(got, expected, upstream=0.0, tolerance=1e-10):
 
 
 def run_backward(case, library, arrays, upstream):
-    """Forward and backward in minidrop: output, gradients; asserts that nothing it was given was written to."""
+    """Forward and backward in minidrop: output, gradients; asserts that its inputs were not written to."""
     tensors = [md.Tensor(array, requires_grad=True) for array in arrays]
     before = [library.numpy(array).copy() for array in arrays]
     output = case.run(library, *tensors)
@@ -107,7 +107,7 @@ def _batch_norm_in_float32(case, library, tensors):
 
 @pytest.mark.parametrize("name", [name for name, entry in OPS.items() if entry.elementwise])
 def test_elementwise_ops_keep_the_memory_order(name):
-    """(N, C, H, W) in shape and (H, W, N, C) in memory stays so, forward and backward (NumPy; CuPy decides for itself)."""
+    """(N, C, H, W) in shape and (H, W, N, C) in memory is kept, forward and backward (NumPy; CuPy decides for itself)."""
     entry = OPS[name]
     stored = np.random.default_rng(0).uniform(0.3, 0.9, size=(4, 5, 2, 3))
     image = stored.transpose(2, 3, 0, 1)

@@ -1,4 +1,4 @@
-"""Matrix products in pieces: the same numbers, in sizes that OpenBLAS calls small."""
+"""Matrix products in pieces: the same numbers, in sizes that OpenBLAS treats as small."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol: which images in which order, how they become numbers, and that the stream can be taken up anywhere."""
+"""The protocol: which images in which order, how they become numbers, and that the stream can be resumed anywhere."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_protocol_that_cannot_be_carried_out(name, value):
 
 
 class PlainBuffer:
-    """tf.data's shuffle as its documentation tells it, one element at a time, with the same draws as ours."""
+    """tf.data's shuffle as documented, one element at a time, with the same draws as ours."""
 
     def __init__(self, count, size, generator):
         self.source = iter(range(count))
@@ -124,7 +124,7 @@ def test_the_paper_measures_on_the_first_test_images():
 def test_an_evaluation_draws_its_images_through_the_buffer_too():
     """1,600 of the first 1,699, each at most once, other ones each time; as a buffer over the whole test set would."""
     test = small_data.make(2000, split="test")
-    test.labels[:] = np.arange(2000)  # so that one can see which they are
+    test.labels[:] = np.arange(2000)  # to identify the images
     _, measured = split(PAPER, test, test)
     for seed in range(5):
         labels = drawn(PAPER, measured, Generator(seed)).labels

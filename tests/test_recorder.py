@@ -1,4 +1,4 @@
-"""The recorder of the last steps: what it sees, when it ends, and that a break does not change it."""
+"""The recorder of the last steps: what it records, when it ends, and that an interruption does not change it."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_the_same_record_on_both_libraries(stand_in, variant):
 
 
 def test_a_checkpoint_from_before_there_was_a_recorder(tmp_path, monkeypatch):
-    """It is gone on from, as a run that records nothing; not as one that does."""
+    """It can be resumed as a run that records nothing, but not as one that does."""
     path = tmp_path / "old"
     run = dataclasses.replace(a_run("cnn"), record_steps=0)
     old = Trainer(run, small_data.pair(), None, path)

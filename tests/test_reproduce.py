@@ -58,7 +58,7 @@ def test_the_folder_holds_what_it_should(small):
     assert {path.stem for path in folder.glob("history/*.csv")} == names
     kept = {
         name + ending for name in names for ending in ("", "_peak", "_end")
-    }  # to go on from, and the weights of two moments
+    }  # to resume from, and the weights at two moments
     assert {path.stem for path in folder.glob("checkpoints/*.safetensors")} == kept
     for name in names:
         rows = list(csv.reader((folder / "history" / f"{name}.csv").read_text().splitlines()))
@@ -107,7 +107,7 @@ def test_figures_and_page(small):
 
 
 def test_a_report_is_drawn_again_from_the_files_alone(small, tmp_path):
-    """In another place, without the checkpoints, after loss of all that can be made again: the same bytes."""
+    """In another place, without the checkpoints and all files that can be made again: the same bytes."""
     folder, _ = small
     (tmp_path / "history").mkdir()
     for path in [folder / "config.json", *folder.glob("history/*")]:
@@ -212,7 +212,7 @@ def table_rows(folder):
 
 @pytest.mark.slow
 def test_ctrl_c_stops_with_a_checkpoint_and_resume_gives_the_same(tmp_path):
-    """A real process, a real SIGINT: exit status 130, how to go on, and then the same table as without."""
+    """A real process, a real SIGINT: exit status 130, how to resume, and then the same table as without."""
     options = ["--variants", "beta-scaled", "--iterations", "900", "--evaluate-every", "100", "--checkpoint-every", "900"]
     command = [sys.executable, "-m", "minidrop", "reproduce", *options, "--out", str(tmp_path / "broken")]
     with subprocess.Popen(
@@ -252,7 +252,7 @@ def explosive(monkeypatch):
 @pytest.mark.parametrize("protocol", ["paper", "careful"])
 @pytest.mark.parametrize("policy", ["stop", "continue"])
 def test_a_run_that_blows_up(protocol, policy, explosive, tmp_path):
-    """From the command to table, page and figures: the moment is said, numbers that are none do no harm."""
+    """From the command to table, page and figures: the moment is reported, and non-finite numbers do no harm."""
     options = [
         "--protocol",
         protocol,
@@ -365,7 +365,7 @@ def test_damaged_folders(small, tmp_path):
 
 
 def test_results_survive_what_stops_a_resumed_experiment(tmp_path):
-    """More iterations, and the checkpoint is damaged, or gone: an error, and all that was there is there still."""
+    """More iterations, and the checkpoint is damaged or missing: an error, and everything is still there."""
     minidrop("reproduce", "--variants", "cnn", "--iterations", 8, "--evaluate-every", 3, "--out", tmp_path)
     checkpoint = tmp_path / "checkpoints" / "cnn_seed0.safetensors"
     before = {path: path.read_bytes() for path in tmp_path.glob("history/*")}
@@ -377,7 +377,7 @@ def test_results_survive_what_stops_a_resumed_experiment(tmp_path):
         assert problem in minidrop("reproduce", "--iterations", 12, "--resume", "--out", tmp_path, status=1)
         assert {path: path.read_bytes() for path in tmp_path.glob("history/*")} == before
     minidrop("report", tmp_path)
-    assert "only 8 iterations yet" in cells(tmp_path, "CNN")[-1]  # of the twelve that it is to have now
+    assert "only 8 iterations yet" in cells(tmp_path, "CNN")[-1]  # of the twelve requested now
     assert "1 of 1 runs are not finished" in (tmp_path / "report.html").read_text()
 
 
@@ -397,7 +397,7 @@ def test_a_kill_before_the_settings_are_written_leaves_a_usable_folder(tmp_path)
 
 
 def test_results_measured_on_other_test_images_say_so(tmp_path):
-    """Only the test files are not the canonical ones: it is those that the accuracy is of."""
+    """Only the test files are not the canonical ones, and they are what the accuracy is measured on."""
     train, test = md.datasets.digits("train"), md.datasets.digits("test")
     test.label = "Digits (not the canonical files: ...)"
     grid.prepare(tmp_path, Grid.of(iterations=4), (train, test))
@@ -413,7 +413,7 @@ def test_leftovers_of_a_kill_are_cleared(tmp_path):
 
 
 def test_what_can_be_refused_is_refused_before_training(small, tmp_path):
-    """Published curves that are none, a place that cannot be written, an experiment that is there: no data is even loaded."""
+    """Invalid published curves, a folder that cannot be written, an existing experiment: no data is even loaded."""
     (tmp_path / "curves.csv").write_bytes(b"\x89PNG\xff")
     options = ["reproduce", "--iterations", 4, "--dataset", "mnist", "--out"]
     assert "not published curves" in minidrop(*options, tmp_path / "a", "--published", tmp_path / "curves.csv", status=1)
@@ -428,7 +428,7 @@ def test_what_can_be_refused_is_refused_before_training(small, tmp_path):
 
 
 def test_each_setting_is_an_option_with_the_limits_of_its_field():
-    """Written once: what a dataclass says of a setting is what the command says."""
+    """Defined once: the command takes a setting's limits from its dataclass."""
     options = {option.name: option for option in main.commands["reproduce"].params}
     fields = [field for kind in (Run, Grid, Protocol) for field in settings_of(kind)]
     assert {field.name for field in fields} >= {"iterations", "record_steps", "seeds", "variants", "evaluate_every"}
@@ -495,7 +495,7 @@ def test_the_number_of_images_measured_changes_nothing_but_what_is_measured(tmp_
 @pytest.mark.skipif(not CURVES.exists(), reason="the published logs are not part of the project; they are not here")
 @pytest.mark.parametrize("dataset", ["cifar10", "mnist"])
 def test_the_papers_tables_agree_with_its_logs(dataset):
-    """Each row: the highest accuracy in the log, at an iteration that the paper gives 1,000 too small."""
+    """Each row: the highest accuracy in the log, at an iteration that is 1,000 too small in the paper."""
     curves = published.read_curves(CURVES, dataset)
     for variant, row in published.TABLES[dataset].items():
         best = max(curves[variant], key=lambda point: point["accuracy"])

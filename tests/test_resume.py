@@ -1,4 +1,4 @@
-"""A run that is killed at any moment and taken up again ends with the same bits as one that was not."""
+"""A run that is killed at any moment and resumed ends with the same bits as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def without_seconds(rows):
 
 
 def assert_same_end(folder, other):
-    """Weights, optimiser, random numbers, data position, history, bit for bit; all but the time it took."""
+    """Weights, optimiser, random numbers, data position, history, bit for bit; all except the time taken."""
     checkpoints = [md.load(path / "run.safetensors") for path in (folder, other)]
     assert checkpoints[0].keys() == checkpoints[1].keys() and checkpoints[0].module.keys() == checkpoints[1].module.keys()
     for name, array in checkpoints[0].module.items():
@@ -56,7 +56,7 @@ def one_thread():
 
 @pytest.fixture
 def whole(tmp_path):
-    """Carry out a run without a break; its folder."""
+    """Execute a run without interruption; returns its folder."""
 
     def carry_out(run):
         folder = tmp_path / "whole"
@@ -70,7 +70,7 @@ def whole(tmp_path):
 @pytest.mark.parametrize("variant", ["cnn", "dropout", "alpha", "beta-scaled", "beta-scaled-batchnorm"])
 @pytest.mark.parametrize("protocol", [PAPER, CAREFUL], ids=lambda protocol: protocol.name)
 def test_stopped_at_every_ninth_step(variant, protocol, whole, tmp_path):
-    """Politely stopped, again and again: between evaluations, between checkpoints, across passes."""
+    """Stopped cleanly, again and again: between evaluations, between checkpoints, across passes."""
     run = a_run(variant, protocol=protocol)
     reference = whole(run)
     steps = 0
@@ -78,7 +78,7 @@ def test_stopped_at_every_ninth_step(variant, protocol, whole, tmp_path):
     while result is None or result.stopped == "interrupted":
         before = 0 if result is None else result.iteration
         trainer = Trainer(run, small_data.pair(), tmp_path / "run.csv", tmp_path / "run.safetensors")
-        assert trainer.iteration == before  # it went on where it was, not from an older checkpoint
+        assert trainer.iteration == before  # it continued where it was, not from an older checkpoint
         result = trainer.run_to_the_end(should_stop=lambda: trainer.iteration >= before + 9)  # noqa: B023
         steps += 1
     assert steps == 7
@@ -154,7 +154,7 @@ def stop_at(iteration):
 
 @pytest.fixture(autouse=True)
 def killed_is_what_it_looks_like(request, monkeypatch):
-    """`stop_at` breaks a run off by an exception; `train` lets it through, and here it is caught."""
+    """`stop_at` ends a run by an exception; `train` does not catch it, and this does."""
     original = train
 
     def survive(*arguments, **options):
@@ -171,7 +171,7 @@ def test_a_history_that_broke_off_in_the_middle_of_a_line_is_mended(whole, tmp_p
     reference = whole(run)
     train(run, small_data.pair(), tmp_path / "run.csv", tmp_path / "run.safetensors", on_step=stop_at(33))
     with (tmp_path / "run.csv").open("a") as file:
-        file.write("40,0.5,0.")  # an evaluation after the last checkpoint, and half of its line
+        file.write("40,0.5,0.")  # half a line, of an evaluation after the last checkpoint
     assert [row["iteration"] for row in read_history(tmp_path / "run.csv")] == [10, 20, 30]
     train(run, small_data.pair(), tmp_path / "run.csv", tmp_path / "run.safetensors")
     assert_same_end(tmp_path, reference)
@@ -208,7 +208,7 @@ def test_a_checkpoint_made_on_other_data_is_refused(tmp_path):
 
 @pytest.mark.parametrize("first", [23, 31])
 def test_an_end_between_two_evaluations_leaves_no_trace(first, whole, tmp_path):
-    """Evaluated every ten: a run that ended at 23 and was then made longer has the history of one that was never ended."""
+    """Evaluated every ten: a run that ended at 23 and was then extended has the history of one that never ended."""
     reference = whole(a_run(iterations=60))
     for iterations in (first, 60):
         train(a_run(iterations=iterations), small_data.pair(), tmp_path / "run.csv", tmp_path / "run.safetensors")

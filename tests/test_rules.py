@@ -96,7 +96,7 @@ def test_a_row_can_come_out_three_ways(published, spread, verdict):
 
 
 def test_outside_the_interval_is_never_reproduced():
-    """Holm asks more of 'not reproduced'; between the two lies undecided."""
+    """Holm demands more for 'not reproduced'; in between is undecided."""
     values, spread = [0.70, 0.71, 0.72], 0.004
     prediction = rules.predict(values, spread, 10)
     outside = prediction.mean + 1.1 * prediction.half
@@ -114,7 +114,7 @@ def test_one_run_of_each_row_decides_nothing():
 
 
 def test_many_seeds_do_not_make_every_row_fail():
-    """The rule of before asked whether one published run lies in the interval of our mean, which shrinks to nothing."""
+    """The earlier rule asked whether one published run lies in the interval of our mean, which shrinks to nothing."""
     random = np.random.default_rng(1)
     values = random.normal(0.7, 0.005, 400)
     spread, degrees = rules.pooled_spread([values])
@@ -272,7 +272,7 @@ def test_the_rules_are_those_of_the_commit_that_fixed_them():
     then = rules_at(commit)
     if then is None:
         pytest.skip(f"no commit {commit} here: not a checkout, or one without its history")
-    moved = then.RULES.replace("minidrop/claims/", "minidrop/paper/claims/")  # where the code lies is no rule
+    moved = then.RULES.replace("minidrop/claims/", "minidrop/paper/claims/")  # the location of the code is not a rule
     assert moved.split() == rules.RULES.split() and date == "2026-11-25"
     for name in NUMBERS:
         assert getattr(then, name) == getattr(rules, name), name

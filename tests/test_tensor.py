@@ -1,4 +1,4 @@
-"""Tensor: what it takes, what it says of itself, operators, methods."""
+"""Tensor: what it accepts, what it prints, operators, methods."""
 
 from __future__ import annotations
 

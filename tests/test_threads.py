@@ -1,4 +1,4 @@
-"""BLAS takes one thread while minidrop multiplies, unless the user says otherwise; what it takes elsewhere stays as it was."""
+"""BLAS uses one thread while minidrop multiplies, unless the user sets a number; elsewhere its number is unchanged."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ pytestmark = pytest.mark.skipif(not blas_threads(), reason="a BLAS that threadpo
 
 @pytest.fixture(autouse=True)
 def three_threads(monkeypatch):
-    """BLAS takes three by itself, on any machine; and the switch is put back.
+    """BLAS uses three by default, on any machine; minidrop's setting is restored afterwards.
 
-    The libraries are looked up anew: another test may have loaded one, such as SciPy's, after minidrop's first product.
+    The libraries are looked up again: another test may have loaded one, such as SciPy's, after minidrop's first product.
     """
     before = threads.get_threads()
     monkeypatch.setattr(threads.blas_limited, "libraries", None)

@@ -78,7 +78,7 @@ def test_what_a_row_says_is_true(variant):
     assert row["dead_logits"] == pytest.approx(np.mean((logits == 0).all(axis=0)))
     assert row["largest_z"] == pytest.approx(np.abs(z).max(), rel=1e-6)
     keep = {"cnn": 1, "dropout": 0.5, "alpha": np.where(z < 0, 1 + 0.8 * z, 1), "beta-scaled": np.where(z < 0, 0.2, 1)}[variant]
-    assert np.abs(z).max() < 1  # else the formulas of this line would be others
+    assert np.abs(z).max() < 1  # otherwise the formulas of this line would differ
     assert row["keep_probability"] == pytest.approx(np.mean(np.broadcast_to(keep, z.shape)), rel=1e-5)
     mean = network.answer(Tensor(z * keep)) if variant == "alpha" else Tensor(logits)
     assert row["accuracy_expectation"] == pytest.approx(np.mean(mean.data.argmax(axis=1) == test.labels), abs=0.021)
@@ -114,7 +114,7 @@ def test_dead_units_are_counted():
 
 
 def test_a_lost_class_is_one_whose_own_images_have_nothing_of_it():
-    """Class 0 is answered for ten equal zeros, so that right answers do not show it; other classes' images may have its logit."""
+    """Ten equal zeros count as class 0, so right answers do not show it; other classes' images may have its logit."""
     trainer = Trainer(a_run(), small_data.pair())
     network, test = trainer.network, small_data.pair()[1]
     network.logits.weight.data[:] = 0
@@ -138,7 +138,7 @@ def test_units_that_come_back_are_counted():
     bias[:30] += 2000
     extra = trainer.evaluator(50, regular=False)
     assert extra["came_back"] == 30
-    assert trainer.evaluator(60, regular=True)["came_back"] == 30  # an extra measurement leaves nothing behind
+    assert trainer.evaluator(60, regular=True)["came_back"] == 30  # an extra measurement changes no state
     assert trainer.evaluator(80, regular=True)["came_back"] == 0
 
 
@@ -201,7 +201,7 @@ def test_every_device_gives_nearly_the_same(library, index):
 
 @pytest.mark.parametrize("variant", ["cnn", "beta-scaled-batchnorm"])
 def test_a_replayed_step_trains_as_one_that_is_run(capturing_cupy, variant, tmp_path):
-    """The rows, the generators and the weights; also when it was interrupted and goes on."""
+    """The rows, the generators and the weights; also when it was interrupted and resumed."""
     plain = train(a_run(variant, 40, device="cuda"), small_data.pair())
     run = a_run(variant, 40, device="cuda", cuda_graphs=True, checkpoint_every=20)
     trainers = []
@@ -228,7 +228,7 @@ def test_cuda_graphs_without_a_gpu_are_refused():
 
 
 def broken_after(steps, how):
-    """A trainer that breaks its own weights after so many steps."""
+    """A trainer that breaks its own weights after this many steps."""
 
     def on_step(trainer):
         if trainer.iteration == steps:

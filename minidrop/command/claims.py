@@ -1,4 +1,4 @@
-"""`minidrop claims`, `draws` and `again`: the ledger, one of its measurements, and a check that stored runs are reproducible."""
+"""`minidrop claims`, `draws` and `again`: the ledger, one of its measurements, and whether stored runs are reproducible."""
 
 from __future__ import annotations
 

@@ -7,7 +7,9 @@ numbers from a division, a clip and a product, and leaves the derivative to auto
 
 The two agree in the forward pass, and in the backward pass except at z = 0. There c / z is infinite and the clip hides it
 (p = 0), but the clip's gradient of 0 is multiplied by the division's slope -c / z^2 = -inf, and 0 * inf is NaN. A single exact
-zero among the z of a batch is enough to lose the gradient of the whole network. `networks.py` builds these with the options `composed`, `fused` and `swallow`.
+zero among the z of a batch is enough to lose the gradient of the unit and of every layer below it.
+
+`networks.py` builds these with the options `composed`, `fused` and `swallow`.
 """
 
 from __future__ import annotations

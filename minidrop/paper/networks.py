@@ -20,8 +20,8 @@ Side of the image after each convolution and each pool, and the features that th
 
 `published` is what the program computes (`eager_mnist.py` in the author's repository): it calls the second convolution on the
 image, so that the first one's result is discarded, and Keras pads nothing by default. The network of the text (section III)
-cannot have run like that: without padding 32x32 images shrink to 22, 11, 5, 2, and then to nothing. `described` pads it to 'same';
-by chance it ends with the same number of features. `lite` is small, of the shape of `published`.
+cannot have run like that: without padding 32x32 images shrink to 22, 11, 5, 2, and then to nothing. `described` pads it to
+'same'; by chance it ends with the same number of features. `lite` is a small network of the same form as `published`.
 
 A 2x2 pool drops the last row and column where their number is odd, so nothing depends on pixels that only they cover. The
 networks without padding therefore crop the image first, to 30x30 pixels for CIFAR-10 and 26x26 for MNIST, and compute sides of

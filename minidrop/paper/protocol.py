@@ -74,7 +74,7 @@ class Protocol:
 
 
 # The published protocol. Its "validation" images are test images, a 100-element buffer hardly shuffles (an image moves some
-# hundred places in 60,000), the ReLU on the logits can kill a class permanently. None of this is recommended; it is what was done.
+# hundred places in 60,000), the ReLU on the logits can kill a class forever. None of this is recommended; it is what was done.
 # One difference remains: the program measured just before the step of an iteration, this code just after it.
 PAPER = Protocol(
     name="paper",

@@ -153,7 +153,7 @@ class StepRecorder:
 
 
 def _look_at(z: Array, hidden: Array, logits: Array, added_last: Array) -> dict[str, float]:
-    """z, hidden (N, units), logits (N, classes), added_last (N, units) or (units) -> the columns of a row that follow from them.
+    """z, hidden (N, units), logits (N, classes), added_last (N, units) or (units) -> the columns of a row that depend on them.
 
     z = a + c in floats is 0 only if a = -c. For z near 0, a falls on each float of that size with the same probability, so
     P(z = 0) = density of z at 0 * spacing of floats at c.

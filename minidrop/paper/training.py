@@ -5,7 +5,7 @@
     result = train(Run(dataset="digits", variant="beta-scaled", iterations=2000))
     result.history.rows[-1]["accuracy"]
 
-The loop itself is `Trainer.step` and `Trainer.run_to_the_end`; measurements are in `measuring.py`, checkpoints in `Trainer.save`.
+The loop itself is `Trainer.step` and `Trainer.run_to_the_end`; `measuring.py` measures, and `Trainer.save` writes checkpoints.
 A killed run resumes from its last checkpoint. On NumPy, with the same number of BLAS threads, it ends with the same bits as an
 uninterrupted one: the checkpoint holds everything that later steps depend on (weights, optimiser, the counters of the random
 numbers, the place in the data, the history).

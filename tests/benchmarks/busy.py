@@ -1,7 +1,7 @@
 """A training step on a machine that is not alone: `python -m tests.benchmarks.busy [--turns 9] [--json FILE]`.
 
-The step of the published network, CIFAR-10 shapes, in minidrop as it comes (one thread) and with two threads, in PyTorch as it comes
-(a thread per core) and with one, each in a process of its own, by turns; beside nothing, and beside other programs that want the
+The step of the published network, CIFAR-10 shapes, in minidrop by default (one thread) and with two threads, in PyTorch by
+default (a thread per core) and with one, each in its own process, by turns; alone, and beside other programs that use the
 machine's cores. Nothing limits the threads of these other programs.
 """
 
@@ -32,19 +32,19 @@ BESIDE = {
     "a NumPy process with a BLAS thread per core": [PRODUCTS],
     "another minidrop training": [TRAINING],
 }
-# title: framework, and how many threads it is told to take
+# title: framework, and how many threads it is told to use
 RUNNERS: dict[str, tuple[str, int | None]] = {
     "minidrop": ("minidrop", None),
     "minidrop, 2 threads": ("minidrop", 2),
     "PyTorch, 1 thread": ("torch", 1),
     "PyTorch": ("torch", None),
 }
-SETTLE = 1.0  # seconds for the others to get going
+SETTLE = 1.0  # seconds for the others to start up
 
 
 @contextlib.contextmanager
 def beside(programs: list[str]) -> Iterator[None]:
-    """These programs run meanwhile."""
+    """Run these programs in the meantime."""
     running = [subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=free_environment()) for program in programs]
     try:
         time.sleep(SETTLE if running else 0)
@@ -59,7 +59,7 @@ def beside(programs: list[str]) -> Iterator[None]:
 
 
 def measure(turns: int, repeats: int) -> list[dict[str, Any]]:
-    """One row per company: for each runner the milliseconds of a step, and how many times as long as beside nothing."""
+    """One row per set of other programs: for each runner the milliseconds of a step, and the ratio to running alone."""
     workers = {title: Worker(framework, WORK, threads) for title, (framework, threads) in RUNNERS.items()}
     rows: list[dict[str, Any]] = []
     try:

@@ -19,7 +19,7 @@ from .machine import limit_threads, provenance, write_json
 
 ALGORITHMS = ("im2col", "fourier", "mixed")
 # images, channels, image size, filters, kernel size, padding. Those of the paper's networks, as it trained them and as it
-# described them; `lite`; 3 x 3 networks; others, on purpose far off.
+# described them; `lite`; 3 x 3 networks; others, deliberately unusual.
 VALID = [
     *[
         (16, 3, 30, 64, 7),

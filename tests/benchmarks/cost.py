@@ -54,7 +54,7 @@ def convolution(algorithm: str, batch: int, size: int, kernel: int, channels: in
 
 
 def measure(turns: int) -> list[dict[str, Any]]:
-    """One row per sweep and length: milliseconds, medians over turns in which all lengths of a sweep come by."""
+    """One row per sweep and length: milliseconds, medians over turns, each with all lengths of a sweep."""
     rows = []
     for name, lengths in SWEEPS.items():
         cases = list(itertools.product(lengths, ALGORITHMS))
@@ -62,7 +62,7 @@ def measure(turns: int) -> list[dict[str, Any]]:
         times: dict[tuple[int, str], list[float]] = {case: [] for case in cases}
         for turn in range(turns + 1):
             for case, run in runs.items():
-                run()  # the one before it has left the cache full, and other memory to reuse
+                run()  # the previous one has changed the cache and the memory to reuse
                 start = time.perf_counter()
                 run()
                 if turn:

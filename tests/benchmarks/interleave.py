@@ -1,4 +1,4 @@
-"""Timing several frameworks side by side: each in a process of its own, turn by turn, so that a slow moment meets all alike."""
+"""Timing several frameworks side by side: each in its own process, turn by turn, so that a slow moment affects all alike."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PAUSE = 0.05  # seconds between two turns: the threads of BLAS and OpenMP spin f
 
 
 def free_environment() -> dict[str, str]:
-    """The environment without the variables that say how many threads to take."""
+    """The environment without the variables that set the number of threads."""
     return {name: value for name, value in os.environ.items() if name not in THREAD_VARIABLES}
 
 
 class Worker:
-    """A process that runs one work in one framework; threads None: with as many as the framework takes by itself."""
+    """A process that runs one work in one framework; threads None: the framework's default."""
 
     def __init__(self, framework: str, work: str, threads: int | None, environment: dict[str, str] | None = None) -> None:
         variables = free_environment()
@@ -50,13 +50,13 @@ class Worker:
         return answer
 
     def ask(self, repeats: int) -> None:
-        """Have it repeat its work so many times; `take` waits for the answer."""
+        """Make it repeat its work this many times; `take` waits for the answer."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{repeats}\n")
         self.process.stdin.flush()
 
     def take(self, warm_up: int) -> None:
-        """Wait for what was asked for, and keep its times but for the first `warm_up`."""
+        """Wait for the answer, and keep its times except the first `warm_up`."""
         answer = self._answer()
         self.seconds += answer["seconds"][warm_up:]
         self.peak_mb = answer["peak_mb"]

@@ -49,7 +49,7 @@ def seconds_per_step(history: Path) -> float:
 
 
 def of_minidrop(iterations: int) -> float:
-    """Steps per second of two runs together, in a folder that is thrown away."""
+    """Steps per second of two runs together, in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         options = ["--iterations", str(iterations), "--evaluate-every", "1000", "--out", folder]
         command = [sys.executable, "-m", "minidrop", *COMMAND, *options]

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def limit_threads(threads: int) -> None:
-    """Let BLAS, OpenMP and minidrop use so many threads; best called before they are imported."""
+    """Let BLAS, OpenMP and minidrop use this many threads; best called before they are imported."""
     if "numpy" in sys.modules and os.environ.get("OPENBLAS_NUM_THREADS") != str(threads):
         from threadpoolctl import threadpool_limits
 

@@ -5,7 +5,7 @@
 One measurement is a chain of `length` ops on four float32 numbers, then one backward; the figure is its time divided by the
 number of ops. The repeats of minidrop, of PyTorch (where installed) and of the bare array arithmetic (the same NumPy calls
 that forward and backward make, without a tape) are interleaved, and medians are taken, so that a slow moment of the machine
-meets all alike. "Overhead" is minidrop's time less that of the bare arithmetic.
+affects all alike. "Overhead" is minidrop's time less that of the bare arithmetic.
 """
 
 from __future__ import annotations

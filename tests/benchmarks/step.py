@@ -2,11 +2,11 @@
 
     python -m tests.benchmarks.step [--works published-cifar,lite-mnist] [--turns 15] [--repeats 3] [--peers] [--json FILE]
 
-Every framework runs in a process of its own, with the same number of threads for BLAS and OpenMP (what else a peer starts, such
-as JAX's thread pool, is not limited); they take turns, and between two turns all sleep
-for a moment, so that no one's spinning threads disturb the next. A ratio is the median over the turns of (median of minidrop's
-repeats in the turn) / (median of PyTorch's in the same turn). All start from the same weights, and the loss of the third step
-without dropout is compared. --peers adds the other frameworks that are installed. Peak memory is that of the whole process.
+Every framework runs in its own process, with the same number of threads for BLAS and OpenMP (what else a peer starts, such
+as JAX's thread pool, is not limited); they take turns, and between two turns all sleep for a moment, so that no framework's
+spinning threads disturb the next. A ratio is the median over the turns of (median of minidrop's repeats in the turn) /
+(median of PyTorch's in the same turn). All start from the same weights, and the loss of the third step without dropout is
+compared. --peers adds the other frameworks that are installed. Peak memory is that of the whole process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .interleave import Worker, race
 from .machine import provenance, write_json
 from .works import WORKS
 
-# work, threads, and the goal: at most so much of PyTorch's time; for the later ones as much as before `published` was looked at
+# work, threads, and the goal: at most this share of PyTorch's time; for the later ones the share before work on `published`
 RUNS = [
     ("published-cifar", 1, 0.45),
     ("published-cifar", 2, 0.55),

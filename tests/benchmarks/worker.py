@@ -1,7 +1,8 @@
-"""One framework and one work in a process of its own, which runs on command: `python -m tests.benchmarks.worker FRAMEWORK WORK`.
+"""One framework and one work in a separate process, which runs on command: `python -m tests.benchmarks.worker FRAMEWORK WORK`.
 
-The first line that it prints is what must be the same in all frameworks. Each line on stdin is a number of repeats; the answer is one line of JSON: the seconds of each, and the process's peak memory
-in MB. Between commands the process sleeps, so that it does not disturb the others.
+The first line that it prints is what must be the same in all frameworks. Each line on stdin is a number of repeats; the answer
+is one line of JSON: the seconds of each, and the process's peak memory in MB. Between commands
+the process sleeps, so that it does not disturb the others.
 """
 
 from __future__ import annotations

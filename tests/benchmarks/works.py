@@ -18,7 +18,7 @@ import numpy as np
 class Size(NamedTuple):
     """A network: filters and kernels of its convolutions, each pooled by 2; units of its dense layer; padding 'same' or none.
 
-    dropout: at .5, after the dense layer. The first three are those of `minidrop.paper.networks.SIZES`, where minidrop has them from.
+    dropout: at .5, after the dense layer. The first three are those of `minidrop.paper.networks.SIZES`, which minidrop uses.
     """
 
     filters: tuple[int, ...]
@@ -103,7 +103,7 @@ def batch(work: Work) -> tuple[Any, Any]:
 
 
 def build(framework: str, name: str, dropout: bool = True) -> Callable[[], Any]:
-    """The work, set up in the framework (a module of `frameworks` beside this file); without dropout, if so asked."""
+    """The work, set up in the framework (a module of `frameworks` beside this file); without dropout, if requested."""
     module = importlib.import_module(f"{__package__}.frameworks.{framework}")
     work = WORKS[name]
     step: Callable[[], Any] = module.build(work, parameters(work), *batch(work), dropout and work.size.dropout)

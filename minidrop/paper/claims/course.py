@@ -1,4 +1,4 @@
-"""What the paper says of training beside its orderings: Figure 4, and units that die or escape."""
+"""The paper's claims on training besides its orderings: Figure 4, and units that die or escape."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def figure_4_of(key: str, section: str, sentence: str, found: Pair) -> Claim:
 
 
 def dead_units(evidence: Evidence, dataset: str) -> Claim:
-    """Units with z < 0 for every image measured, at the last evaluation; and how many of those of the row before came back."""
+    """Units with z < 0 for every image measured, at the last evaluation; and how many of those at the one before came back."""
     key, section = f"dead-units-{dataset}", "abstract, II"
     sentence = f"ReLU units die, DropAlan's escape ({TITLE[dataset]})"
     runs = {name: evidence.of_paper(dataset, name) for name in ("cnn", "beta")}
@@ -64,7 +64,7 @@ def dead_units(evidence: Evidence, dataset: str) -> Claim:
         order = Ordering(key, section, sentence, dataset, "cnn", "beta", "faster")
         return waiting(order, "secondary", [experiment(dataset, name) for name in ("cnn", "beta")])
     both = [(runs["cnn"][seed][0].rows, runs["beta"][seed][0].rows) for seed in seeds]
-    ends = [min(rows[-1]["iteration"] for rows in pair_) for pair_ in both]  # as far as both of a seed were trained
+    ends = [min(rows[-1]["iteration"] for rows in pair_) for pair_ in both]  # as far as both runs of a seed were trained
     silent = [[at_cut(pair_[side], end) for pair_, end in zip(both, ends, strict=True)] for side in (0, 1)]
     back = [[share_back(pair_[side], end) for pair_, end in zip(both, ends, strict=True)] for side in (0, 1)]
     fewer = [cnn - beta for cnn, beta in zip(*silent, strict=True)]
@@ -104,7 +104,7 @@ def at_cut(rows: list[dict[str, float]], cut: float) -> float:
 
 
 def share_back(rows: list[dict[str, float]], cut: float) -> float | None:
-    """Of the units below 0 on every image at one evaluation, the share that was not at the next; None if there was none."""
+    """Of the units below 0 on every image at one evaluation, the share that was not at the next; None if there were none."""
     seen = [row for row in rows if row["iteration"] <= cut]
     silent = math.fsum(row["below_zero"] for row in seen[:-1])
     return math.fsum(row["came_back"] for row in seen[1:]) / silent if silent else None

@@ -1,4 +1,4 @@
-"""The crash of the scaled network: does it happen, of what, and what prevents it. How often z is 0: `zeros.py`."""
+"""The crash of the scaled network: does it happen, why, and what prevents it. How often z is 0: `zeros.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .intervals import LEVEL, of_share
 from .ledger import Claim, decide
 from .rules import Sides, judge
 
-HIGHER = 0.1  # by so much the drop rate would have to be higher to be "too many units"
+HIGHER = 0.1  # how much higher the drop rate must be to count as "too many units"
 LN_10 = 2.3025851249694824  # in float32, as the published log has it
 
 COMPOSED_PLAIN = "beta-scaled-composed"  # as published
@@ -43,7 +43,7 @@ def totals(runs: list[Finished]) -> dict[str, float]:
 
 
 def crash_claims(evidence: Evidence) -> list[Claim]:
-    """The crash, its two suspects, the rate of zeros, and the interventions."""
+    """The crash, Figure 3, its two suspected causes, and the interventions."""
     cifar, digits = evidence.find("crash-published") or evidence["crash"], evidence["crash-zero"]
     return [
         _happens(cifar),
@@ -85,7 +85,7 @@ def _happens(stored: Stored) -> Claim:
 
 
 def judge_happening(deaths: int, expected: float) -> str:
-    """Deaths, and how many were to be expected -> the verdict that it happens (`rules.RULES`)."""
+    """Deaths, and how many were expected -> the verdict on whether it happens (`rules.RULES`)."""
     return decide(deaths > 0, not deaths and math.exp(-expected) <= 1 - LEVEL)
 
 
@@ -140,7 +140,7 @@ def _division(digits: Stored, cifar: Stored) -> Claim:
 
 
 def _drop_rate(stored: Stored) -> Claim:
-    """The drop probability at the last evaluation before death, against those who lived, at the same iterations."""
+    """The drop probability at the last evaluation before death, against the runs that lived, at the same iterations."""
     runs = _runs(stored, COMPOSED_PLAIN)
     dead = [run for run in runs if (died(run) or 0) > run.rows[0]["iteration"]]  # an evaluation before its death
     alive = [run for run in runs if died(run) is None]
@@ -170,7 +170,7 @@ def _drop_rate(stored: Stored) -> Claim:
 
 
 def judge_drop_rate(before: list[float], beside: list[float]) -> str:
-    """Drop probabilities before a death, and of the runs that lived -> the verdict that they were too high (Welch's test)."""
+    """Drop probabilities before a death, and of the runs that lived -> the verdict: were they too high? (Welch's test)"""
     from scipy.stats import ttest_ind
 
     if min(len(before), len(beside)) < 2:
@@ -183,7 +183,7 @@ def judge_drop_rate(before: list[float], beside: list[float]) -> str:
 
 
 def where(stored: Stored) -> str:
-    """On which network and data a claim on the crash was judged."""
+    """The network and data on which a claim on the crash was judged."""
     return f"`{stored.settings['network']}` network, {stored.config['dataset']['label']}"
 
 
@@ -192,7 +192,7 @@ def _at(run: Finished, iteration: float) -> dict[str, float]:
 
 
 def _marks(stored: Stored, swallowing: Stored) -> Claim:
-    """What a dead run leaves: NaN weights, and behind ReLUs that swallow NaN, ln 10 at every evaluation."""
+    """The state of a dead run: NaN weights and, with ReLUs that turn NaN into 0, a loss of ln 10 at every evaluation."""
     dead = [run for run in _runs(stored, COMPOSED_PLAIN) if died(run) is not None]
     nan = [run for run in dead if any(share > 0 for share in run.result["recorded"]["dead_layers"].values())]
     accuracy = sorted({round(float(run.result["test_accuracy"]), 4) for run in dead})

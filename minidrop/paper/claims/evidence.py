@@ -1,4 +1,4 @@
-"""Stored experiments, as the ledger asks for them: numbers by seed, pairs of two variants, and the command that made them."""
+"""Stored experiments, as the ledger uses them: numbers by seed, pairs of two variants, and the command that made them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOGS_FILE = "logs.json"
 
 
 class Stored:
-    """An experiment's folder, read: only runs that are done count."""
+    """An experiment's folder, loaded; only runs that are done count."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,7 +37,7 @@ class Stored:
         return {run.run.seed: run for run in self.runs if run.run.variant == variant}
 
     def variants(self) -> list[str]:
-        """Those of which at least one run is done, in the order of the settings."""
+        """The variants with at least one finished run, in the order of the settings."""
         return [name for name in self.settings["variants"] if self.of(name)]
 
     def each(self, variant: str, number: Callable[[Finished], float]) -> BySeed:
@@ -46,7 +46,7 @@ class Stored:
 
     @property
     def as_the_paper(self) -> bool:
-        """Whether its runs can be laid beside the paper's: its network, and its protocol in every point."""
+        """Whether its runs can be compared with the paper's: its network, its protocol, any `evaluate_every`."""
         own = {"evaluate_every": self.settings["evaluate_every"]}
         protocol = {**dataclasses.asdict(PAPER), **own}
         return bool(self.settings["network"] == "published" and self.settings["protocol_values"] == protocol)
@@ -68,13 +68,13 @@ class Stored:
         return of_mean(found)
 
     def seeds(self, *variants: str) -> str:
-        """Which seeds all these variants have: "0 to 4"."""
+        """The seeds that all these variants have: "0 to 4"."""
         common = sorted(set.intersection(*(set(self.of(variant)) for variant in variants))) if variants else []
         return seeds_text(common)
 
     @property
     def where(self) -> str:
-        """On which data, network and protocol, and for how long: a few words."""
+        """Data, network, protocol and length, in a few words."""
         settings = self.settings
         return (
             f"{self.config['dataset']['label']}, `{settings['network']}` network, `{settings['protocol']}` protocol, "
@@ -83,7 +83,7 @@ class Stored:
 
     @property
     def command(self) -> str:
-        """The command that makes the folder anew, read off its settings."""
+        """The command that makes the folder again, from its settings."""
         return command_of(self.settings, self.config["provenance"][-1]["gpu"])
 
 
@@ -132,11 +132,11 @@ class Evidence:
     def __init__(self, results: Path) -> None:
         self.results = results
         found = [Stored(path.parent) for path in sorted(results.glob("*/config.json"))]
-        self.experiments = {stored.name: stored for stored in found if stored.runs}  # one that has only begun says nothing yet
+        self.experiments = {stored.name: stored for stored in found if stored.runs}  # unfinished ones are left out
 
     @functools.cached_property
     def logs(self) -> dict[str, Any]:
-        """What is stored of the published logs (`logs.py`). Raises DataError if it was not derived yet."""
+        """What is stored from the published logs (`logs.py`). Raises DataError if it was not derived yet."""
         path = self.results / LOGS_FILE
         if not path.exists():
             raise DataError(
@@ -158,10 +158,10 @@ class Evidence:
         return self.experiments[name]
 
     def of_paper(self, dataset: str, variant: str) -> dict[int, tuple[Finished, Stored]]:
-        """The runs of one variant that can be laid beside the paper's (`Stored.as_the_paper`), by seed.
+        """The runs of one variant that can be compared with the paper's (`Stored.as_the_paper`), by seed.
 
-        From all experiments; where several have a seed, the longest run. Each with the experiment that it is from. Raises
-        DataError if they are not all of the same data.
+        From all experiments; where several have a seed, the longest run. Each comes with its experiment. Raises DataError if
+        they do not all use the same data.
         """
         found: dict[int, tuple[Finished, Stored]] = {}
         for stored in self.experiments.values():
@@ -198,7 +198,7 @@ def late(run: Finished) -> float:
 
 
 def whole_test(run: Finished) -> float:
-    """The share of the whole test set, with the last weights."""
+    """The accuracy on the whole test set, with the last weights."""
     return float(run.result["test_accuracy"])
 
 

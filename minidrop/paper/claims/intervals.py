@@ -21,7 +21,7 @@ class Interval(NamedTuple):
         return isinstance(number, int | float) and self.low <= number <= self.high
 
     def within(self, low: float, high: float) -> Interval:
-        """The same, with ends that no accuracy or share can go beyond."""
+        """The same, with its ends limited to the range of an accuracy or share."""
         return Interval(self.value, max(self.low, low), min(self.high, high))
 
     def text(self, digits: int = 4, signed: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""What a claim and a verdict are, and CLAIMS.md, which lays them out."""
+"""What a claim and a verdict are, and the text of CLAIMS.md."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Claim:
 
     section: of the paper, or "ours" for a question that the paper asks or leaves open. sentence: the claim in our words.
     number: what was measured, with its interval. verdict: one of VERDICTS, or for a question a short answer. stored: the
-    experiments that say so. seeds: which. details: further lines. on: data and network, if `stored` does not say it.
+    experiments that show it. seeds: theirs. details: further lines. on: data and network, if `stored` does not tell.
     """
 
     key: str
@@ -32,11 +32,11 @@ class Claim:
     table: tuple[tuple[str, ...], ...] = ()
     on: str = ""
     commands: tuple[str, ...] = ()
-    numbers: dict[str, Any] = field(default_factory=dict)  # the same as numbers, for lessons and tests
+    numbers: dict[str, Any] = field(default_factory=dict)  # the same values as numbers, for lessons and tests
 
 
 def decide(true: bool, false: bool) -> str:
-    """The verdict on a claim whose interval shows it `true`, shows it `false`, or neither."""
+    """The verdict on a claim that its interval shows to be `true`, `false`, or neither."""
     assert not (true and false)
     return "reproduced" if true else "not reproduced" if false else "undecided"
 
@@ -45,7 +45,7 @@ Section = tuple[str, Callable[[Evidence], list[Claim]]]
 
 
 def ledger(evidence: Evidence, sections: Sequence[Section], before: str, after: str) -> str:
-    """CLAIMS.md: what stands before (the rules), a table of all claims, each claim by itself, and what stands after."""
+    """CLAIMS.md: `before` (the rules), a table of all claims, each claim by itself, and `after`."""
     found = [(title, claims(evidence)) for title, claims in sections]
     every = [claim for _, claims in found for claim in claims]
     assert len({claim.key for claim in every}) == len(every), "two claims with one key"
@@ -80,7 +80,7 @@ def ledger(evidence: Evidence, sections: Sequence[Section], before: str, after: 
 
 
 def entry(claim: Claim) -> list[str]:
-    """A claim by itself: what decides it, on what, which seeds, and how to run it again."""
+    """One claim: what decides it, on which data, which seeds, and how to run it again."""
     lines = [f"### {claim.key}", "", f"**{claim.sentence}** ({claim.section})", "", f"{claim.number}: **{claim.verdict}**.", ""]
     lines += [f"* {detail}" for detail in claim.details]
     places = [claim.on] if claim.on else [stored.where for stored in claim.stored]

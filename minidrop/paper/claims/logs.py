@@ -1,6 +1,6 @@
-"""What the ledger needs of the author's published training logs: single figures, and how far our loss curves lie from them.
+"""What the ledger needs from the author's published training logs: single figures, and the distance of our loss curves.
 
-    minidrop claims --published curves.csv      derives them anew, and writes lessons/results/logs.json
+    minidrop claims --published curves.csv      recomputes them, and writes lessons/results/logs.json
 
 The logs themselves are the author's (repository acasallas/6860-final-project) and are not part of this project. So the numbers
 that the ledger quotes are derived from them once, and stored with the SHA-256 of the file that they came from.
@@ -60,7 +60,7 @@ def compared(dataset: str) -> dict[str, Log]:
 def derive(path: Path, evidence: Evidence) -> dict[str, Any]:
     """What logs.json holds: figures of each row and of the repeats, and the gate's distances to the stored runs.
 
-    Raises DataError for a file that is none, or has not all logs.
+    Raises DataError for a file of another kind, or if logs are missing.
     """
     logs = read_logs(path)
     missing = [label(log) for dataset in LOGS for log in compared(dataset).values() if log not in logs]
@@ -115,5 +115,5 @@ def _gate(dataset: str, logs: dict[Log, list[dict[str, float]]], evidence: Evide
 
 
 def as_bytes(derived: dict[str, Any]) -> bytes:
-    """What logs.json holds, as the file has it."""
+    """The content of logs.json as bytes."""
     return (json.dumps(derived, indent=1) + "\n").encode()

@@ -1,4 +1,4 @@
-"""Lost classes: how often a digit disappears behind the ReLU on the logits, and what the runs without that say."""
+"""Lost classes: how often a class is lost behind the ReLU on the logits, and the accuracy of the healthy runs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .tables import TITLE
 
 
 def of_setting(runs: list[Finished]) -> dict[str, Any]:
-    """Runs of one setting -> how many, how many lost a class, and how that was at the last evaluation that all of them have.
+    """Runs of one setting -> how many, how many lost a class, and the same at the last evaluation that all of them have.
 
-    A run with a loss that is not finite is no run that kept its classes: it counts as dead, and for nothing else.
+    A run with a loss that is not finite did not keep its classes: it counts as dead, and for nothing else.
     """
     alive = [run for run in runs if all(math.isfinite(row["loss"]) for row in run.rows)]
     end = min((int(run.rows[-1]["iteration"]) for run in alive), default=0)
@@ -39,7 +39,7 @@ def of_setting(runs: list[Finished]) -> dict[str, Any]:
 
 
 def without_copies(found: dict[str, list[Finished]]) -> dict[str, list[Finished]]:
-    """Runs by setting, without those whose history is that of an earlier one: a clip that never bites gives the same run."""
+    """Runs by setting, without those whose history equals an earlier one's: a clip that never acts gives the same run."""
     seen: set[str] = set()
     kept: dict[str, list[Finished]] = {}
     for variant, runs in found.items():
@@ -98,5 +98,5 @@ def _lost(evidence: Evidence, dataset: str) -> Claim | None:
 
 
 def _mean_text(interval: Any) -> str:
-    """A mean and its interval; of one run only the number."""
+    """A mean and its interval; for one run only the number."""
     return interval.text() if math.isfinite(interval.low) and interval[1:] != (0, 1) else f"{interval.value:.4f}"

@@ -1,4 +1,4 @@
-"""What the paper says of two networks: who scores higher, who converges faster. Five claims are primary (rules.py)."""
+"""The paper's comparisons of two networks: which scores higher, which converges faster. Five claims are primary (rules.py)."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ SCALED = "beta-scaled"
 
 
 class Pair(NamedTuple):
-    """Two networks on a dataset: the runs of those seeds that both have as far as they are compared.
+    """Two networks on a dataset: the runs of the seeds for which both reach their cut.
 
-    cuts: until where. lost: the seeds of which a run lost a class in its window; `healthy` leaves them out.
+    cuts: the last iterations compared. lost: the seeds with a run that lost a class in its window; `healthy` leaves them out.
     """
 
     dataset: str
@@ -67,12 +67,12 @@ class Pair(NamedTuple):
 
 def _mean_of(run: Finished, cut: int) -> float:
     mean = window_mean(run.rows, cut)
-    assert mean is not None  # `pair` takes no others
+    assert mean is not None  # `pair` leaves out runs without one
     return mean
 
 
 def pair(evidence: Evidence, dataset: str, one: str, other: str, kind: str = "higher") -> Pair:
-    """The runs of two rows of the paper's tables, paired by seed: until each row's own cut, or for other kinds until COMMON."""
+    """The runs of two rows of the paper's tables, paired by seed: up to each row's own cut, or for other kinds up to COMMON."""
     cuts = (CUTS[dataset][one], CUTS[dataset][other]) if kind == "higher" else (COMMON[dataset], COMMON[dataset])
     sides = [evidence.of_paper(dataset, name) for name in (one, other)]
     both = {
@@ -99,7 +99,7 @@ def leads(found: Pair) -> list[float]:
 
 
 class Ordering(NamedTuple):
-    """A claim on two networks: `kind` is higher, equal or faster; `first` is claimed to be it, against `second`."""
+    """A claim on two networks: `kind` is higher, equal or faster; `first` is claimed to be that, against `second`."""
 
     key: str
     section: str
@@ -110,7 +110,7 @@ class Ordering(NamedTuple):
     kind: str
 
 
-# The five primary claims, on each dataset for which the paper makes them: PRIMARY in rules.py, in the paper's own words.
+# The five primary claims, on each dataset for which the paper makes them: PRIMARY in rules.py, in our words.
 ORDERINGS = (
     Ordering(
         "accuracy-dropout-cifar10",
@@ -227,7 +227,7 @@ def _with_lost(found: Pair) -> str:
 
 
 def reached(order: Ordering) -> int:
-    """How far an ordering has to be run."""
+    """The iteration that the runs of an ordering must reach."""
     return (
         max(CUTS[order.dataset][name] for name in (order.first, order.second))
         if order.kind == "higher"
@@ -236,7 +236,7 @@ def reached(order: Ordering) -> int:
 
 
 def waiting(order: Ordering, rank: str, names: list[str]) -> Claim:
-    """An ordering whose runs were not made yet."""
+    """The claim of an ordering whose runs do not exist yet."""
     return Claim(
         order.key,
         order.section,
@@ -250,7 +250,7 @@ def waiting(order: Ordering, rank: str, names: list[str]) -> Claim:
 
 
 def threshold_rows(found: Pair) -> list[tuple[str, ...]]:
-    """The whole curve: for each accuracy, when each run first has it, by seed; never: last."""
+    """For each accuracy, the iteration at which each run first has it, by seed; never counts as last."""
     levels = THRESHOLDS[found.dataset]
     reached = {seed: [arrivals(run.rows, levels, found.common) for run in runs] for seed, runs in found.runs.items()}
     rows: list[tuple[str, ...]] = [

@@ -33,7 +33,7 @@ def question_claims(evidence: Evidence) -> list[Claim]:
 
 
 def not_yet_run(key: str, section: str, sentence: str, name: str) -> Claim:
-    """A question whose experiment was not made yet."""
+    """A question whose experiment does not exist yet."""
     return Claim(key, section, sentence, "not yet run", "not yet run", on=f"{PLANNED[name].purpose}", commands=(command(name),))
 
 
@@ -108,7 +108,7 @@ def _why_scaling(evidence: Evidence) -> Claim:
 
 
 def _reason(inference: Interval, training: Interval) -> str:
-    """In words, what a gain came from, by what the intervals of its two parts leave out."""
+    """In words, where a gain came from: the parts whose intervals lie above 0."""
     sure = [name for name, part in (("inference", inference), ("training", training)) if part.low > 0]
     largest = max((inference.value, "inference"), (training.value, "training"))[1]
     return f"{' and '.join(sure) or 'cannot be told'}{f', mostly {largest}' if len(sure) == 2 else ''}"
@@ -128,7 +128,7 @@ def _sweep(evidence: Evidence, key: str, sentence: str) -> Claim:
         differences[value] = stored.difference(name, own, whole_test)
         rows.append((value, of_mean(list(stored.each(name, whole_test).values())).text(), differences[value].text(signed=True)))
     told = [value for value, found in differences.items() if 0 not in found]
-    same = [value for value, found in differences.items() if found == (0, 0, 0)]  # every seed the same: the paper's is one
+    same = [value for value, found in differences.items() if found == (0, 0, 0)]  # for every seed; the paper's own is one
     return Claim(
         f"sweep-{key}",
         "V",

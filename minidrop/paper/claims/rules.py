@@ -1,6 +1,6 @@
-"""How the ledger judges: windows, margins, tests. Fixed before the long runs were made; `RULES` says it in words.
+"""How the ledger judges: windows, margins, tests. Fixed before the long runs were made; `RULES` states them in words.
 
-Everything here is plain arithmetic on lists of numbers, so that each rule can be tried on made-up runs (tests/test_rules.py).
+Everything here is plain arithmetic on lists of numbers, so that each rule can be tested on made-up runs (tests/test_rules.py).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ CUTS: dict[str, dict[str, int]] = {
     "cifar10": {"cnn": 125_000, "dropout": 125_000, "alpha": 60_000, "beta": 60_000, "beta-scaled": 54_000},
     "mnist": dict.fromkeys(("cnn", "dropout", "alpha", "beta", "beta-scaled"), 106_000),
 }
-COMMON = {"cifar10": 54_000, "mnist": 106_000}  # until when all five were trained: for speed, and for who is as good as whom
-HALF_WIDTH = {"cifar10": 0.02, "mnist": 0.004}  # a prediction interval that is wider decides nothing in favour of a row
+COMMON = {"cifar10": 54_000, "mnist": 106_000}  # until when all five were trained: for speed and equality
+HALF_WIDTH = {"cifar10": 0.02, "mnist": 0.004}  # a row with a wider prediction interval cannot be reproduced
 MARGIN = {"cifar10": 0.011, "mnist": 0.0025}  # the standard error of one evaluation on 1,600 images, at .72 and .99
 THRESHOLDS = {
     "cifar10": tuple(round(0.40 + 0.02 * step, 4) for step in range(17)),  # .40 to .72
@@ -103,7 +103,7 @@ reproduced** or **undecided**; what was not run is undecided, and says so.
   stands in for no row and no ordering; where a claim on the crash is judged on it, the claim says so. CIFAR-10 is a JPEG
   copy wherever it says so."""
 
-# The same, its lines filled up again after the numbers have come in.
+# The same text, its lines refilled after the numbers were inserted.
 RULES = "\n".join(
     textwrap.fill(" ".join(part.split()), 120, subsequent_indent="  " * part.startswith("*"), break_on_hyphens=False)
     for part in re.split(r"\n(?=\* |\n)", _WORDS)
@@ -124,7 +124,7 @@ class Prediction(NamedTuple):
 
 
 def window_mean(rows: Rows, cut: int) -> float | None:
-    """The primary statistic: mean accuracy of the WINDOW evaluations up to `cut`, one every EVERY iterations; None without."""
+    """The primary statistic: mean accuracy of the WINDOW evaluations up to `cut`, one every EVERY iterations; or None."""
     wanted = range(window_start(cut), cut + 1, EVERY)
     accuracy = {row["iteration"]: row["accuracy"] for row in rows}
     if not all(iteration in accuracy for iteration in wanted):
@@ -146,7 +146,7 @@ def mean_until(rows: Rows, end: int) -> float:
 def losses_per_window(rows: Rows) -> dict[int, float]:
     """{iteration: mean training loss of the EVERY iterations before it}, also of runs that were evaluated more often.
 
-    Raises DataError if an evaluation lies on both sides of a window's end.
+    Raises DataError if the time between two evaluations crosses the end of a window.
     """
     found: dict[int, float] = {}
     total, before = 0.0, 0
@@ -167,7 +167,7 @@ def losses_per_window(rows: Rows) -> dict[int, float]:
 
 
 def is_healthy(rows: Rows, first: int, last: int) -> bool:
-    """Whether a run has lost no class at any evaluation from `first` to `last`, and no loss there that is not finite."""
+    """Whether a run has lost no class, and had only finite losses, at all evaluations from `first` to `last`."""
     within = [row for row in rows if first <= row["iteration"] <= last]
     return not any(row["lost_classes"] or not math.isfinite(row["loss"]) for row in within)
 
@@ -203,7 +203,7 @@ def predict(values: Sequence[float], spread: float, degrees: int) -> Prediction:
 
 
 def p_of_row(published: float, values: Sequence[float], spread: float, degrees: int) -> float:
-    """How probable a run at least as far from our mean as the published one is, if that is one more of ours; two-sided."""
+    """The probability that one more run of ours lies at least as far from our mean as the published one; two-sided."""
     from scipy.stats import t
 
     if not degrees:
@@ -221,7 +221,7 @@ def judge_row(prediction: Prediction, p: float, adjusted: float, half_width: flo
 
 
 def holm(values: Mapping[str, float]) -> dict[str, float]:
-    """p-values by name -> Holm's adjusted ones: the smallest times n, the next times n - 1, ..., never falling."""
+    """p-values by name -> Holm's adjusted ones: the smallest times n, the next times n - 1, ..., never decreasing."""
     adjusted, highest = {}, 0.0
     for place, (name, p) in enumerate(sorted(values.items(), key=lambda item: item[1])):
         highest = max(highest, min(1.0, p * (len(values) - place)))
@@ -233,7 +233,7 @@ def holm(values: Mapping[str, float]) -> dict[str, float]:
 
 
 class Sides(NamedTuple):
-    """One-sided p-values. A small `claim` speaks for the claim; a small `contrary` for its contrary."""
+    """One-sided p-values. A small `claim` supports the claim; a small `contrary` its contrary."""
 
     claim: float
     contrary: float
@@ -242,7 +242,7 @@ class Sides(NamedTuple):
 def p_above(differences: Sequence[float], value: float, smallest_spread: float = 0.0) -> float:
     """The one-sided p of Student's test that the mean of `differences` lies above `value`; 1 for fewer than two of them.
 
-    smallest_spread: their standard deviation counts as at least that, for numbers so coarse that they may all be the same.
+    smallest_spread: the least value of their standard deviation, for numbers so coarse that they may all be the same.
     """
     from scipy.stats import t
 
@@ -280,7 +280,7 @@ def judge(sides: Sides) -> str:
 
 
 def holm_sides(family: Mapping[str, Sides]) -> dict[str, Sides]:
-    """Holm's procedure over a family of comparisons, for each side by itself."""
+    """Holm's procedure over a family of comparisons, separately for each side."""
     claims, contraries = (holm({name: sides[index] for name, sides in family.items()}) for index in (0, 1))
     return {name: Sides(claims[name], contraries[name]) for name in family}
 
@@ -295,6 +295,6 @@ def arrivals(rows: Rows, thresholds: Sequence[float], cut: int) -> list[float]:
 
 
 def lead(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Arrivals of two runs -> in which share of the thresholds that either reached ours is first, minus theirs; -1 to 1."""
+    """Arrivals of two runs -> the share of the thresholds reached by either at which ours is first, minus theirs; -1 to 1."""
     signs = [(a < b) - (a > b) for a, b in zip(ours, theirs, strict=True) if math.isfinite(min(a, b))]
     return math.fsum(signs) / len(signs) if signs else 0.0

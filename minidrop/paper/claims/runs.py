@@ -1,7 +1,7 @@
-"""The experiments that the ledger draws on: which question each is for, and the command that makes it, stored or not yet.
+"""The experiments that the ledger uses: which question each answers, and the command that makes it, stored or not yet.
 
-`minidrop claims` takes a folder up when it lies in `results/` under its name. Every command can be broken off and given again:
-with `--resume` it goes on, or starts what is not there yet.
+`minidrop claims` uses a folder as soon as it is in `results/` under its name. Every command can be interrupted and repeated:
+with `--resume` it continues, or starts what does not exist yet.
 """
 
 from __future__ import annotations

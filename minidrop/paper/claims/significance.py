@@ -1,4 +1,4 @@
-"""What is significant: what a maximum over evaluations is worth, and which differences between networks are real."""
+"""Significance: how far a maximum over evaluations is too high, and which differences between networks are real."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .questions import in_words, not_yet_run
 
 
 def significance_claims(evidence: Evidence) -> list[Claim]:
-    """What a maximum is worth, which differences are real, and the same under the careful protocol."""
+    """How far a maximum is too high, which differences are real, and the same under the careful protocol."""
     return [
         _maximum(evidence),
         _differences(evidence["cifar10-lite"], "differences-cifar10", peak, "peaks"),

@@ -1,4 +1,4 @@
-"""What the paper says of expectations (sections II and IV), against means of 10,000 draws (`minidrop draws`)."""
+"""The paper's claims on expectations (sections II and IV), against means of 10,000 draws (`minidrop draws`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EACH = f"{INPUTS}, each fixed"
 
 
 class Draws:
-    """layers.csv and units.csv, read."""
+    """The contents of layers.csv and units.csv."""
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -72,7 +72,7 @@ def _with(claim: Claim, seeds: str, on: str) -> Claim:
 
 
 def _linear(draws: Draws, key: str, section: str, sentence: str, layers: int, inputs: str) -> Claim:
-    """The paper's two: alpha and beta, unscaled, as its formula has them; the scaled ones beside them."""
+    """The paper's two, alpha and beta, unscaled as in its formula; the scaled ones are shown beside them."""
     gaps = {kind: draws.gap(kind, layers, inputs) for kind in ("alpha", "beta", "alpha-scaled", "beta-scaled")}
     plain = [gaps["alpha"], gaps["beta"]]
     text = ", ".join(f"{kind} {gap.text()}" for kind, gap in gaps.items() if not kind.endswith("scaled"))

@@ -1,4 +1,4 @@
-"""How often an input z of the hidden stage is exactly 0: by the law, by the lattice, counted; and what follows for MNIST."""
+"""How often an input z of the hidden stage is exactly 0: by formula, by the lattice, counted; and what follows for MNIST."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIVED = 150_000  # iterations of the published scaled run on MNIST, which did no
 
 
 def zero_claims(evidence: Evidence) -> list[Claim]:
-    """The law of zeros, its rates in the published network, and why MNIST's run may have lived."""
+    """The formula for zeros, their rate in the published network, and why MNIST's run may have survived."""
     return [
         _rate([evidence.find("crash-published") or evidence["crash"], evidence["crash-zero"]]),
         _published_rates(evidence),
@@ -131,7 +131,7 @@ def _published_rates(evidence: Evidence) -> Claim:
 
 
 def judge_life(expected: list[float]) -> str:
-    """Zeros to expect in a life, by run -> the verdict that to live was to be expected, by their mean."""
+    """Zeros to expect in a full run, by run -> the verdict on whether survival was to be expected, by their mean."""
     if not expected:
         return "undecided"
     lives = math.exp(-math.fsum(expected) / len(expected))
@@ -139,7 +139,7 @@ def judge_life(expected: list[float]) -> str:
 
 
 def _not_on_mnist(evidence: Evidence) -> Claim:
-    """From the lattice, over runs at full length: how probable was it to live through 150,000 iterations on MNIST?"""
+    """From the lattice, over runs at full length: how probable was it to survive 150,000 iterations on MNIST?"""
     common: dict[str, Any] = {
         "key": "crash-not-mnist",
         "section": "III.B",

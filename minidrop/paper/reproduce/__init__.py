@@ -1,7 +1,7 @@
 """`minidrop reproduce`: a grid of runs, its table and figures beside the paper's, and one page with all of it.
 
-grid.py       which runs, and the folder they leave behind (config.json)
-execute.py    carrying them out: one after the other, or on a Dask cluster
+grid.py       which runs there are, and their folder (config.json)
+execute.py    executing them: one after the other, or on a Dask cluster
 published.py  what the paper reports
 table.py      table.md; figures.py: figure1.png ... figure4.png, diagnostics.png; page.py: report.html
 compare.py    two folders side by side

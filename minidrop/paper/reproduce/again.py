@@ -1,4 +1,4 @@
-"""Does a stored run come out again, bit for bit? Trains it anew from the configuration that is stored with it, and compares.
+"""Is a stored run reproducible, bit for bit? Trains it again from the configuration stored with it, and compares.
 
 minidrop again FOLDER                        every run of the experiment, as long as it was
 minidrop again FOLDER --iterations 500       only the first evaluations of each
@@ -27,11 +27,11 @@ def again(
     data: tuple[Dataset, Dataset] | None = None,
     report: Callable[[str, list[str]], None] = lambda _name, _differences: None,
 ) -> dict[str, list[str]]:
-    """{run: what is different, [] if it is the same to the bit}, for the runs of an experiment's folder, or those in `names`.
+    """{run: its differences, [] if it is the same to the bit}, for the runs of an experiment's folder, or those in `names`.
 
-    iterations: train only so far, and compare the evaluations until then. `report` is told of each run as it ends. Everything
-    is compared but the seconds and the single recorded steps (what the recorder counted is). Raises DataError if the data are
-    not those of the folder, a name is none of its runs, or no evaluation lies within `iterations`.
+    iterations: train only this far, and compare the evaluations up to there. `report` is called for each run as it ends.
+    Everything is compared except the seconds and the recorded steps (the recorder's counts are compared). Raises DataError if
+    the data are not those of the folder, a name is not one of its runs, or no evaluation lies within `iterations`.
     """
     config, runs = read_config(folder), read_runs(folder)
     train_data, test_data = data or load_data(config["settings"]["dataset"])
@@ -58,7 +58,7 @@ def again(
 
 
 def differences(stored: Finished, iterations: int | None, data: tuple[Dataset, Dataset]) -> list[str]:
-    """Train a stored run anew, on the CPU, with one BLAS thread, and say what came out differently."""
+    """Train a stored run again, on the CPU, with one BLAS thread, and list what differs."""
     from threadpoolctl import threadpool_limits
 
     reached = int(stored.rows[-1]["iteration"])
@@ -80,18 +80,18 @@ def differences(stored: Finished, iterations: int | None, data: tuple[Dataset, D
 
 
 def compare_rows(expected: list[dict[str, float]], rows: list[dict[str, float]]) -> list[str]:
-    """What differs in two histories, in the first row that differs; the seconds may."""
+    """The differences in the first row in which two histories differ; the seconds are ignored."""
     if len(expected) != len(rows):
         return [f"{len(expected)} evaluations stored, {len(rows)} now"]
     for old, new in zip(expected, rows, strict=True):
-        wrong = [name for name in COLUMNS if name != "seconds" and repr(old[name]) != repr(new[name])]  # repr: NaN is NaN
+        wrong = [name for name in COLUMNS if name != "seconds" and repr(old[name]) != repr(new[name])]  # repr: NaN equals NaN
         if wrong:
             return [f"iteration {int(old['iteration']):,}, {name}: {old[name]!r} stored, {new[name]!r} now" for name in wrong]
     return []
 
 
 def compare_ends(stored: dict[str, Any], result: Result, trainer: Trainer) -> list[str]:
-    """What differs in how the two runs ended, and in what their recorders counted."""
+    """The differences in how the two runs ended and in what their recorders counted."""
     now: dict[str, Any] = {
         "iteration": result.iteration,
         "stopped": result.stopped,
@@ -105,9 +105,9 @@ def compare_ends(stored: dict[str, Any], result: Result, trainer: Trainer) -> li
 
 
 def other_machine(origin: dict[str, Any]) -> list[str]:
-    """What is different here from where `origin`, a provenance, was made, of what the last bits depend on.
+    """The differences between here and `origin`, a provenance, that can change the last bits.
 
-    That is NumPy's version, and for which kind of processor OpenBLAS chose its kernels (OPENBLAS_CORETYPE chooses another).
+    These are NumPy's version, the processor for which OpenBLAS chose its kernels (OPENBLAS_CORETYPE chooses another), a GPU.
     """
     here = provenance()
     there, ours = origin["packages"].get("numpy"), here["packages"].get("numpy")

@@ -1,7 +1,7 @@
-"""The runs of a grid as independent tasks of a Dask cluster. Dask hands them out and notices dead workers; we only resume.
+"""The runs of a grid as independent tasks of a Dask cluster. Dask schedules them and notices dead workers; we only resume.
 
-A task is `execute.carry_out`: locked, and from the run's checkpoint if there is one. So it does not matter to a run where it
-starts again. The workers must see the experiment's folder under the same path, and have the dataset.
+A task is `execute.carry_out`: it locks the run and starts from its checkpoint if there is one, so any worker can continue a
+run. The workers must see the experiment's folder under the same path, and have the dataset.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from .grid import read_config
 
 CONNECT_TIMEOUT = 30  # seconds
 
-# Dask has its workers hand memory back to the system whenever 64 KB of it are free. A training step frees the same megabytes
-# that the next one asks for, and took two to three times as long for it. None: as the system does it by itself.
+# By default Dask's workers return memory to the system whenever 64 KB of it are free. A training step frees the same megabytes
+# that the next one allocates, and took two to three times as long because of it. None: the system's own default.
 KEEP_MEMORY = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
 
 
@@ -60,7 +60,7 @@ def cluster(jobs: int, scheduler: str | None) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _children_ignore_interrupts() -> Iterator[None]:
-    """A terminal sends Ctrl-C to children too; these are to be told by us, and then finish their step."""
+    """A terminal sends Ctrl-C to child processes too; they must ignore it, so that we can stop them after their step."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -72,19 +72,19 @@ def _children_ignore_interrupts() -> Iterator[None]:
 
 
 def on_a_cluster(client: Any, runs: list[Run], folder: Path, progress: Progress) -> bool:
-    """Carry out all runs as tasks of a Dask cluster; False if Ctrl-C stopped them, each after a step and with a checkpoint.
+    """Execute all runs as tasks of a Dask cluster; False if Ctrl-C stopped them, each after a step and with a checkpoint.
 
-    A run whose worker dies goes on elsewhere, from its checkpoint, up to three times. Raises the error of the first run that
+    A run whose worker dies continues on another, from its checkpoint, up to three times. Raises the error of the first run that
     fails; DataError if a run kills every worker that takes it.
     """
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
-    session = uuid.uuid4().hex[:8]  # a key of its own: Dask would answer an old one from its memory
+    session = uuid.uuid4().hex[:8]  # new each time: for an old key Dask would return its stored result
     topic, stop_file = f"minidrop-{session}", folder / f".stop-{session}"
     client.subscribe_topic(topic, lambda event: progress(*event[1]))
     futures = [
-        # without a priority Dask takes tasks in an order of its own, and the second seed may come before all have their first
+        # without a priority Dask chooses the order, and a second seed may run before every variant has its first
         client.submit(on_a_worker, run, str(folder), topic, key=f"{run.name}-{session}", pure=False, priority=-place)
         for place, run in enumerate(runs)
     ]
@@ -97,7 +97,7 @@ def on_a_cluster(client: Any, runs: list[Run], folder: Path, progress: Progress)
                 completed = completed and outcome["stopped"] != "interrupted"
         stop_file.unlink(missing_ok=True)
     except BaseException as error:
-        stop_file.touch()  # Dask cannot stop a task that runs: the workers look for this file, so it stays
+        stop_file.touch()  # Dask cannot stop a running task: the workers look for this file, so it stays
         if isinstance(error, KilledWorker):
             raise DataError(
                 "a run killed every worker that took it",
@@ -113,7 +113,7 @@ def on_a_cluster(client: Any, runs: list[Run], folder: Path, progress: Progress)
 
 
 def on_a_worker(run: Run, folder: str, topic: str) -> dict[str, Any]:
-    """`carry_out`, as a Dask task: about once a second it reports how far it is, and looks whether it is to stop.
+    """`carry_out`, as a Dask task: about once a second it reports its progress and checks whether to stop.
 
     Raises ArgumentError on a worker with several threads (BLAS threads are limited per process, and the bits of a run may
     depend on their number); DataError if the worker has other data than the experiment.

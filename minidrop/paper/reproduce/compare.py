@@ -19,10 +19,10 @@ from .table import deviation, enough, markdown, mean, standard_error, title, tro
 def compare(left: Path, right: Path, figure: Path | None = None) -> str:
     """Markdown: the settings that differ, and a row per variant that both have; `figure`: where to draw the accuracies.
 
-    B - A is the difference of the means of the last 20 evaluations. Where the two have seeds in common, all columns are of
-    those seeds. With two or more of them the difference is paired by seed, and its standard error is that of the mean of the
-    pairs; else it comes from the sizes of the evaluation sets alone, and says nothing of what another seed would give. Runs
-    that are not done, or diverged, are named. With fewer than 40 evaluations the columns of the last 20 stay empty. Raises
+    B - A is the difference of the means of the last 20 evaluations. Where the two have seeds in common, all columns use only
+    those. With two or more of them the difference is paired by seed, and its standard error is that of the mean of the pairs;
+    else it comes from the sizes of the evaluation sets alone, and does not cover the spread over seeds. Runs that are not
+    done, or diverged, are named. With fewer than 40 evaluations the columns of the last 20 are empty. Raises
     DataError if no variant is in both.
     """
     configs = read_config(left), read_config(right)

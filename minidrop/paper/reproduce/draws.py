@@ -1,15 +1,15 @@
-"""What 10,000 draws of the masks say of the paper's theory (section IV): are layers, and two of them, expectation-linear?
+"""The paper's theory (section IV) tested with 10,000 mask draws: are one layer, and two, expectation-linear?
 
     minidrop draws FOLDER        writes draws.json, layers.csv and units.csv there; half a minute
 
-A layer y = sigma(z theta s) with s = 1, or 1 / k where it is scaled, is expectation-linear if E[y] = sigma(z E[theta] s): if on
-average it gives what it gives for the mean mask. `layers.csv` has the distance between the two, as a share of E[y]:
+A layer y = sigma(z theta s) with s = 1, or 1 / k where it is scaled, is expectation-linear if E[y] = sigma(z E[theta] s): its
+mean output is its output for the mean mask. `layers.csv` has the distance between the two, as a share of E[y]:
 
     gap = |E[y] - sigma(z E[theta] s)| / |E[y]|
 
 The square of that distance is estimated without bias (the squared length of a mean of noisy numbers would always come out
-above 0): draws fall into BATCHES batches, and the inner products of *different* batches' means are averaged; its error is the
-jackknife's over batches. `units.csv` has mean and spread of single units' outputs at a grid of z, for figures 1 and 2.
+above 0): draws are split into BATCHES batches, and the inner products of *different* batches' means are averaged; the error is
+the jackknife's over batches. `units.csv` has mean and spread of single units' outputs at a grid of z, for figures 1 and 2.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DRAWS, BATCHES = 10_000, 100
 UNITS = 64  # of each layer, and inputs of the first
 INPUTS = 20  # over which "random inputs" are averaged
 SPREAD = 1.5  # standard deviation of z: then a quarter of the units lie below -1
-GRID = np.linspace(-5, 2, 36, dtype="float32") + np.float32(0.013)  # never on -1 or 0, where p jumps or bends
+GRID = np.linspace(-5, 2, 36, dtype="float32") + np.float32(0.013)  # never on -1 or 0, where p has a jump or a kink
 
 LAYER_COLUMNS = ("kind", "layers", "inputs", "gap", "low", "high", "squared", "error")
 UNIT_COLUMNS = ("kind", "z", "mean", "error", "deviation", "formula")
@@ -44,7 +44,7 @@ UNIT_COLUMNS = ("kind", "z", "mean", "error", "deviation", "formula")
 
 @dataclass(frozen=True)
 class Kind:
-    """A hidden stage: z -> what it gives with a mask, and with the mean mask (`expected`: sigma(z E[theta] s))."""
+    """A hidden stage: z -> its output with a mask, and with the mean mask (`expected`: sigma(z E[theta] s))."""
 
     draw: Callable[[Array, Generator], Array]
     expected: Callable[[Array], Array]
@@ -81,12 +81,12 @@ def squared_distance(means: Array, reference: Array) -> tuple[float, float]:
     """(batches, units) independent means of E[y], (units) -> |E[y] - reference|^2 without bias, and its standard error.
 
     mean over pairs i != j of (m_i - r) . (m_j - r) = (|sum|^2 - sum of squares) / (n (n - 1)); the error by the jackknife,
-    which is right far from 0, and near 0 too large by some root of 2: intervals around 0 are wide, never narrow.
+    which is right far from 0, and near 0 too large by about sqrt(2): intervals around 0 are too wide, never too narrow.
     """
     apart = means.astype("float64") - reference
     count = len(apart)
     total, squares = apart.sum(axis=0), (apart**2).sum(axis=1)
-    without = total - apart  # the sum, each time without one batch
+    without = total - apart  # the sum, leaving out one batch at a time
     left_out = ((without**2).sum(axis=1) - (squares.sum() - squares)) / ((count - 1) * (count - 2))
     estimate = float((total @ total - squares.sum()) / (count * (count - 1)))
     error = math.sqrt((count - 1) / count * float(((left_out - left_out.mean()) ** 2).sum()))
@@ -105,7 +105,7 @@ def two_layers(kind: Kind, first: Array, second: Array | None) -> tuple[Callable
 
 
 def measure_draws(draws: int = DRAWS, seed: int = 0) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Rows of layers.csv and of units.csv. Raises ArgumentError unless draws is a multiple of BATCHES, at least 3 of each."""
+    """Rows of layers.csv and of units.csv. Raises ArgumentError unless draws is a multiple of BATCHES, at least 3 BATCHES."""
     if draws < 3 * BATCHES or draws % BATCHES:
         raise ArgumentError("bad number of draws", expected=f"a multiple of {BATCHES}, at least {3 * BATCHES}", got=str(draws))
     numbers = Generator(seed)
@@ -134,14 +134,14 @@ def _fixed(draw: Any, expected: Any, x: Array, draws: int, generator: Generator)
 
 
 def _drawn_too(kind: Kind, x: Array, weight: Array, draws: int, generator: Generator) -> Found:
-    """The input drawn as well, around x: E[y] against the layer at E[z] with the mean mask E[theta], both over inputs too.
+    """The input is drawn too, around x: E[y] against the layer at E[z] with the mean mask E[theta], both also over inputs.
 
-    E[theta] comes from the layer's own k(z), averaged over the same inputs; a scaled or usual layer has it in its scale.
+    E[theta] comes from the layer's own k(z), averaged over the same inputs; a scaled or ordinary layer has it in its scale.
     """
     z = (x + generator.normal((draws, UNITS))) @ weight
     outputs = kind.draw(z, generator).reshape(BATCHES, -1, UNITS).mean(axis=1, dtype="float64")
     middle = z.mean(axis=0, dtype="float64")
-    # sigma(z E[theta] s) at E[z]: for the unscaled kinds E[theta] is the mean of expected(z) / z = k(z), else expected does it
+    # sigma(z E[theta] s) at E[z]: for the unscaled kinds E[theta] is the mean of expected(z) / z = k(z), else expected has it
     shares = kind.expected(z) / z if kind in (KINDS["alpha"], KINDS["beta"]) else None
     reference = kind.expected(middle.astype("float32")[None])[0] if shares is None else middle * shares.mean(axis=0)
     estimate, error = squared_distance(outputs, np.asarray(reference, dtype="float64"))

@@ -1,7 +1,7 @@
-"""Carrying out the runs of a grid, one after the other, in this process (`cluster.py`: as tasks on several).
+"""Executes the runs of a grid, one after the other, in this process (`cluster.py`: as tasks on several).
 
-Every run computes with one BLAS thread, so that it gives the same bits wherever it runs on this kind of machine; it is locked,
-so that no two processes write to it at once; and it goes on from its checkpoint if there is one.
+Every run uses one BLAS thread, so that it gives the same bits on any machine of this kind; it is locked, so that no two
+processes write to it at once; and it continues from its checkpoint if there is one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .provenance import provenance
 
 
 class Progress(Protocol):
-    """Who is told how far the runs are."""
+    """Receives the progress of the runs."""
 
     def __call__(self, name: str, iteration: int, loss: float, accuracy: float) -> None:
         """A run has reached `iteration`; running mean loss, last accuracy."""
@@ -43,10 +43,10 @@ def carry_out(
     progress: Callable[[str, int, float, float], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """Carry out one run in an experiment's folder, from its checkpoint if there is one; returns its outcome.
+    """Execute one run in an experiment's folder, from its checkpoint if there is one; returns its outcome.
 
-    The outcome is also written to the run's .json, unless it was interrupted. A run that is done already is left as it is.
-    Raises StateError if there is a outcome, the run is to go on from it, and the checkpoint is gone.
+    The outcome is also written to the run's .json, unless it was interrupted. A run that is already done is left unchanged.
+    Raises StateError if there is an outcome to continue from, but the checkpoint is missing.
     """
     from filelock import FileLock
     from threadpoolctl import threadpool_limits
@@ -64,7 +64,7 @@ def carry_out(
                 help="put it back, or start anew in another folder with --out",
             )
         for unfinished in folder.glob(f"*/.{run.name}.*.tmp"):
-            unfinished.unlink()  # a process that was killed while it wrote: ours, for we hold the lock
+            unfinished.unlink()  # left by a process killed while writing; we hold the lock, so it is unused
         trainer = Trainer(run, data or load_data(run.dataset), history_path(folder, run), checkpoint)
         made_with = provenance(run.device)
         result = trainer.run_to_the_end(_after_a_step(folder, made_with, progress), should_stop)
@@ -97,14 +97,14 @@ def _write_result(
 def _after_a_step(
     folder: Path, made_with: dict[str, Any], progress: Callable[[str, int, float, float], None] | None
 ) -> Callable[[Trainer], None]:
-    """After every step: tell `progress` how far it is, with a running mean of the loss; note a divergence at the checkpoint."""
+    """After every step: report to `progress`, with a running mean of the loss; at checkpoints, store a divergence."""
     smooth = math.nan
 
     def after(trainer: Trainer) -> None:
         nonlocal smooth
         smooth = trainer.last_loss if math.isnan(smooth) else 0.99 * smooth + 0.01 * trainer.last_loss
         if trainer.divergence and trainer.iteration % trainer.run.checkpoint_every == 0:
-            _write_result(folder, trainer, made_with, "under way", None)  # so that a report of a long run shows it now
+            _write_result(folder, trainer, made_with, "under way", None)  # so that a report during a long run shows it
         if progress is not None:
             rows = trainer.history.rows
             progress(trainer.run.name, trainer.iteration, smooth, rows[-1]["accuracy"] if rows else math.nan)
@@ -113,7 +113,7 @@ def _after_a_step(
 
 
 def one_after_the_other(runs: list[Run], folder: Path, data: tuple[Dataset, Dataset], progress: Progress) -> bool:
-    """Carry out all runs here; False if they were interrupted (SIGINT: after the step under way, with a checkpoint)."""
+    """Execute all runs here; False if they were interrupted (SIGINT: after the current step, with a checkpoint)."""
     with stop_on_interrupt() as should_stop:
         for run in runs:
             outcome = carry_out(run, folder, data, progress, should_stop)
@@ -125,10 +125,10 @@ def one_after_the_other(runs: list[Run], folder: Path, data: tuple[Dataset, Data
 
 @contextlib.contextmanager
 def stop_on_interrupt(also: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
-    """Within: the first Ctrl-C sets what the given function returns and calls `also`; a second raises KeyboardInterrupt."""
+    """Yields a function that is True after the first Ctrl-C, which also calls `also`; a second raises KeyboardInterrupt."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield stop.is_set  # signals are not ours to handle here
+        yield stop.is_set  # only the main thread can handle signals
         return
     before = signal.getsignal(signal.SIGINT)
 

@@ -1,4 +1,4 @@
-"""The paper's four figures, drawn from our runs, and one more that shows what goes on inside the networks.
+"""The paper's four figures, drawn from our runs, and one more with measurements inside the networks.
 
 Colours: Okabe and Ito's palette, which colour-blind readers can tell apart; lines differ in style too.
 """
@@ -25,7 +25,7 @@ DRAWS = 10_000
 
 COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 STYLES = ("-", "--", "-.", (0, (1, 1)), "-", "--", "-.")
-RUNS = dict(zip(NAMES, range(len(NAMES)), strict=True))  # the five of the paper keep their looks in every figure
+RUNS = dict(zip(NAMES, range(len(NAMES)), strict=True))  # the paper's five look the same in every figure
 
 STYLE: dict[str, Any] = {
     "figure.dpi": 110,
@@ -45,7 +45,7 @@ Curves = dict[str, list[dict[str, float]]]
 def look(variant: str, position: int) -> dict[str, Any]:
     """Colour and line style of a variant: fixed for the paper's five, by its position for others."""
     index = RUNS.get(variant, position)
-    again = index // len(COLOURS)  # the colours come round again, with other lines
+    again = index // len(COLOURS)  # colours repeat, with other line styles
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": STYLES[(index + again) % len(STYLES)]}
 
 
@@ -68,10 +68,10 @@ def draw(make: Callable[..., Any], *arguments: Any) -> bytes:
 
 
 def distribution_figure(figure: Any, distribution: Distribution, symbol: str) -> None:
-    """Figure 1 or 2: how likely a unit is kept, and its expected output, with what 10,000 draws gave laid over the formula."""
+    """Figure 1 or 2: keep probability and expected output of a unit, by formula and from 10,000 draws."""
     z = np.linspace(-5, 2, 701, dtype="float32")
     keep = keep_probability(z, distribution)
-    points = np.linspace(-4.9, 1.9, 35, dtype="float32")  # never on -1 or 0, where p jumps or bends
+    points = np.linspace(-4.9, 1.9, 35, dtype="float32")  # never on -1 or 0, where p has a jump or a kink
     output = dropalan(Tensor(np.repeat(points[:, None], DRAWS, axis=1)), distribution, generator=Generator(0)).data
     kept = (output != 0).mean(axis=1)
     figure.set_size_inches(9, 3.8)
@@ -131,7 +131,7 @@ def scaled_figure(figure: Any, runs: list[Finished], published: Curves, title: s
 def comparison_figure(figure: Any, runs: list[Finished], published: Curves, title: str) -> None:
     """Figure 4: accuracy of dropout against DropAlan; means over seeds, the band from the lowest to the highest seed.
 
-    Of a variant whose seeds have not all come equally far, each seed has a line.
+    If the runs of a variant are not equally long, each seed has a line.
     """
     figure.set_size_inches(8, 5.2)
     axes = figure.subplots()
@@ -140,7 +140,7 @@ def comparison_figure(figure: Any, runs: list[Finished], published: Curves, titl
         strong = variant in ("dropout", "beta-scaled")
         line = {**look(variant, position), "linewidth": 2 if strong else 1.1}
         label = NAMES.get(variant, variant)
-        if len({run.rows[-1]["iteration"] for run in mine}) > 1:  # some are under way: a mean would end with the shortest
+        if len({run.rows[-1]["iteration"] for run in mine}) > 1:  # some are unfinished: a mean would end with the shortest
             for index, run in enumerate(mine):
                 axes.plot(*columns(run.rows, "accuracy"), **line, label=f"{label}, each seed" if index == 0 else None)
         else:
@@ -155,7 +155,7 @@ def comparison_figure(figure: Any, runs: list[Finished], published: Curves, titl
     axes.set(xlabel="iteration", ylabel="accuracy")
     worst = min(run.rows[-1]["accuracy"] for run in runs)
     if worst > 0.4:
-        axes.set_ylim(bottom=np.floor(10 * worst - 1.5) / 10)  # the end is what is compared; the history has the climb
+        axes.set_ylim(bottom=np.floor(10 * worst - 1.5) / 10)  # the end is what is compared; the rise is in the history
     axes.set_title(f"Dropout against DropAlan: {title}", fontsize=11)
     figure.legend(loc="outside lower center", ncols=3, fontsize=9)
 
@@ -171,7 +171,7 @@ DIAGNOSTICS = {
 
 
 def diagnostics_figure(figure: Any, runs: list[Finished], title: str) -> None:
-    """What the history holds beside accuracy: six small panels, the first seed of each variant."""
+    """What the history holds besides accuracy: six small panels, the first seed of each variant."""
     figure.set_size_inches(10.5, 6.4)
     panels = figure.subplots(2, 3, sharex=True)
     first = {run.run.variant: run for run in reversed(runs)}
@@ -200,7 +200,7 @@ def columns(rows: list[dict[str, float]], column: str) -> tuple[list[float], lis
 
 
 def as_far_as(published: list[dict[str, float]], runs: list[Finished]) -> list[dict[str, float]]:
-    """The rows of a published curve up to where the longest of ours ends: the rest would leave ours no room."""
+    """The rows of a published curve up to where the longest of ours ends: the rest would squeeze ours."""
     last = max(run.rows[-1]["iteration"] for run in runs)
     return [row for row in published if row["iteration"] <= last] or published
 

@@ -1,7 +1,7 @@
-"""The grid of an experiment, dataset x network x variants x seeds, and the folder that it leaves behind.
+"""The grid of an experiment, dataset x network x variants x seeds, and its folder.
 
 config.json                      settings, dataset digests, provenance of every call that worked on the folder
-history/VARIANT_seedN.csv        a row per evaluation, as it happens
+history/VARIANT_seedN.csv        a row per evaluation, written as it happens
 history/VARIANT_seedN.json       how the run ended: divergence, accuracy on the whole test set
 history/VARIANT_seedN_steps.csv  the steps before something went wrong, if they were recorded
 checkpoints/VARIANT_seedN.safetensors; ..._peak.safetensors and ..._end.safetensors: the weights at the peak and at the end
@@ -27,10 +27,10 @@ from ..settings import require_limits, setting, settings_of
 from ..variants import VARIANTS, Variant
 from .provenance import provenance
 
-# What may differ when an experiment is resumed; of the first three nothing may be taken away.
+# What may differ when an experiment is resumed; the first three may only grow.
 MAY_CHANGE = ("variants", "iterations", "seeds", "on_divergence", "checkpoint_every", "device", "cuda_graphs")
 
-# Settings that the oldest experiments do not have.
+# Settings that the oldest experiments lack, with the values they had.
 LATER: dict[str, Any] = {"cuda_graphs": False, "record_steps": 0, "evaluation_images": 0}
 
 
@@ -60,9 +60,9 @@ class Grid:
         seeds: int = 1,
         **settings: Any,
     ) -> Grid:
-        """The grid of some settings, by the names that config.json and the command line have for them.
+        """The grid of these settings, which have the same names in config.json and on the command line.
 
-        protocol: its name. evaluate_every, checkpoint_every: None or 0: what fits the iterations; evaluation_images: None or 0:
+        protocol: its name. evaluate_every, checkpoint_every: None or 0: chosen by the iterations; evaluation_images: None or 0:
         as many as the protocol says. The rest are fields of `Run`.
         """
         run = Run(**settings)
@@ -77,7 +77,7 @@ class Grid:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """By name, as `of` takes them, and as JSON can hold them."""
+        """By name, as `of` takes them; JSON-serialisable."""
         own = {field.name: getattr(self.run, field.name) for field in settings_of(Run)}
         protocol = self.run.protocol
         usual = protocol.evaluation_images == find_protocol(protocol.name).evaluation_images
@@ -91,7 +91,7 @@ class Grid:
         }
 
     def runs(self) -> list[Run]:
-        """Every run, seed by seed, so that a broken experiment has whole sets of variants."""
+        """Every run, seed by seed, so that an interrupted experiment has complete sets of variants."""
         return [
             dataclasses.replace(self.run, variant=variant, seed=seed, learning_rate=None, clip_norm=None)
             for seed in range(self.seeds)
@@ -122,7 +122,7 @@ def steps_path(folder: Path, run: Run) -> Path:
 def require_free(folder: Path, grid: Grid, resume: bool) -> None:
     """Raise StateError unless the folder is new or empty or, with `resume`, holds this experiment.
 
-    Variants, seeds and iterations may have grown since, and how to carry it out may differ (MAY_CHANGE), nothing else.
+    Variants, seeds and iterations may have grown, and how it is executed may differ (MAY_CHANGE); nothing else.
     """
     if (folder / "config.json").exists():
         if not resume:
@@ -143,7 +143,7 @@ def require_free(folder: Path, grid: Grid, resume: bool) -> None:
 
 
 def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset]) -> None:
-    """Make the folder and write config.json; call `require_free` first. Raises StateError if it was begun with other data."""
+    """Make the folder and write config.json; call `require_free` first. Raises StateError if it was started with other data."""
     train, test = data
     label = train.label if train.label == test.label else f"{train.label}, measured on {test.label}"
     digests = {"label": label, "train_sha256": train.digest, "test_sha256": test.digest, "test_images": len(test)}
@@ -153,17 +153,17 @@ def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset]) -> None:
         _require_same(folder, stored["dataset"], digests)
         done = sum(run.done for run in read_runs(folder))
         if stored["settings"] == config_settings(grid) and done == len(grid.runs()):
-            return  # nothing to do: what is there keeps its date
+            return  # nothing to do: the stored date is kept
         calls = stored["provenance"]
     config = {"settings": config_settings(grid), "dataset": digests, "provenance": [*calls, provenance(grid.run.device)]}
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
-    for part in ("history", "checkpoints"):  # after config.json, so that a kill leaves an empty folder, or one to resume
+    for part in ("history", "checkpoints"):  # after config.json: a killed process leaves an empty folder, or one to resume
         (folder / part).mkdir(exist_ok=True)
 
 
 def config_settings(grid: Grid) -> dict[str, Any]:
-    """What config.json says of the settings: these, and what the protocol's name stands for."""
+    """The settings as stored in config.json: these, and the values of the protocol."""
     return {**grid.settings, "protocol_values": asdict(grid.run.protocol)}
 
 
@@ -225,7 +225,7 @@ def _require_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> Non
 
 @dataclass
 class Finished:
-    """What a run left in the folder, read back. `result` is empty if it left no .json yet."""
+    """A run as stored in the folder. `result` is empty if there is no .json yet."""
 
     run: Run
     rows: list[dict[str, float]]
@@ -233,7 +233,7 @@ class Finished:
 
     @property
     def done(self) -> bool:
-        """True if the run got to the iterations that the experiment has now, or was stopped because it diverged."""
+        """True if the run reached the experiment's current number of iterations, or was stopped because it diverged."""
         return is_done(self.run, self.result)
 
     @property
@@ -243,7 +243,7 @@ class Finished:
 
 
 def is_done(run: Run, result: dict[str, Any]) -> bool:
-    """Whether `result`, what a run's .json holds, is the end of `run`."""
+    """Whether `result`, the content of a run's .json, is the end of `run`."""
     if not result or result["stopped"] == "under way":
         return False
     stopped = result["stopped"] == "diverged" and run.on_divergence == "stop"

@@ -1,4 +1,4 @@
-"""The report of an experiment's folder: table.md, the figures, and report.html, one page that holds all of it."""
+"""The report of an experiment's folder: table.md, the figures, and report.html, one page with all of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .table import HEADER, markdown, notes, rows_of, table, title
 
 
 def require_packages() -> None:
-    """Raise DataError if what a report needs is not installed."""
+    """Raise DataError if the packages for a report are not installed."""
     try:
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
@@ -26,9 +26,9 @@ def require_packages() -> None:
 
 
 def write_report(folder: Path, published: Curves) -> str:
-    """Write table.md, the figures and report.html from config.json and the histories; the table's text.
+    """Write table.md, the figures and report.html from config.json and the histories; returns the table's text.
 
-    published: the paper's curves by variant ({} for none), drawn into figures 3 and 4 and laid beside ours at equal iteration.
+    published: the paper's curves by variant ({} for none), drawn into figures 3 and 4 and shown beside ours at equal iteration.
     Raises DataError if the folder holds no experiment, or one without a single evaluation.
     """
     require_packages()
@@ -64,13 +64,13 @@ def write_report(folder: Path, published: Curves) -> str:
 
 
 def at_equal_iteration(runs: list[Finished], curves: Curves) -> list[tuple[str, ...]]:
-    """Rows (the first the header) of published and our loss and accuracy where both have them; some ten per variant."""
+    """Rows (the first is the header): published and our loss and accuracy where both exist; about ten per variant."""
     rows: list[tuple[str, ...]] = []
     for variant, published in curves.items():
         theirs = {row["iteration"]: row for row in published}
         for run in (run for run in runs if run.run.variant == variant and run.run.seed == 0):
             common = [row for row in run.rows if row["iteration"] in theirs]
-            early, late = common[:4], common[4:]  # the climb in full, then some five more, the last among them
+            early, late = common[:4], common[4:]  # the rise in full, then about five more, including the last
             step = max(1, len(late) // 5)
             picked = early + late[::-step][::-1]
             rows += [

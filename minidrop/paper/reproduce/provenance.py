@@ -18,7 +18,7 @@ PACKAGES = ("numpy", "safetensors", "scikit-learn", "matplotlib", "distributed",
 
 
 def provenance(device: str = "cpu") -> dict[str, Any]:
-    """{"minidrop", "commit", "python", "packages", "blas", "machine", "gpu", "date"}: as JSON can hold it."""
+    """{"minidrop", "commit", "python", "packages", "blas", "machine", "gpu", "date"}, JSON-serialisable."""
     return {
         "minidrop": minidrop.__version__,
         "commit": commit(),
@@ -32,7 +32,7 @@ def provenance(device: str = "cpu") -> dict[str, Any]:
 
 
 def describe(origin: dict[str, Any]) -> str:
-    """One line for under a table."""
+    """One line, to go below a table."""
     packages = ", ".join(f"{name} {version}" for name, version in origin["packages"].items())
     machine = f"{origin['machine']['processor']}, {origin['machine']['cores']} cores"
     where = f"{machine}, {origin['gpu']}" if origin["gpu"] else machine

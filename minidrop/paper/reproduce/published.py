@@ -1,4 +1,4 @@
-"""What the paper reports: Tables I and II, and, where somebody has them, its training logs."""
+"""What the paper reports: Tables I and II and, where available, its training logs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Published(NamedTuple):
     iteration: int
 
 
-# Casallas (2018), Tables I and II. The iterations are those of the paper; by its logs each is 1,000 too small, for they are
+# Casallas (2018), Tables I and II. The iterations are those of the paper; by its logs each is 1,000 too small: they are
 # zero-based indices of evaluations, in thousands.
 TABLES: dict[str, dict[str, Published]] = {
     "cifar10": {
@@ -68,7 +68,7 @@ Log = tuple[str, int]  # a log's name, and which of the runs in it
 def read_logs(path: Path) -> dict[Log, list[dict[str, float]]]:
     """{log: [{"iteration", "loss", "accuracy"}]} from a CSV of the published logs (log, run, iteration, loss, accuracy).
 
-    Raises DataError for a file that is none.
+    Raises DataError for any other file.
     """
     wanted = ["log", "run", "iteration", "loss", "accuracy"]
     found: dict[Log, list[dict[str, float]]] = {}

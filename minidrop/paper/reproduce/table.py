@@ -32,7 +32,7 @@ HEADER = (
 
 
 def table(config: dict[str, Any], runs: list[Finished]) -> str:
-    """The table of an experiment, as Markdown, with what its columns mean and what it was made with."""
+    """The table of an experiment, as Markdown, with the meaning of its columns and its provenance."""
     lines = [
         f"# {title(config)}",
         "",
@@ -52,7 +52,7 @@ def rows_of(config: dict[str, Any], runs: list[Finished]) -> list[tuple[str, ...
 
 
 def title(config: dict[str, Any]) -> str:
-    """What was done, in one line."""
+    """The experiment in one line."""
     settings = config["settings"]
     return (
         f"{config['dataset']['label']}: `{settings['network']}` network, `{settings['protocol']}` protocol, "
@@ -89,12 +89,12 @@ def row_of(variant: str, runs: list[Finished], settings: dict[str, Any]) -> tupl
 
 
 def enough(summaries: list[dict[str, float]]) -> bool:
-    """Whether every run has so many evaluations that its last 20 are not most of them."""
+    """Whether every run has ENOUGH evaluations, so that the last 20 are not most of them."""
     return all(summary["evaluations"] >= ENOUGH for summary in summaries)
 
 
 def troubles(runs: list[Finished]) -> list[str]:
-    """What a reader must know of single runs: divergence, and that a run is not done yet."""
+    """Notes on single runs: divergence, and runs that are not done yet."""
     wrong = [f"seed {run.run.seed}: {run.divergence}" for run in runs if run.divergence]
     return wrong + [
         f"seed {run.run.seed}: only {int(run.rows[-1]['iteration']):,} iterations yet" for run in runs if not run.done
@@ -107,12 +107,12 @@ def reference(dataset: str) -> dict[str, Published]:
 
 
 def standard_error(accuracy: float, images: int) -> float:
-    """Of a share of `images` independent images: sqrt(a (1 - a) / n)."""
+    """The standard error of a share of `images` independent images: sqrt(a (1 - a) / n)."""
     return math.sqrt(max(accuracy * (1 - accuracy), 0.0) / images)
 
 
 def notes(config: dict[str, Any], runs: list[Finished]) -> list[str]:
-    """What a reader must know to read the table rightly."""
+    """What a reader must know to interpret the table."""
     settings, values = config["settings"], config["settings"]["protocol_values"]
     images = next((run.result["evaluation_images"] for run in runs if run.result), None)
     measured = "images held out of the training set" if values["validation_share"] else "images of the test set"
@@ -148,7 +148,7 @@ def deviation(values: list[float]) -> float:
 
 
 def markdown(rows: list[tuple[str, ...]]) -> str:
-    """Rows, the first the header, as a Markdown table whose columns line up as plain text too."""
+    """Rows (the first is the header) as a Markdown table, aligned as plain text too."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")

@@ -1,4 +1,4 @@
-"""PyTorch with images cropped to what the network's outputs depend on, as minidrop's networks do by themselves (networks.py)."""
+"""PyTorch with images cropped to what the network's outputs depend on, as minidrop's networks do (networks.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyTorch with the ReLU after the pool, which gives the same numbers: what is left of the ratio when it does as minidrop does."""
+"""PyTorch with the ReLU after the pool, which gives the same numbers: what is left of the ratio when both pool first."""
 
 from __future__ import annotations
 
