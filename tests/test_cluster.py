@@ -21,6 +21,7 @@ from minidrop.errors import ArgumentError, DataError
 from minidrop.paper.history import read_history
 from minidrop.paper.reproduce import cluster
 from minidrop.paper.reproduce.grid import Grid, prepare
+from minidrop.paper.training import load_data
 
 pytestmark = [
     pytest.mark.slow,
@@ -134,7 +135,7 @@ class Untold:
 def test_runs_are_taken_in_the_order_of_the_grid(tmp_path):
     """Seed by seed, so that an interrupted experiment is still useful. Dask keeps this order within a few places."""
     plan = Grid.of(variants=("cnn", "alpha", "beta", "dropout", "beta-scaled"), iterations=1, seeds=4)
-    prepare(tmp_path, plan, md.training.load_data("digits"))
+    prepare(tmp_path, plan, load_data("digits"))
     with cluster.cluster(1, None) as client:
         assert cluster.on_a_cluster(client, plan.runs(), tmp_path, Untold())
     written = sorted((tmp_path / "history").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
