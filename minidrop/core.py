@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ContextDecorator
 from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
@@ -32,12 +32,12 @@ class Op:
     broadcasts: bool = False  # True: backward returns gradients of the output's shape, and `fold` sums what was stretched
     needs_grad: Sequence[bool] = ()  # one per input, set before `forward`; where it is False, backward may return None
     parents: Sequence[Node | None] = ()  # for each input the op that made it, or the leaf that it is; None: a constant
-    number: int = -1  # counts up with every op
-    grad_shape: tuple[int, ...] = ()  # of the output, and of its gradient; `shape` is a name that an op may want for itself
+    sequence_number: int = -1  # counts up with every op
+    grad_shape: tuple[int, ...] = (-1,)  # of the output and its gradient; once released this one, which no gradient has
     retained: Callable[[], Variable | None] | None = None  # the output, if it asked for its gradient
     released: bool = False  # True: backward has been here, and parents and arrays are forgotten
-    watched: Sequence[Any] = ()  # for guard/: what `saved` looked like
-    line: str = ""  # for guard/: under `detect_anomaly` the user's line that made the op
+    fingerprints: Sequence[Any] = ()  # for guard/: what `saved` looked like
+    made_at: str = ""  # for guard/: under `detect_anomaly` the user's line that made the op
 
     def forward(self, *arrays: Array) -> Array:
         """arrays -> array: the result, in new memory or as a view of an input."""
@@ -48,7 +48,7 @@ class Op:
         raise TypeError(f"{self.name} has no backward(): an op says there what its gradients are")
 
     def __init_subclass__(cls) -> None:
-        cls.name = cls.__name__
+        cls.name = cls.__dict__.get("name", cls.__name__)
 
 
 class Variable:
@@ -74,17 +74,17 @@ class Variable:
 
 Node: TypeAlias = Op | Variable
 numbers = itertools.count()
-grad_mode: Any = type("GradMode", (threading.local,), {"enabled": True})()  # is what this thread does remembered?
+no_grad_depth: Any = type("Depth", (threading.local,), {"now": 0})()  # inside how many `no_grad` this thread is
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+class no_grad(ContextDecorator):
     """Inside `with no_grad():`, or a function decorated `@no_grad()`, nothing is remembered: outputs are constants. Nests."""
-    before, grad_mode.enabled = grad_mode.enabled, False
-    try:
-        yield
-    finally:
-        grad_mode.enabled = before
+
+    def __enter__(self) -> None:
+        no_grad_depth.now += 1
+
+    def __exit__(self, *error: object) -> None:
+        no_grad_depth.now -= 1
 
 
 def unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
@@ -102,32 +102,32 @@ kind: type[Variable] = Variable  # the class of outputs
 
 def apply(op: Op, *inputs: Any) -> Any:
     """op, inputs -> the output of `op`, remembered if an input wants a gradient. What is no Variable is a constant."""
-    enabled = grad_mode.enabled
+    remembers = not no_grad_depth.now
     arrays, parents, needs_grad = [], [], []
     for value in inputs:
         parent = None
         if isinstance(value, Variable):
             arrays.append(value._data)
-            if enabled and value._requires_grad:
+            if remembers and value._requires_grad:
                 parent = value if value._op is None else value._op
         else:
             arrays.append(value)
         parents.append(parent)
         needs_grad.append(parent is not None)
     op.needs_grad = needs_grad
-    output = kind.__new__(kind)
-    output._data = result = forward(op, arrays)
-    output.grad, output._op, output._requires_grad = None, None, False
+    result, output = forward(op, arrays), kind.__new__(kind)
     if True in needs_grad:
-        op.parents, op.number, op.grad_shape = parents, next(numbers), result.shape
-        output._op, output._requires_grad = op, True
+        op.parents, op.sequence_number, op.grad_shape = parents, next(numbers), result.shape
+        output._data, output.grad, output._op, output._requires_grad = result, None, op, True
+    else:
+        output._data, output.grad, output._op, output._requires_grad = result, None, None, False
     return output
 
 
 def backpropagate(root: Node, grad: Array, retain_graph: bool) -> list[tuple[Variable, Array]]:
     """dL/d(root) -> (leaf, dL/d(leaf)) for each leaf that led to it; forgets each op on the way, unless `retain_graph`."""
     gradients, found = {root: grad}, []
-    reached = [(-root.number, root)] if isinstance(root, Op) else []  # a heap, the newest op on top
+    reached = [(-root.sequence_number, root)] if isinstance(root, Op) else []  # a heap, the newest op on top
     while reached:
         op = heappop(reached)[1]
         upstream = gradients.pop(op)  # complete: every consumer of an op is newer, so it is already done
@@ -143,7 +143,7 @@ def backpropagate(root: Node, grad: Array, retain_graph: bool) -> list[tuple[Var
             else:
                 gradients[parent] = gradient
                 if isinstance(parent, Op):
-                    heappush(reached, (-parent.number, parent))
+                    heappush(reached, (-parent.sequence_number, parent))
         if not retain_graph:
             op.__dict__.clear()  # nobody needs parents and arrays any more: memory comes back at once
             op.released = True

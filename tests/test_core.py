@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import concurrent.futures
+import contextlib
 import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import path_of_a_gradient as path
@@ -99,7 +102,7 @@ def test_it_trains_two_layers_with_nothing_else_of_minidrop(tmp_path):
     [
         ("gradients[parent] + gradient", "gradient"),  # forgets a consumer
         ("if stretched else grad", "if False else grad"),  # does not sum what was stretched
-        ("op.number, op.grad_shape = parents, next(numbers)", "op.number, op.grad_shape = parents, -next(numbers)"),
+        ("op.grad_shape = parents, next(numbers)", "op.grad_shape = parents, -next(numbers)"),
     ],
 )
 def test_a_heart_that_is_broken_does_not(tmp_path, right, wrong):
@@ -177,3 +180,121 @@ class TestThePathOfAGradient:
         codes = path.entered(lambda: md.Tensor([1.0]).relu())
         assert {"relu", "apply", "forward"} <= {code.co_name for code in codes}
         assert "backpropagate" not in {code.co_name for code in codes}
+
+
+class Named(md.Op):
+    """An op whose fields have names that the heart might want for itself."""
+
+    name = "a name of its own"
+
+    def __init__(self):
+        self.number, self.line, self.watched, self.order = 3, "a", "b", "c"
+
+    def forward(self, x):
+        self.saved = (x,)
+        return x * self.number
+
+    def backward(self, grad):
+        assert (self.number, self.line, self.watched, self.order) == (3, "a", "b", "c")
+        return (grad * self.number,)
+
+
+class TestWhatAnotherReaderFound:
+    """Differences that a comparison with the code before found, program by program."""
+
+    @pytest.mark.parametrize("anomaly", [False, True])
+    def test_an_op_may_use_common_names(self, anomaly):
+        x = md.Tensor([1.0, 2.0], requires_grad=True)
+        with md.detect_anomaly() if anomaly else contextlib.nullcontext():
+            y = md.apply(Named(), x)
+            assert "made by a name of its own" in repr(y)
+            y.sum().backward()
+        np.testing.assert_array_equal(x.grad, [3, 3])
+
+    def test_no_grad_objects_nest_and_serve_again(self):
+        quiet, x = md.no_grad(), md.Tensor([1.0], requires_grad=True)
+        for _ in range(2):
+            with quiet, quiet:
+                assert not (x * 2).requires_grad
+            assert (x * 2).requires_grad
+        assert isinstance(quiet, md.no_grad)
+
+    def test_a_decorated_function_in_two_threads(self):
+        x, inside, go_on = md.Tensor([1.0], requires_grad=True), threading.Event(), threading.Event()
+
+        @md.no_grad()
+        def quietly():
+            inside.set()
+            go_on.wait(10)
+            return (x * 2).requires_grad
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            other = pool.submit(quietly)
+            inside.wait(10)
+            assert (x * 2).requires_grad  # of this thread
+            go_on.set()
+            assert other.result() is False
+            assert pool.submit(lambda: (x * 2).requires_grad).result() is True
+        assert quietly() is False and (x * 2).requires_grad
+
+    def test_released_scalars_used_twice_say_so(self):
+        """Two released ops once had the same number, and the heap compared the ops."""
+        a = md.Tensor(1.0, requires_grad=True)
+        p, q = a * 2, a * 3
+        (p + q).backward()
+        with pytest.raises(md.errors.GraphError, match="released"):
+            (p * q).backward()
+
+    def test_a_gradient_that_a_user_has_set(self):
+        for given in (md.Tensor([1.0, 2.0]), np.array([1.0, 2.0], dtype="float32")):
+            x = md.Tensor([1.0, 1.0], requires_grad=True)
+            x.grad = given
+            (x * 2).sum().backward()
+            assert type(x.grad) is np.ndarray
+            np.testing.assert_array_equal(x.grad, [3, 4])
+
+    def test_anomaly_mode_and_a_backward_that_returns_a_python_number(self):
+        class Wrong(md.Op):
+            def forward(self, x):
+                return x + 0
+
+            def backward(self, grad):
+                return (1.0,)
+
+        with md.detect_anomaly(), pytest.raises(AttributeError, match="float"):
+            md.apply(Wrong(), md.Tensor([1.0], requires_grad=True)).backward(np.ones(1))
+
+
+class TestOperands:
+    def test_a_matrix_is_an_array_like_any_other(self):
+        x = md.Tensor(np.arange(4.0).reshape(2, 2), requires_grad=True)
+        matrix = np.arange(1.0, 5.0).reshape(2, 2).view(np.matrix)
+        y = x * matrix
+        assert type(y.data) is np.ndarray
+        np.testing.assert_array_equal(y.data, x.data * np.asarray(matrix))
+        y.backward(np.full((2, 2), 2.0))
+        np.testing.assert_array_equal(x.grad, 2 * np.asarray(matrix))
+        masked = np.ma.masked_array(np.ones((2, 2)), mask=np.eye(2))
+        assert type((x + masked).data) is np.ndarray
+
+    @pytest.mark.parametrize(
+        "bad", [np.array([1j, 2]), np.array([1, None]), np.array(["a", "b"]), np.complex64(1j), np.str_("a")]
+    )
+    def test_what_is_no_real_number_is_refused(self, bad):
+        for call in (lambda: md.Tensor([1.0, 2.0]) * bad, lambda: md.maximum(bad, 1.0), lambda: md.maximum(bad, bad)):
+            with pytest.raises(md.errors.DTypeError, match=r"not real numbers|not numbers"):
+                call()
+
+    def test_a_list_beside_a_mask_alone(self):
+        mask = md.Tensor(np.array([True, False]))
+        np.testing.assert_array_equal((mask * [3.0, 4.0]).data, np.float32([3, 0]))
+        np.testing.assert_array_equal(md.where([True, False], mask, [2.0, 3.0]).data, np.float32([1, 3]))
+
+    def test_integers_do_not_swallow_the_fractions_of_a_list(self):
+        for whole in (np.array([1, 2]), md.Tensor(np.array([1, 2]))):
+            with pytest.raises(md.errors.DTypeError, match="different number types"):
+                md.maximum(whole, [0.5, 2.7])
+            np.testing.assert_array_equal(md.maximum(whole, [0, 7]).data, [1, 7])
+
+    def test_a_long_double_is_a_number(self):
+        assert (md.Tensor([1.0]) * np.longdouble(2)).dtype == "float32"

@@ -435,7 +435,7 @@ def test_each_setting_is_an_option_with_the_limits_of_its_field():
     for field in fields:
         option, limits = options[field.name], field.metadata
         assert option.help.startswith(limits["help"]) and limits["shown"] in option.help
-        assert getattr(option.type, "min", None) == limits["least"]
+        assert getattr(option.type, "min", None) == (limits["least"] if limits["above"] is None else limits["above"])
         if limits["choices"]:
             assert tuple(option.type.choices) == limits["choices"]
     assert set(Grid().settings) == {field.name for field in fields} | {"protocol"}
@@ -455,6 +455,17 @@ def test_each_setting_is_an_option_with_the_limits_of_its_field():
 def test_a_setting_outside_its_limits(kind, name, bad):
     with pytest.raises(ArgumentError, match=f"{kind.__name__}: bad {name}"):
         kind(**{name: bad}, **({"name": "made up"} if kind is Protocol else {}))
+
+
+def test_a_folder_that_names_the_protocols_own_number_of_images_resumes(tmp_path):
+    """config.json may say 1600 where the protocol says so too: the same experiment."""
+    options = ["reproduce", "--variants", "cnn", "--evaluate-every", 4, "--out", tmp_path]
+    minidrop(*options, "--iterations", 8, "--evaluation-images", 1600)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["settings"]["evaluation_images"] = 1600
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    minidrop("reproduce", "--out", tmp_path, "--resume", "--iterations", 12)
+    assert read_grid(tmp_path).run.iterations == 12
 
 
 def test_grid_settings():

@@ -337,13 +337,36 @@ def test_a_run_can_be_written_down():
 
 
 def test_a_learning_rate_is_a_field_of_the_run_that_a_variants_name_can_ask_for():
-    slow = dataclasses.replace(PAPER, learning_rate=0.5)
-    assert Run().learning_rate == PAPER.learning_rate and Run(protocol=slow).learning_rate == 0.5
-    asked = Run(variant="cnn-learning_rate=.05-clip_norm=2", protocol=slow)
-    assert (asked.learning_rate, asked.clip_norm) == (0.05, 2.0)
-    assert Run(variant="cnn-learning_rate=.05", learning_rate=0.1).learning_rate == 0.1
+    fast = dataclasses.replace(PAPER, learning_rate=0.5)
+    assert Run().number("learning_rate") == PAPER.learning_rate and Run(protocol=fast).number("learning_rate") == 0.5
+    asked = Run(variant="cnn-learning_rate=.05-clip_norm=2", protocol=fast)
+    assert (asked.number("learning_rate"), asked.number("clip_norm")) == (0.05, 2.0)
+    assert Run(learning_rate=0.1).number("learning_rate") == 0.1 and Run().number("clip_norm") is None
     assert Run.from_dict({k: v for k, v in asked.to_dict().items() if k not in ("learning_rate", "clip_norm")}) == asked
-    with pytest.raises(ArgumentError, match="Run: bad learning_rate"):
-        Run(learning_rate=-1.0)
+    other = dataclasses.replace(asked, variant="beta-clip_norm=1")  # nothing of the first variant is left
+    assert (other.number("learning_rate"), other.number("clip_norm")) == (0.5, 1.0)
     runs = Grid.of(variants=("cnn", "cnn-learning_rate=.05")).runs()
-    assert [run.learning_rate for run in runs] == [PAPER.learning_rate, 0.05]
+    assert [run.number("learning_rate") for run in runs] == [PAPER.learning_rate, 0.05]
+    assert Grid.of(learning_rate=0.5, clip_norm=2.0).runs()[0].number("learning_rate") == 0.5
+
+
+def test_two_values_for_one_setting_are_refused():
+    assert Run(variant="cnn-learning_rate=.05", learning_rate=0.05).number("learning_rate") == 0.05
+    with pytest.raises(ArgumentError, match="two values of learning_rate"):
+        Run(variant="cnn-learning_rate=.05", learning_rate=0.1)
+    with pytest.raises(ArgumentError, match="two values of clip_norm"):
+        Grid.of(variants=("cnn", "cnn-clip_norm=1"), clip_norm=2.0)
+    for bad in (-1.0, 0, float("nan"), float("inf"), True, "fast"):
+        with pytest.raises(ArgumentError, match="Run: bad learning_rate"):
+            Run(learning_rate=bad)
+    with pytest.raises(ArgumentError, match="Run: bad protocol"):
+        Run(protocol="paper")
+
+
+@pytest.mark.parametrize("variant", ["cnn", "beta-scaled"])
+def test_the_learning_rate_that_is_asked_for_is_the_one_that_trains(variant):
+    rate = train(a_run(variant, 30, learning_rate=0.3), small_data.pair())
+    name = train(a_run(f"{variant}-learning_rate=.3", 30), small_data.pair())
+    plain = train(a_run(variant, 30), small_data.pair())
+    losses = [[row["loss"] for row in result.history.rows] for result in (rate, name, plain)]
+    assert losses[0] == losses[1] != losses[2]

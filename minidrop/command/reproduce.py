@@ -60,6 +60,8 @@ def options_of(*kinds: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
                 options["help"] += f"  [default: {limits['shown']}]"
             if limits["least"] is not None:
                 options["type"] = click.IntRange(limits["least"])
+            if limits["above"] is not None:
+                options["type"] = click.FloatRange(limits["above"], min_open=True)
             if limits["choices"]:
                 options["type"] = click.Choice(limits["choices"])
             command = click.option(*names, **{**options, **by_hand})(command)

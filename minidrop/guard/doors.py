@@ -26,7 +26,7 @@ CONSTANTS = frozenset({float, int, bool, type(None)})
 
 def forward(op: Op, arrays: list[Any]) -> Array:
     """op, its inputs (arrays, or anything else that a user may pass) -> its result. Raises before it computes, if possible."""
-    if op.number >= 0 or op.released:
+    if op.sequence_number >= 0 or op.released:
         raise _applied_before(op)
     first: Array = None
     for array in arrays:
@@ -35,7 +35,9 @@ def forward(op: Op, arrays: list[Any]) -> Array:
         elif type(array) not in CONSTANTS:
             first = None
             break
-    if first is None:  # lists, masks, only numbers, another library, or operands that do not fit
+    recorded = True in op.needs_grad
+    if first is None or (not recorded and first.dtype.kind not in operands.KINDS):
+        # lists, masks, numbers alone, another library, other types; what wants a gradient is of a good type already
         first = operands.make_alike(op.name, arrays)
         if type(first) is not ndarray:
             op.__class__ = fused(type(op), first)
@@ -48,9 +50,9 @@ def forward(op: Op, arrays: list[Any]) -> Array:
         result = np.asarray(result)
     if anomaly.enabled:
         anomaly.check_output(op.name, result, [array for array in arrays if is_array(array)])
-        op.watched, op.line = fingerprints_anywhere(op.saved), anomaly.user_line()
-    elif op.saved and True in op.needs_grad:
-        op.watched = fingerprints(op.saved)
+        op.fingerprints, op.made_at = fingerprints_anywhere(op.saved), anomaly.user_line()
+    elif recorded and op.saved:
+        op.fingerprints = fingerprints(op.saved)
     return result
 
 
@@ -58,7 +60,7 @@ def backward(op: Op, grad: Array) -> tuple[Array | None, ...]:
     """op, dL/dy -> dL/dx for each input."""
     if op.released:
         raise _released_before()
-    if op.saved and not unchanged(op.saved, op.watched):
+    if op.saved and not unchanged(op.saved, op.fingerprints):
         raise _modified(op)
     if type(grad) is ndarray:
         results = op.backward(grad)  # NumPy needs no device to be selected, and its warnings are off already
@@ -69,8 +71,8 @@ def backward(op: Op, grad: Array) -> tuple[Array | None, ...]:
         raise _wrong_count(op, results)
     if anomaly.enabled:
         for parent, gradient in zip(op.parents, results, strict=True):
-            if parent is not None and gradient is not None:
-                anomaly.check_gradient(op.name, gradient, op.line)
+            if parent is not None and hasattr(gradient, "dtype"):
+                anomaly.check_gradient(op.name, gradient, op.made_at)
     return results
 
 
@@ -82,7 +84,7 @@ def fold(op: Op, grad: Array, parent: Node) -> Array:
         raise _wrong_shape(op, grad, parent)
     folded = core.unbroadcast(grad, parent.grad_shape)
     if anomaly.enabled:
-        anomaly.check_gradient(op.name, folded, op.line)
+        anomaly.check_gradient(op.name, folded, op.made_at)
     return folded
 
 
@@ -98,15 +100,19 @@ def hand_out(root: Node, given: Array, retain_graph: bool) -> None:
     if anomaly.enabled:
         anomaly.check_given(given)
     held_elsewhere = {id(given)}
+    totals = []
     for leaf, gradient in core.backpropagate(root, given, retain_graph):
-        if capturing():
-            current_capture().gradients.append((leaf, leaf.grad))
-        total = gradient if leaf.grad is None else leaf.grad + gradient  # a new array: one read earlier keeps its numbers
+        before = leaf.grad._data if isinstance(leaf.grad, core.Variable) else leaf.grad  # a user may have set it
+        total = gradient if before is None else before + gradient  # a new array: one read earlier keeps its numbers
         if isinstance(total, generic):
             total = np.asarray(total)
         if total.base is not None or id(total) in held_elsewhere:
             total = total.copy(order="K")
         held_elsewhere.add(id(total))
+        totals.append((leaf, total))
+    for leaf, total in totals:
+        if capturing():
+            current_capture().gradients.append((leaf, leaf.grad))
         leaf.grad = total
 
 
@@ -129,7 +135,7 @@ def _released_before() -> GraphError:
 
 
 def _modified(op: Op) -> ModifiedError:
-    taken = zip(op.saved, op.watched, fingerprints_anywhere(op.saved), strict=True)
+    taken = zip(op.saved, op.fingerprints, fingerprints_anywhere(op.saved), strict=True)
     array = next(array for array, before, now in taken if before is not None and now != before)
     return ModifiedError(
         f"{op.name}: an array that backward needs was changed in place after the forward pass",

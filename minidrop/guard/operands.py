@@ -13,6 +13,7 @@ from ..core import Variable
 from ..errors import ArgumentError, DeviceError, DTypeError, GraphError, MinidropError, ShapeError
 
 Shape = tuple[int, ...]
+KINDS = frozenset("fiub")  # of number types: floats, integers, bools
 
 
 def as_array(data: Any, dtype: Any) -> Array:
@@ -23,7 +24,7 @@ def as_array(data: Any, dtype: Any) -> Array:
         array = np.asarray(data)
     else:
         array = _array_from_python(data, "float32" if dtype is None else dtype)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in KINDS:
         raise DTypeError(
             "Tensor: data that is not real numbers",
             expected="an array of floats, integers or bools",
@@ -89,23 +90,40 @@ def make_alike(name: str, arrays: list[Any]) -> Array:
     NumPy scalars become Python numbers; lists become arrays of the type and device of the others; masks become 0 and 1 in that
     type, so that x * (x > 0) works. If all are numbers, the first becomes an array.
     """
-    given = [value for value in arrays if is_array(value)]
-    numbers = next((array for array in given if array.dtype.kind != "b"), None)
     for position, value in enumerate(arrays):
         if is_array(value):
-            if numbers is not None and value.dtype.kind == "b":
-                arrays[position] = run_on(value, value.astype, numbers.dtype)
+            arrays[position] = as_array(value, None)  # a plain array of real numbers
         elif isinstance(value, np.generic):
-            arrays[position] = value.item()
-        elif value is not None and type(value) not in (float, int, bool):
-            made = as_array(value, None if numbers is None else numbers.dtype)
+            arrays[position] = _python_number(value)
+    given = [value for value in arrays if is_array(value)]
+    numbers = next((array.dtype for array in given if array.dtype.kind != "b"), None)
+    for position, value in enumerate(arrays):
+        if not is_array(value) and value is not None and type(value) not in (float, int, bool):
+            made = as_array(value, _type_for(value, numbers))
             arrays[position] = made if not given else to_device(made, device_of(given[0]))
     if not any(is_array(value) for value in arrays):
         arrays[0] = as_array(arrays[0], None)
+    numbers = next((array.dtype for array in arrays if is_array(array) and array.dtype.kind != "b"), None)
+    for position, value in enumerate(arrays):
+        if numbers is not None and is_array(value) and value.dtype.kind == "b":
+            arrays[position] = run_on(value, value.astype, numbers)
     first, *others = [value for value in arrays if is_array(value)]
     for other in others:
         require_alike(name, first, other)
     return first
+
+
+def _python_number(scalar: np.generic) -> float | int | bool:
+    """A NumPy scalar as a Python number, which has no type of its own to impose."""
+    number = as_array(scalar, None).item()
+    return float(number) if isinstance(number, np.generic) else number  # a long double stays one in item()
+
+
+def _type_for(value: Any, numbers: Any) -> Any:
+    """The type for a list beside arrays of the type `numbers`: theirs, but integers do not swallow fractions."""
+    if numbers is not None and numbers.kind in "iu" and np.asarray(value).dtype.kind == "f":
+        return None
+    return numbers
 
 
 def explain_broadcasting(name: str, error: ValueError, *operands: Any) -> None:

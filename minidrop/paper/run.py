@@ -21,8 +21,9 @@ from .variants import Variant
 class Run:
     """A run's settings: what its result depends on, and how it is executed, on which only the last bits depend.
 
-    learning_rate, clip_norm: None is replaced by the value in the variant's name, else by the protocol's; clip_norm stays None
-    for no clipping. Raises ArgumentError for a setting outside its limits, or an unknown variant.
+    learning_rate, clip_norm: a number, or None for what the variant's name asks for, else the protocol's rate and no clipping
+    (`number` says which it is). Raises ArgumentError for a setting outside its limits, an unknown variant, and where the name
+    and the field ask for different numbers.
     """
 
     dataset: str = setting("digits", "digits needs no network; the others are downloaded.")
@@ -40,19 +41,25 @@ class Run:
     device: str = setting("cpu", "cpu, cuda, cuda:1, ...")
     cuda_graphs: bool = setting(False, "On a GPU, capture each run's step once and replay it.")
     record_steps: int = setting(0, "Keep so many steps before the first that goes wrong; 0: none.", least=0)
-    learning_rate: float | None = None
-    clip_norm: float | None = None
+    learning_rate: float | None = setting(None, "Of each step.", above=0, optional=True, shown="the protocol's")
+    clip_norm: float | None = setting(None, "Shorten longer gradients to this.", above=0, optional=True, shown="none")
 
     def __post_init__(self) -> None:
         require_limits(self)
         if normalise_device(self.device) == "cpu" and self.cuda_graphs:
             raise ArgumentError("Run: cuda_graphs without a GPU", expected='device="cuda"', got=f"device={self.device!r}")
-        asked_for = {"learning_rate": self.protocol.learning_rate, **Variant(self.variant).numbers}
-        for name in ("learning_rate", "clip_norm"):
-            value = asked_for.get(name) if getattr(self, name) is None else getattr(self, name)
-            if value is not None and not value > 0:
-                raise ArgumentError(f"Run: bad {name}", expected="a number above 0", got=repr(value))
-            object.__setattr__(self, name, value)
+        if not isinstance(self.protocol, Protocol):
+            help = 'find_protocol("paper") is the published one'
+            raise ArgumentError("Run: bad protocol", expected="a Protocol", got=repr(self.protocol), help=help)
+        for name, asked in Variant(self.variant).numbers.items():
+            if getattr(self, name, None) not in (None, asked):
+                got = f"{name}={getattr(self, name)!r} and the variant {self.variant!r}"
+                raise ArgumentError(f"Run: two values of {name}", expected="one of them", got=got)
+
+    def number(self, name: str) -> float | None:
+        """learning_rate or clip_norm as it is used: the field, else what the variant asks for, else the protocol's."""
+        own: float | None = getattr(self, name)
+        return Variant(self.variant).numbers.get(name, getattr(self.protocol, name, None)) if own is None else own
 
     @property
     def name(self) -> str:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from numbers import Real
 from typing import Any
 
 from ..errors import ArgumentError
 
 
 def setting(
-    default: Any, help: str, *, least: int | None = None, choices: tuple[str, ...] = (), optional: bool = False, shown: str = ""
+    default: Any,
+    help: str,
+    *,
+    least: int | None = None,
+    above: float | None = None,
+    choices: tuple[str, ...] = (),
+    optional: bool = False,
+    shown: str = "",
 ) -> Any:
     """A field of a dataclass whose `__post_init__` calls `require_limits`, and an option of `minidrop reproduce`.
 
-    least: an integer of at least this; choices: one of these; optional: None is allowed. shown: the default as the command
-    line shows it, where it depends on other settings.
+    least: an integer of at least this; above: a number above this; choices: one of these; optional: None is allowed. shown: the
+    default as the command line shows it, where it depends on other settings.
     """
-    limits = {"help": help, "least": least, "choices": choices, "optional": optional, "shown": shown}
+    limits = {"help": help, "least": least, "above": above, "choices": choices, "optional": optional, "shown": shown}
     return dataclasses.field(default=default, metadata=limits)
 
 
@@ -28,7 +37,8 @@ def settings_of(kind: Any) -> list[dataclasses.Field[Any]]:
 def require_limits(values: Any) -> None:
     """Raise ArgumentError for the first setting of a dataclass instance that is outside its limits."""
     for field in settings_of(values):
-        value, least, choices = getattr(values, field.name), field.metadata["least"], field.metadata["choices"]
+        value = getattr(values, field.name)
+        least, above, choices = (field.metadata[name] for name in ("least", "above", "choices"))
         if value is None and field.metadata["optional"]:
             continue
         name = f"{type(values).__name__}: bad {field.name}"
@@ -36,3 +46,5 @@ def require_limits(values: Any) -> None:
             raise ArgumentError(name, expected=" or ".join(f'"{choice}"' for choice in choices), got=repr(value))
         if least is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise ArgumentError(name, expected=f"an integer from {least}", got=repr(value))
+        if above is not None and (isinstance(value, bool) or not isinstance(value, Real) or not above < value < math.inf):
+            raise ArgumentError(name, expected=f"a number above {above:g}", got=repr(value))

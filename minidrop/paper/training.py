@@ -101,8 +101,8 @@ class Trainer:
         shape, classes = images.images.shape[1:], len(images.classes)
         self.network = Network(run.network, run.variant, shape, classes, weights, self.masks, run.protocol.relu_logits)
         self.network.to(run.device)
-        assert run.learning_rate is not None
-        self.optimizer = SGD(self.network.parameters(), lr=run.learning_rate)
+        self.optimizer = SGD(self.network.parameters(), lr=run.number("learning_rate") or math.nan)
+        self.clip_norm = run.number("clip_norm")
         self.evaluator = Evaluator(self.network, measured, run.protocol, self.mean, evaluation_seed, run.device)
         self.zeros = ZeroCounter(self.network, run.device)
         self.recorder = StepRecorder(run.record_steps)
@@ -145,8 +145,8 @@ class Trainer:
         loss = softmax_cross_entropy(logits, labels)
         self.optimizer.zero_grad()
         loss.backward()
-        if self.run.clip_norm is not None:
-            clip_gradient_norm(self.optimizer.parameters, self.run.clip_norm)
+        if self.clip_norm is not None:
+            clip_gradient_norm(self.optimizer.parameters, self.clip_norm)
         self.optimizer.step()
         return loss, logits
 
@@ -235,7 +235,7 @@ class Trainer:
         assert self.checkpoint_path is not None
         checkpoint = serialization.load(self.checkpoint_path)
         own = self._identity()
-        younger = {"record_steps": 0, "learning_rate": own["learning_rate"], "clip_norm": own["clip_norm"]}
+        younger = {"record_steps": 0, "learning_rate": None, "clip_norm": None}
         stored = {**younger, **(checkpoint.get("run") or {})}  # it may be older than these settings
         if stored != own:
             raise StateError(

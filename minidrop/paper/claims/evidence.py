@@ -114,6 +114,8 @@ def command_of(settings: dict[str, Any], gpu: str | None = None) -> str:
         "evaluation_images",
         "record_steps",
         "on_divergence",
+        "learning_rate",
+        "clip_norm",
     ):
         value = settings[name]
         if name == "variants" and tuple(value) == VARIANTS:

@@ -31,7 +31,13 @@ from .provenance import provenance
 MAY_CHANGE = ("variants", "iterations", "seeds", "on_divergence", "checkpoint_every", "device", "cuda_graphs")
 
 # Settings that the oldest experiments lack, with the values they had.
-LATER: dict[str, Any] = {"cuda_graphs": False, "record_steps": 0, "evaluation_images": 0}
+LATER: dict[str, Any] = {
+    "cuda_graphs": False,
+    "record_steps": 0,
+    "evaluation_images": 0,
+    "learning_rate": None,
+    "clip_norm": None,
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Grid:
         twice = any(one.same_as(other) for index, one in enumerate(variants) for other in variants[:index])
         if not variants or twice:
             raise ArgumentError("bad variants", expected="at least one, each once", got=", ".join(self.variants) or "none")
+        self.runs()  # raises if the template and a variant's name ask for different numbers
 
     @staticmethod
     def of(
@@ -72,7 +79,7 @@ class Grid:
         measured = dataclasses.replace(measured, evaluate_every=every)
         if evaluation_images:
             measured = dataclasses.replace(measured, evaluation_images=evaluation_images)
-        run = dataclasses.replace(run, protocol=measured, checkpoint_every=checkpoint_every or every, learning_rate=None)
+        run = dataclasses.replace(run, protocol=measured, checkpoint_every=checkpoint_every or every)
         return Grid(run, tuple(variants), seeds)
 
     @property
@@ -93,9 +100,7 @@ class Grid:
     def runs(self) -> list[Run]:
         """Every run, seed by seed, so that an interrupted experiment has complete sets of variants."""
         return [
-            dataclasses.replace(self.run, variant=variant, seed=seed, learning_rate=None, clip_norm=None)
-            for seed in range(self.seeds)
-            for variant in self.variants
+            dataclasses.replace(self.run, variant=variant, seed=seed) for seed in range(self.seeds) for variant in self.variants
         ]
 
 
@@ -132,7 +137,7 @@ def require_free(folder: Path, grid: Grid, resume: bool) -> None:
                 got="config.json in it",
                 help="--resume goes on where it stopped; --out names another folder",
             )
-        _require_same(folder, read_config(folder)["settings"], config_settings(grid))
+        _require_same(folder, stored_settings(folder), config_settings(grid))
     elif folder.exists() and any(not path.match(".config.json.*.tmp") for path in folder.iterdir()):
         raise StateError(
             f"{folder} is not empty",
@@ -152,7 +157,7 @@ def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset]) -> None:
         stored = read_config(folder)
         _require_same(folder, stored["dataset"], digests)
         done = sum(run.done for run in read_runs(folder))
-        if stored["settings"] == config_settings(grid) and done == len(grid.runs()):
+        if stored_settings(folder) == config_settings(grid) and done == len(grid.runs()):
             return  # nothing to do: the stored date is kept
         calls = stored["provenance"]
     config = {"settings": config_settings(grid), "dataset": digests, "provenance": [*calls, provenance(grid.run.device)]}
@@ -165,6 +170,11 @@ def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset]) -> None:
 def config_settings(grid: Grid) -> dict[str, Any]:
     """The settings as stored in config.json: these, and the values of the protocol."""
     return {**grid.settings, "protocol_values": asdict(grid.run.protocol)}
+
+
+def stored_settings(folder: Path) -> dict[str, Any]:
+    """The settings of an experiment's folder as `config_settings` would write them now, with its own protocol values."""
+    return {**read_grid(folder).settings, "protocol_values": read_config(folder)["settings"]["protocol_values"]}
 
 
 def read_json(path: Path, keys: set[str]) -> dict[str, Any]:
