@@ -373,6 +373,6 @@ check("01.3", order_of)
 # %% [markdown]
 # ## Read on
 #
-# * `minidrop/core.py`: `backpropagation`, the walk of this lesson, by counting instead of recursion; when memory is freed.
+# * `minidrop/core.py`: `backpropagate`, the walk of this lesson, by the order of the ops instead of recursion, for arrays of any shape.
 # * `minidrop/ops/arithmetic.py`: the slopes of +, -, × and ÷, one class each.
 # * `lessons/solutions/lesson_01.py`: solutions.

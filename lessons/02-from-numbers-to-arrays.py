@@ -602,6 +602,6 @@ check("02.3", Hypotenuse)
 #
 # * `minidrop/core.py`: `unbroadcast`, the rule of this lesson in four lines.
 # * `minidrop/tools/gradcheck.py`: the checker, with guesses at what went wrong: a factor, a sign, nothing at all.
-# * `minidrop/core.py`: the class `Op`, and how the tape calls `backward` and compares shapes.
+# * `minidrop/guard/doors.py`: what minidrop checks of every `backward`: how many gradients, of which shapes.
 # * `tests/test_gradcheck.py`: wrong gradients on purpose, for every op of minidrop; the checker must catch each of them.
 # * `lessons/solutions/lesson_02.py`: solutions.

@@ -779,7 +779,7 @@ check("04.3", by_theorem)
 # %% [markdown]
 # ## Read on
 #
-# * `minidrop/ops/conv.py`: `Conv2dLoops` and `Conv2dIm2col`, forward and backward.
+# * `minidrop/ops/im2col.py`: `Conv2dLoops` and `Conv2dIm2col`, forward and backward; `minidrop/ops/conv.py` chooses.
 # * `minidrop/ops/fourier.py`: the theorem for both gradients, with strides, in real numbers only, and why dense matrices beat the fast Fourier transform at these sizes.
 # * `minidrop/ops/mixed.py`: frequencies in one axis, windows in the other.
 # * `minidrop/ops/conv_choice.py`: the cost model.
