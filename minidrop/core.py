@@ -1,11 +1,11 @@
 """The heart of minidrop: how a number finds its gradient (reverse-mode automatic differentiation).
 
-    y = apply(op, x, w)   computes y; if x or w wants a gradient, y remembers the op, and the op what made x and w
+    y = apply(op, x, w)   computes y; if x or w wants a gradient, y remembers op, and op the ops that made x and w
     y.backward(dL/dy)     goes back along what is remembered: op.backward for every op that led to y, the newest first
 
-An op is newer than those that made its inputs. So, the newest first, an op has its whole gradient, summed over all that used
-its output, when its turn comes: each op is visited once, and nothing is recursive. This file runs alone. NaN, changes in place,
-GPUs and errors are handled behind three doors, `forward`, `backward` and `fold`, which `guard/doors.py` replaces by its own.
+An op is newer than those that made its inputs. If the newest always goes first, its gradient is complete, summed over all that
+used its output, when its turn comes: each op is visited once, and nothing is recursive. This file runs alone. NaN, GPUs, errors
+and changes in place are handled behind three doors, `forward`, `backward` and `fold`, which `guard/doors.py` replaces.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Op:
 
     name: str = "Op"  # of the class: what errors, `detect_anomaly` and `draw_graph` call the op
     saved: tuple[Array, ...] = ()  # arrays that backward needs and others can reach: they are watched for changes
-    broadcasts: bool = False  # True: backward returns gradients of the output's shape, and `fold` sums what was stretched
+    broadcasts: bool = False  # True: backward may return gradients of the output's shape, which `fold` sums (guard/ asks)
     needs_grad: Sequence[bool] = ()  # one per input, set before `forward`; where it is False, backward may return None
     parents: Sequence[Node | None] = ()  # for each input the op that made it, or the leaf that it is; None: a constant
-    sequence_number: int = -1  # counts up with every op
-    grad_shape: tuple[int, ...] = (-1,)  # of the output and its gradient; once released this one, which no gradient has
-    retained: Callable[[], Variable | None] | None = None  # the output, if it asked for its gradient
+    sequence_number: int = -1  # counts up with every op that is remembered: the larger, the newer
+    grad_shape: tuple[int, ...] = (-1,)  # of the output and so of its gradient; (-1,): not set, or forgotten by backward
+    retained: Callable[[], Variable | None] | None = None  # a weak reference to the output, if it is to keep its gradient
     released: bool = False  # True: backward has been here, and parents and arrays are forgotten
     fingerprints: Sequence[Any] = ()  # for guard/: what `saved` looked like
     made_at: str = ""  # for guard/: under `detect_anomaly` the user's line that made the op
@@ -67,14 +67,14 @@ class Variable:
         return self._data.shape  # type: ignore[no-any-return]
 
     def backward(self, grad: Array, retain_graph: bool = False) -> None:
-        """dL/d(self) -> adds dL/d(leaf) to the `.grad` of every leaf that led to it."""
+        """dL/d(self) -> adds dL/d(leaf) to the `.grad` of every leaf that led to it. (Tensor has its own, with checks.)"""
         for leaf, gradient in backpropagate(self if self._op is None else self._op, grad, retain_graph):
             leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
 
 
 Node: TypeAlias = Op | Variable
 numbers = itertools.count()
-no_grad_depth: Any = type("Depth", (threading.local,), {"now": 0})()  # inside how many `no_grad` this thread is
+no_grad_depth: Any = type("Depth", (threading.local,), {"now": 0})()  # .now: inside how many `no_grad` this thread is
 
 
 class no_grad(ContextDecorator):
@@ -97,7 +97,7 @@ def unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
 forward: Callable[[Op, list[Any]], Array] = lambda op, arrays: op.forward(*arrays)
 backward: Callable[[Op, Array], tuple[Array | None, ...]] = lambda op, grad: op.backward(grad)
 fold: Callable[[Op, Array, Node], Array] = lambda op, grad, parent: unbroadcast(grad, parent.grad_shape)
-kind: type[Variable] = Variable  # the class of outputs
+kind: type[Variable] = Variable  # of outputs: tensor.py makes it Tensor
 
 
 def apply(op: Op, *inputs: Any) -> Any:
@@ -115,7 +115,7 @@ def apply(op: Op, *inputs: Any) -> Any:
         parents.append(parent)
         needs_grad.append(parent is not None)
     op.needs_grad = needs_grad
-    result, output = forward(op, arrays), kind.__new__(kind)
+    result, output = forward(op, arrays), kind.__new__(kind)  # without __init__, which checks what users hand it
     if True in needs_grad:
         op.parents, op.sequence_number, op.grad_shape = parents, next(numbers), result.shape
         output._data, output.grad, output._op, output._requires_grad = result, None, op, True
@@ -127,7 +127,7 @@ def apply(op: Op, *inputs: Any) -> Any:
 def backpropagate(root: Node, grad: Array, retain_graph: bool) -> list[tuple[Variable, Array]]:
     """dL/d(root) -> (leaf, dL/d(leaf)) for each leaf that led to it; forgets each op on the way, unless `retain_graph`."""
     gradients, found = {root: grad}, []
-    reached = [(-root.sequence_number, root)] if isinstance(root, Op) else []  # a heap, the newest op on top
+    reached = [(-root.sequence_number, root)] if isinstance(root, Op) else []  # a heap: the newest op comes first
     while reached:
         op = heappop(reached)[1]
         upstream = gradients.pop(op)  # complete: every consumer of an op is newer, so it is already done
@@ -145,6 +145,6 @@ def backpropagate(root: Node, grad: Array, retain_graph: bool) -> list[tuple[Var
                 if isinstance(parent, Op):
                     heappush(reached, (-parent.sequence_number, parent))
         if not retain_graph:
-            op.__dict__.clear()  # nobody needs parents and arrays any more: memory comes back at once
+            op.__dict__.clear()  # back to the class's defaults: parents and arrays are forgotten, and memory is free
             op.released = True
     return found + [(leaf, gradient) for leaf, gradient in gradients.items() if isinstance(leaf, Variable)]

@@ -18,7 +18,7 @@ class Operators(core.Variable):
     """Base class of Tensor: +, -, *, /, **, @, indexing, and the ops that are also methods.
 
     Operands are tensors, arrays, lists and Python numbers, of any shapes that broadcast; a number or a list takes the number
-    type of the other operand. Errors are those of `minidrop.apply`.
+    type of the other operand, if that is floating-point. Errors: `guard/doors.py`.
     """
 
     __slots__ = ()

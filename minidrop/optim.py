@@ -1,4 +1,4 @@
-"""Optimisers: SGD and Adam. Both update the parameters' arrays in place, outside the tape."""
+"""Optimisers: SGD and Adam. Both update the parameters' arrays in place, outside the graph."""
 
 from __future__ import annotations
 

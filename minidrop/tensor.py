@@ -140,7 +140,8 @@ class Tensor(Operators):
         grad: the upstream gradient, of this tensor's shape (its number type is converted); may be omitted for one element (1).
         The graph is released during backward, unless `retain_graph`: a second backward through the same ops is an error.
         Raises GraphError, ShapeError or DeviceError before anything is computed. ModifiedError (a saved array was changed in
-        place) is raised midway: then no gradient has changed, but the graph is used up.
+        place), and GraphError where another backward has released a part, are raised midway: then no gradient has changed, but
+        the graph is used up.
         """
         if not self._requires_grad:
             raise GraphError(

@@ -100,7 +100,7 @@ def wing(name):
 
 
 def against_the_order(graph):
-    """[(who, whom)] of imports that run up."""
+    """[(who, whom)] of imports against the order."""
     return [(name, target) for name in graph for target in graph[name] if LEVEL[wing(name)] < LEVEL[wing(target)]]
 
 

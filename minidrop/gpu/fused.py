@@ -1,7 +1,7 @@
 """The ops and functions that have their own GPU kernel, and how it is called: the table FUSED.
 
-An op written in array calls launches a small kernel for each of them. Its twin here is a subclass that launches one. `forward`
-in `guard/doors.py` turns an op on a GPU into its twin before it runs; the code in `ops/` does not depend on this.
+An op written in array calls launches one small kernel per call. Its twin here is a subclass that launches one, or fewer.
+`forward` in `guard/doors.py` turns an op on a GPU into its twin before it runs; the code in `ops/` does not depend on this.
 """
 
 from __future__ import annotations

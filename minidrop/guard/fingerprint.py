@@ -1,7 +1,7 @@
 """A fingerprint of an array's contents: how backward notices that an array it still needs was changed in place.
 
 NumPy arrays have no version counter, and locking them would stop users from changing arrays that backward no longer needs. So
-the tape takes a fingerprint of what an op saved, and compares it when backward uses it.
+the door `forward` takes a fingerprint of what an op saved, and compares it when backward uses it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """a + b, a - b, a * b, a / b, a ** b, -a: element by element, with broadcasting.
 
-Each operand is an array or a Python number; a number takes the other operand's number type and has no gradient. The gradients
-below have the broadcast shape; the tape sums them over the axes that broadcasting stretched (`unbroadcast`).
+Each operand is an array or a Python number; a number takes the other operand's type, if that is floating-point, and has no
+gradient. The gradients below have the broadcast shape; the door `fold` sums them over the axes that broadcasting stretched.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Div(Op):
     """(a), (b) -> broadcast: y = a / b.  dy/da = 1 / b, dy/db = -a / b^2.
 
     b = 0 follows IEEE arithmetic: y is +-inf or NaN, without a warning. A later op that ignores y sends back grad = 0, but
-    0 / 0 is NaN, so the gradient of b is still NaN. (A possible cause of the crash of the published DropAlan;
+    0 / 0 is NaN, so the gradients of a and b are NaN all the same. (A possible cause of the crash of the published DropAlan;
     `detect_anomaly` names the op.)
     """
 

@@ -35,7 +35,7 @@ FOURIER_TYPES = ("float32", "float64")  # in any other type the cosines would be
 class Conv2d(Op):
     """(N, C, H, W) * (F, C, R, S) [+ (F)] -> (N, F, H', W'): by the algorithm that `algorithm` names; "auto": the fastest.
 
-    Which one is fastest depends on the shapes and on which gradients are needed (`conv_choice.py`). The op takes its name.
+    Which one is fastest depends on the shapes and on which gradients are needed (`conv_choice.py`). `name` is then its name.
     """
 
     ways = ALGORITHMS

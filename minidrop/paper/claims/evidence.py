@@ -117,7 +117,7 @@ def command_of(settings: dict[str, Any], gpu: str | None = None) -> str:
         "learning_rate",
         "clip_norm",
     ):
-        value = settings[name]
+        value = settings.get(name, default[name])  # an old folder has not every setting
         if name == "variants" and tuple(value) == VARIANTS:
             continue
         if value != default[name]:
