@@ -584,7 +584,7 @@ def test_what_waits_for_runs_that_can_carry_it():
     text = claims_text(EVIDENCE)
     claims = every_claim(EVIDENCE)
     assert claims["batchnorm"].number == "not yet run" and "MNIST: not yet run" in claims["why-scaling"].verdict
-    assert claims["crash-not-mnist"].number == "not yet run at full length"
+    assert claims["crash-not-mnist"].number.startswith("zeros to expect in 150,000 iterations:")  # by the runs, one so far
     for said in ("that is all of it", "with probability 0.6"):
         assert said not in text
 
@@ -756,3 +756,15 @@ def test_of_several_runs_of_a_seed_the_longest_counts(results):
     made_up.experiment(results / "other", long, iterations=30_000, **{**common, "network": "lite"})
     run, stored = Evidence(results).of_paper("mnist", "dropout")[0]
     assert stored.name == "a-long-one" and run.rows[-1]["iteration"] == 30_000
+
+
+def test_the_crash_is_judged_on_the_published_network_once_it_has_its_seeds(results):
+    assert EVIDENCE.crashes.name == "crash" and len(EVIDENCE["crash-published"].runs) < 3
+    shutil.rmtree(results / "crash-published", ignore_errors=True)
+    assert Evidence(results).crashes.name == "crash"
+    rows = lambda run: made_up.every_thousand(3_000, lambda i: 0.1)  # noqa: E731
+    for seeds, name in ((2, "crash"), (3, "crash-published")):
+        made_up.experiment(results / "crash-published", rows, dataset="cifar10", network="published", iterations=3_000,
+                           variants=("beta-scaled-composed",), seeds=seeds)  # fmt: skip
+        assert Evidence(results).crashes.name == name
+        shutil.rmtree(results / "crash-published")

@@ -44,7 +44,7 @@ def totals(runs: list[Finished]) -> dict[str, float]:
 
 def crash_claims(evidence: Evidence) -> list[Claim]:
     """The crash, Figure 3, its two suspected causes, and the interventions."""
-    cifar, digits = evidence.find("crash-published") or evidence["crash"], evidence["crash-zero"]
+    cifar, digits = evidence.crashes, evidence["crash-zero"]
     return [
         _happens(cifar),
         _division(digits, cifar),

@@ -181,6 +181,12 @@ class Evidence:
             )
         return found
 
+    @property
+    def crashes(self) -> Stored:
+        """The runs on CIFAR-10 that the crash is judged by: of the published network, as soon as it has the planned 3 seeds."""
+        published = self.find("crash-published")
+        return published if published is not None and len(published.runs) >= 3 else self["crash"]
+
     def find(self, *names: str) -> Stored | None:
         """The first of these experiments that is stored, or None."""
         return next((self.experiments[name] for name in names if name in self.experiments), None)

@@ -19,7 +19,7 @@ LIVED = 150_000  # iterations of the published scaled run on MNIST, which did no
 def zero_claims(evidence: Evidence) -> list[Claim]:
     """The formula for zeros, their rate in the published network, and why MNIST's run may have survived."""
     return [
-        _rate([evidence.find("crash-published") or evidence["crash"], evidence["crash-zero"]]),
+        _rate([evidence.crashes, evidence["crash-zero"]]),
         _published_rates(evidence),
         _not_on_mnist(evidence),
     ]
