@@ -759,7 +759,7 @@ def test_of_several_runs_of_a_seed_the_longest_counts(results):
 
 
 def test_the_crash_is_judged_on_the_published_network_once_it_has_its_seeds(results):
-    assert EVIDENCE.crashes.name == "crash" and len(EVIDENCE["crash-published"].runs) < 3
+    assert EVIDENCE.crashes.name == ("crash-published" if len(EVIDENCE["crash-published"].runs) >= 3 else "crash")
     shutil.rmtree(results / "crash-published", ignore_errors=True)
     assert Evidence(results).crashes.name == "crash"
     rows = lambda run: made_up.every_thousand(3_000, lambda i: 0.1)  # noqa: E731
