@@ -36,7 +36,7 @@ from .functions import (
     var as var,
     where as where,
 )
-from .guard import arguments, operands
+from .guard import arguments, operands, shapes
 from .ops import conv, loss, norm, pool, window
 from .ops.dropalan import Alpha, Beta, Distribution, DropAlan, DropAlanExpectation
 from .ops.dropout import Dropout
@@ -100,7 +100,7 @@ def max_pool2d(x: Operand, kernel_size: Any, stride: Any = None) -> Tensor:
 def log_softmax(x: Operand, axis: int = -1) -> Tensor:
     """(shape) -> same: x - log(sum of e^x along `axis`); no overflow, however large x is."""
     x = as_tensor(x)
-    along = operands.one_axis("log_softmax", x.shape, axis, fewest=1)
+    along = shapes.one_axis("log_softmax", x.shape, axis, fewest=1)
     return apply(loss.LogSoftmax(along), x)
 
 

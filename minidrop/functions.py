@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .backend import device_of, is_array, to_device
-from .guard import operands
+from .guard import operands, shapes
 from .operators import Axis
 from .ops import elementwise, shape
 from .tensor import Operand, Tensor, apply, as_tensor
@@ -42,14 +42,14 @@ def minimum(a: Operand, b: Operand) -> Tensor:
 def concatenate(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """(.., d1, ..), (.., d2, ..), ... -> (.., d1 + d2 + ..., ..): joined along an existing axis."""
     joined = [as_tensor(tensor) for tensor in tensors]
-    along = operands.joining_axis("concatenate", [tensor.shape for tensor in joined], axis, new=False)
+    along = shapes.joining_axis("concatenate", [tensor.shape for tensor in joined], axis, new=False)
     return apply(shape.Concatenate(along), *joined)
 
 
 def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """k tensors of (shape) -> shape with a new axis of length k at `axis`."""
     joined = [as_tensor(tensor) for tensor in tensors]
-    along = operands.joining_axis("stack", [tensor.shape for tensor in joined], axis, new=True)
+    along = shapes.joining_axis("stack", [tensor.shape for tensor in joined], axis, new=True)
     return apply(shape.Stack(along), *joined)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeAlias
 
 from . import core
 from .errors import GraphError
-from .guard import operands
+from .guard import shapes
 from .ops import activation, arithmetic, elementwise, reduction, shape as shaping
 from .ops.matmul import MatMul
 
@@ -63,15 +63,15 @@ class Operators(core.Variable):
         return self.apply(arithmetic.Neg(), self)
 
     def __matmul__(self, other: Any) -> Self:
-        operands.require_matrices(self, other)
+        shapes.require_matrices(self, other)
         return self.apply(MatMul(), self, other)
 
     def __rmatmul__(self, other: Any) -> Self:
-        operands.require_matrices(other, self)
+        shapes.require_matrices(other, self)
         return self.apply(MatMul(), other, self)
 
     def __getitem__(self, index: Any) -> Self:
-        return self.apply(shaping.GetItem(operands.index(index, self.device)), self)
+        return self.apply(shaping.GetItem(shapes.index(index, self.device)), self)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise GraphError("tensors are not changed in place", help="build a new one (md.where), or assign to x.data[...]")
@@ -98,7 +98,7 @@ class Operators(core.Variable):
 
     def clip(self, low: float | None = None, high: float | None = None) -> Self:
         """(any shape) -> same: min(max(x, low), high); the gradient passes where low <= x <= high."""
-        return self.apply(elementwise.Clip(*operands.bounds(low, high)), self)
+        return self.apply(elementwise.Clip(*shapes.bounds(low, high)), self)
 
     def tanh(self) -> Self:
         """(any shape) -> same: the hyperbolic tangent."""
@@ -120,37 +120,37 @@ class Operators(core.Variable):
 
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Self:
         """(shape) -> shape without `axis`: the sum over one axis, several, or (None) all."""
-        return self.apply(reduction.Sum(operands.axes("sum", self.shape, axis), keepdims), self)
+        return self.apply(reduction.Sum(shapes.axes("sum", self.shape, axis), keepdims), self)
 
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Self:
         """(shape) -> shape without `axis`: the arithmetic mean. Raises ShapeError if there is nothing to average."""
-        return self.apply(reduction.Mean(operands.axes("mean", self.shape, axis, fewest=1), keepdims), self)
+        return self.apply(reduction.Mean(shapes.axes("mean", self.shape, axis, fewest=1), keepdims), self)
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Self:
         """(shape) -> shape without `axis`: the largest element; equal ones share the gradient in equal parts."""
-        return self.apply(reduction.Max(operands.axes("max", self.shape, axis, fewest=1), keepdims), self)
+        return self.apply(reduction.Max(shapes.axes("max", self.shape, axis, fewest=1), keepdims), self)
 
     def min(self, axis: Axis = None, keepdims: bool = False) -> Self:
         """(shape) -> shape without `axis`: the smallest element; equal ones share the gradient in equal parts."""
-        return self.apply(reduction.Min(operands.axes("min", self.shape, axis, fewest=1), keepdims), self)
+        return self.apply(reduction.Min(shapes.axes("min", self.shape, axis, fewest=1), keepdims), self)
 
     def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Self:
         """(shape) -> shape without `axis`: sum of (x - mean)^2 / (n - ddof); ddof 0 as in NumPy, 1 for the unbiased one."""
-        return self.apply(reduction.Var(operands.axes("var", self.shape, axis, fewest=1 + ddof), keepdims, ddof), self)
+        return self.apply(reduction.Var(shapes.axes("var", self.shape, axis, fewest=1 + ddof), keepdims, ddof), self)
 
     # Shapes: formulas in ops/shape.py --------------------------------------------------------------------------------------
 
     def reshape(self, *new_shape: Any) -> Self:
         """(shape) -> new shape of the same size; one length may be -1."""
-        return self.apply(shaping.Reshape(operands.new_shape(self.shape, new_shape)), self)
+        return self.apply(shaping.Reshape(shapes.new_shape(self.shape, new_shape)), self)
 
     def flatten(self, start_axis: int = 0) -> Self:
         """(d0, ..., dn) -> (d0, ..., product of the axes from start_axis on)."""
-        return self.apply(shaping.Reshape(operands.flat_shape(self.shape, start_axis)), self)
+        return self.apply(shaping.Reshape(shapes.flat_shape(self.shape, start_axis)), self)
 
     def transpose(self, *axes: Any) -> Self:
         """(d0, d1, ...) -> the axes in another order; without arguments in reverse."""
-        return self.apply(shaping.Transpose(operands.permutation(self.shape, axes)), self)
+        return self.apply(shaping.Transpose(shapes.permutation(self.shape, axes)), self)
 
     @property
     def T(self) -> Self:
@@ -159,8 +159,8 @@ class Operators(core.Variable):
 
     def expand(self, *new_shape: Any) -> Self:
         """(shape) -> the shape that it is broadcast to; -1 keeps the length of an axis."""
-        return self.apply(shaping.Expand(operands.expanded_shape(self.shape, new_shape)), self)
+        return self.apply(shaping.Expand(shapes.expanded_shape(self.shape, new_shape)), self)
 
     def pad(self, widths: Any, value: float = 0.0) -> Self:
         """(d0, ...) -> (before0 + d0 + after0, ...); widths: a number, a pair, or one (before, after) per axis."""
-        return self.apply(shaping.Pad(operands.pad_widths(self.shape, widths), value), self)
+        return self.apply(shaping.Pad(shapes.pad_widths(self.shape, widths), value), self)

@@ -164,7 +164,7 @@ class TestThePathOfAGradient:
         heart, guards = path.split(path.path_of_a_gradient())
         assert {"core.py", "tensor.py", "operators.py", "ops/matmul.py", "ops/reduction.py"} <= set(heart)
         assert len(heart) <= 7 and sum(heart.values()) <= 160
-        assert set(guards) <= {"backend.py", "guard/doors.py", "guard/operands.py", "guard/fingerprint.py"}
+        assert set(guards) <= {"backend.py", "guard/doors.py", "guard/operands.py", "guard/shapes.py", "guard/fingerprint.py"}
 
     def test_lines_of_code_are_counted_whether_or_not_they_run(self, tmp_path):
         file = tmp_path / "some.py"
