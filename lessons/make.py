@@ -19,6 +19,7 @@ from typing import Any
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 from minidrop.serialization import write_atomically
 
@@ -36,14 +37,25 @@ def read_source(path: Path) -> Any:
 
 
 def execute(notebook: Any, timeout: int = 1800) -> float:
-    """Run all cells in a fresh kernel, in place, in the folder of the lessons; returns seconds. A cell that fails raises."""
-    started = time.perf_counter()
-    NotebookClient(
-        notebook,
-        timeout=timeout,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(HERE)}},
-    ).execute()
+    """Run all cells in a fresh kernel, in place, in the folder of the lessons; returns seconds. A cell that fails raises.
+
+    timeout: seconds for a cell. A kernel that falls silent or dies is replaced once: seldom, it is idle, and the message that
+    says so is lost on its way (seen with ipykernel 7).
+    """
+    for last in (False, True):
+        started = time.perf_counter()
+        client = NotebookClient(
+            notebook,
+            timeout=timeout,
+            kernel_name="python3",
+            resources={"metadata": {"path": str(HERE)}},
+        )
+        try:
+            client.execute()
+            break
+        except (CellTimeoutError, DeadKernelError):
+            if last:
+                raise
     return time.perf_counter() - started
 
 

@@ -59,12 +59,35 @@ def disagreements(old, new):
 @lesson
 def test_it_runs_and_the_page_says_what_the_run_says(source, record_property):
     notebook = make.read_source(source)
-    record_property("lesson_seconds", make.execute(notebook, timeout=600))
+    record_property("lesson_seconds", make.execute(notebook, timeout=180))
     old, new = make.claims(stored(source)), make.claims(notebook)
     assert len(new) >= 2 and [claim["text"] for claim in old] == [claim["text"] for claim in new]
     assert disagreements(old, new) == []
     errors = [output for cell in notebook.cells for output in cell.get("outputs", []) if output.get("name") == "stderr"]
     assert errors == []
+
+
+@pytest.mark.parametrize("error", [make.CellTimeoutError, make.DeadKernelError])
+def test_a_kernel_that_falls_silent_is_replaced_once(error, monkeypatch):
+    started = []
+
+    class Client:
+        def __init__(self, notebook, **options):
+            started.append(options["timeout"])
+
+        def execute(self):
+            if len(started) <= silent:
+                raise error("silent")
+
+    monkeypatch.setattr(make, "NotebookClient", Client)
+    for silent in (0, 1):
+        started.clear()
+        assert make.execute(None, timeout=5) >= 0 and started == [5] * (silent + 1)
+    silent = 2
+    started.clear()
+    with pytest.raises(error):
+        make.execute(None, timeout=5)
+    assert started == [5, 5]
 
 
 def test_a_page_that_says_something_else_is_noticed():
