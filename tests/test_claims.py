@@ -36,6 +36,7 @@ from minidrop.paper.claims.zeros import judge_life
 from minidrop.paper.history import rows_as_csv
 from minidrop.paper.reproduce.grid import Grid, read_grid
 from minidrop.paper.reproduce.published import LOGS, TABLES, read_logs
+from minidrop.paper.reproduce.table import title
 from minidrop.paper.variants import VARIANTS
 
 ROOT = pathlib.Path(md.__file__).parent.parent
@@ -721,6 +722,18 @@ def test_reading_stored_runs():
         EVIDENCE["expectatio"]
     assert EVIDENCE.find("nothing", "expectation") is stored and EVIDENCE.find("nothing") is None
     assert Grid.of().run.iterations == 4000
+
+
+def test_a_learning_rate_or_clipping_of_its_own_is_not_the_papers(results):
+    rows = lambda run: made_up.every_thousand(3_000, lambda i: 0.1)  # noqa: E731
+    for own in ({}, {"learning_rate": 0.05}, {"clip_norm": 1.0}):
+        made_up.experiment(results / "made-up", rows, dataset="mnist", network="published", iterations=3_000,
+                           variants=("cnn",), **own)  # fmt: skip
+        stored = Evidence(results)["made-up"]
+        assert stored.as_the_paper == (not own)
+        assert all(f"{name.replace('_', ' ')} {value:g}" in title(stored.config) for name, value in own.items())
+        assert all(f"--{name.replace('_', '-')} {value}" in stored.command for name, value in own.items())
+        shutil.rmtree(results / "made-up")
 
 
 def test_runs_that_are_not_as_the_papers_stand_beside_nothing(results):

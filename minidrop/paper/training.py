@@ -101,7 +101,9 @@ class Trainer:
         shape, classes = images.images.shape[1:], len(images.classes)
         self.network = Network(run.network, run.variant, shape, classes, weights, self.masks, run.protocol.relu_logits)
         self.network.to(run.device)
-        self.optimizer = SGD(self.network.parameters(), lr=run.number("learning_rate") or math.nan)
+        rate = run.number("learning_rate")
+        assert rate is not None  # every protocol has one
+        self.optimizer = SGD(self.network.parameters(), lr=rate)
         self.clip_norm = run.number("clip_norm")
         self.evaluator = Evaluator(self.network, measured, run.protocol, self.mean, evaluation_seed, run.device)
         self.zeros = ZeroCounter(self.network, run.device)

@@ -49,7 +49,10 @@ class Stored:
         """Whether its runs can be compared with the paper's: its network, its protocol, any `evaluate_every`."""
         own = {"evaluate_every": self.settings["evaluate_every"]}
         protocol = {**dataclasses.asdict(PAPER), **own}
-        return bool(self.settings["network"] == "published" and self.settings["protocol_values"] == protocol)
+        plain = (
+            self.settings["learning_rate"] is None and self.settings["clip_norm"] is None
+        )  # the protocol's rate, no clipping
+        return bool(plain and self.settings["network"] == "published" and self.settings["protocol_values"] == protocol)
 
     def each_curve(self, variant: str) -> dict[int, dict[int, float]]:
         """The training losses of a variant's runs, by seed: {iteration: mean over the EVERY iterations before it}."""

@@ -54,9 +54,10 @@ def rows_of(config: dict[str, Any], runs: list[Finished]) -> list[tuple[str, ...
 def title(config: dict[str, Any]) -> str:
     """The experiment in one line."""
     settings = config["settings"]
+    own = [f", {name.replace('_', ' ')} {settings[name]:g}" for name in ("learning_rate", "clip_norm") if settings[name]]
     return (
         f"{config['dataset']['label']}: `{settings['network']}` network, `{settings['protocol']}` protocol, "
-        f"{settings['iterations']:,} iterations, {settings['seeds']} seed{'s' if settings['seeds'] > 1 else ''}"
+        f"{settings['iterations']:,} iterations, {settings['seeds']} seed{'s' if settings['seeds'] > 1 else ''}{''.join(own)}"
     )
 
 
