@@ -49,9 +49,8 @@ class Stored:
         """Whether its runs can be compared with the paper's: its network, its protocol, any `evaluate_every`."""
         own = {"evaluate_every": self.settings["evaluate_every"]}
         protocol = {**dataclasses.asdict(PAPER), **own}
-        plain = (
-            self.settings["learning_rate"] is None and self.settings["clip_norm"] is None
-        )  # the protocol's rate, no clipping
+        # with the protocol's own rate, and without clipping
+        plain = self.settings["learning_rate"] is None and self.settings["clip_norm"] is None
         return bool(plain and self.settings["network"] == "published" and self.settings["protocol_values"] == protocol)
 
     def each_curve(self, variant: str) -> dict[int, dict[int, float]]:
