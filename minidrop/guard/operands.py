@@ -33,7 +33,7 @@ def as_array(data: Any, dtype: Any) -> Array:
 
 
 def _array_from_python(data: Any, dtype: Any) -> Array:
-    if isinstance(data, (list, tuple)) and any(isinstance(item, Variable) for item in data):
+    if _holds_a_tensor(data):
         raise DTypeError("Tensor: a list of tensors", expected="numbers", got="tensors", help="md.stack joins tensors")
     if data is None or isinstance(data, (str, bytes, dict, set)):
         raise DTypeError("Tensor: data that is not numbers", expected="numbers, lists or arrays", got=repr(data)[:80])
@@ -47,6 +47,12 @@ def _array_from_python(data: Any, dtype: Any) -> Array:
         ) from error
 
 
+def _holds_a_tensor(data: Any) -> bool:
+    if not isinstance(data, (list, tuple)):
+        return False
+    return any(isinstance(item, Variable) or _holds_a_tensor(item) for item in data)
+
+
 def can_require_grad(tensor: Any, value: bool) -> None:
     """Raise unless `tensor.requires_grad = value` is allowed."""
     if tensor._op is not None and not value:
@@ -57,6 +63,17 @@ def can_require_grad(tensor: Any, value: bool) -> None:
             expected="float32 or float64",
             got=str(tensor.dtype),
             help="pass dtype='float32', or requires_grad=False",
+        )
+
+
+def require_leaf(tensor: Any) -> None:
+    """Raise GraphError for the output of an op: its copy would have a copy of its history, which leads to copies of leaves."""
+    if tensor._op is not None:
+        raise GraphError(
+            "copy.deepcopy or pickle of a tensor that an op made",
+            expected="a tensor that the user made (a leaf): gradients would go to hidden copies of the leaves",
+            got=f"the output of {tensor._op.name}, of shape {tensor.shape}",
+            help="x.detach() has the same numbers and no history",
         )
 
 
