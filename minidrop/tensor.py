@@ -122,6 +122,35 @@ class Tensor(Operators):
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
 
+    # In place: a leaf that requires a gradient stays one, inside no_grad. Elsewhere y += b is y = y + b.
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return self._in_place(operator.add, other)
+
+    def __isub__(self, other: Any) -> Tensor:
+        return self._in_place(operator.sub, other)
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self._in_place(operator.mul, other)
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self._in_place(operator.truediv, other)
+
+    def __ipow__(self, other: Any) -> Tensor:
+        return self._in_place(operator.pow, other)
+
+    def __imatmul__(self, other: Any) -> Tensor:
+        return self._in_place(operator.matmul, other)
+
+    def _in_place(self, operation: Callable[[Any, Any], Any], other: Any) -> Tensor:
+        if self._op is not None or not self._requires_grad:
+            return operation(self, other)  # type: ignore[no-any-return]
+        operands.require_no_recording(operation.__name__, self)
+        result = operation(self, other)
+        operands.require_same_shape(operation.__name__, self, result)
+        run_on(self._data, self._data.__setitem__, ..., result._data)
+        return self
+
     # NumPy's functions: guard/numpy_calls.py
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:

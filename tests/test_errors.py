@@ -60,7 +60,7 @@ BAD = {
     "Dense: rank": (lambda: nn.Dense(3, 4)(f32(2, 3, 1)), ShapeError, r"in layer: Dense\(3, 4\)"),
     "Dense: features": (lambda: nn.Dense(3, 4)(f32(2, 5)), ShapeError, r"3 features(.|\n)*\(2, 5\)"),
     "Dense: empty batch": (lambda: nn.Dense(3, 4)(f32(0, 3)), ShapeError, "Dense: empty batch"),
-    "Dense: number type": (lambda: nn.Dense(3, 4)(np.zeros((2, 3))), DTypeError, r"expected: all float64(.|\n)*got: float32(.|\n)*astype"),
+    "Dense: number type": (lambda: nn.Dense(3, 4)(np.zeros((2, 3))), DTypeError, r"expected: all float32(.|\n)*got: float64(.|\n)*astype"),
     "BatchNorm2d: rank": (lambda: nn.BatchNorm2d(3)(f32(2, 3)), ShapeError, r"BatchNorm2d: the input(.|\n)*\(N, channels, H, W\)"),
     "BatchNorm1d: features": (lambda: nn.BatchNorm1d(3)(f32(2, 4)), ShapeError, "BatchNorm1d: the number of features"),
     "Add: shapes": (lambda: md.Tensor(f32(2, 3)) + md.Tensor(f32(4)), ShapeError, r"Add: shapes that do not broadcast(.|\n)*\(2, 3\)(.|\n)*\(4,\)"),

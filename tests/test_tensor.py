@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 import pickle
 
 import numpy as np
@@ -97,6 +98,56 @@ class TestCopies:
         named = Named([1.0])
         named.title = "one"
         assert copy.copy(named).title == copy.deepcopy(named).title == "one" and copy.copy(named).data is named.data
+
+
+class TestInPlace:
+    """w -= lr * w.grad: a leaf that requires a gradient must stay the leaf that it is, whatever names lead to it."""
+
+    @pytest.mark.parametrize("change", [operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ipow])
+    def test_inside_no_grad_the_leaf_changes_its_numbers(self, change):
+        before, other = rng.uniform(1, 2, size=(2, 3)), rng.uniform(1, 2, size=3)
+        w = other_name = md.Tensor(before.copy(), requires_grad=True)
+        array = w.data
+        with md.no_grad():
+            w = change(w, other)
+        assert w is other_name and w.data is array and w.requires_grad and w.is_leaf
+        np.testing.assert_array_equal(w.data, change(before.copy(), other))
+        (w * 3.0).sum().backward()
+        np.testing.assert_array_equal(other_name.grad, np.full((2, 3), 3.0))
+
+    @pytest.mark.parametrize("change", [operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ipow])
+    def test_while_recording_it_is_refused(self, change):
+        w = md.Tensor([1.0, 2.0], requires_grad=True)
+        with pytest.raises(GraphError, match=r"expected: a change inside(.|\n)*got: a leaf(.|\n)*help: .*y = x \+ b"):
+            change(w, 2.0)
+        assert w.data.tolist() == [1, 2]
+        with pytest.raises(GraphError):
+            operator.imatmul(md.Tensor(np.ones((2, 2)), requires_grad=True), np.ones((2, 2)))
+
+    @pytest.mark.parametrize(("other", "error"), [(np.ones((4, 2), "float32"), ShapeError), (np.ones(2), DTypeError)])
+    def test_what_does_not_fit_changes_nothing(self, other, error):
+        w = md.Tensor([1.0, 2.0], requires_grad=True)
+        with md.no_grad(), pytest.raises(error, match=r"expected: (.|\n)*got: "):
+            w += other
+        assert w.data.tolist() == [1, 2]
+
+    def test_other_tensors_are_made_anew(self):
+        x = md.Tensor([1.0, 2.0], requires_grad=True)
+        y = x * 2
+        first, total = y, md.Tensor([0.0, 0.0])
+        y += 1
+        total += y
+        assert first.data.tolist() == [2, 4] and y is not first
+        total.backward([1.0, 10.0])
+        np.testing.assert_array_equal(x.grad, [2, 20])
+
+    def test_backward_notices(self):
+        w, x = md.Tensor([1.0, 2.0], requires_grad=True), md.Tensor([1.0, 2.0], requires_grad=True)
+        y = w * x
+        with md.no_grad():
+            w += 1
+        with pytest.raises(md.errors.ModifiedError):
+            y.backward([1.0, 1.0])
 
 
 class TestAttributes:
@@ -197,7 +248,7 @@ class TestOperators:
         x = md.Tensor([1.0, 2.0], requires_grad=True)
         with pytest.raises(GraphError, match="not changed in place"):
             x[0] = 3.0
-        y = x
+        y = x.detach()
         y += 1
         np.testing.assert_array_equal(x.data, [1, 2])
 

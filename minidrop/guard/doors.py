@@ -40,7 +40,7 @@ def forward(op: Op, arrays: list[Any]) -> Array:
     recorded = True in op.needs_grad
     if first is None or (not recorded and first.dtype.kind not in operands.KINDS):
         # lists, masks, numbers alone, another library, other types; what wants a gradient is of a good type already
-        first = operands.make_alike(op.name, arrays)
+        first = operands.make_alike(op.name, arrays, op.needs_grad)
         if type(first) is not ndarray:
             op.__class__ = fused(type(op), first)
     try:

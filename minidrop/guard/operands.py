@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array, device_of, is_array, ones_like, run_on, to_device
-from ..core import Variable
+from ..core import Variable, no_grad_depth
 from ..errors import DeviceError, DTypeError, GraphError, MinidropError, ShapeError
 
 Shape = tuple[int, ...]
@@ -77,6 +78,27 @@ def require_leaf(tensor: Any) -> None:
         )
 
 
+def require_no_recording(name: str, tensor: Any) -> None:
+    """Raise GraphError unless inside no_grad: a leaf that requires a gradient is about to be changed in place."""
+    if not no_grad_depth.now:
+        raise GraphError(
+            f"{name}: in place, on a tensor that requires a gradient",
+            expected="a change inside `with md.no_grad():`, as of an optimiser",
+            got=f"a leaf of shape {tensor.shape}, while operations are recorded",
+            help="for another tensor, whose gradient flows back to this one, write y = x + b, not x += b",
+        )
+
+
+def require_same_shape(name: str, tensor: Any, result: Any) -> None:
+    """Raise ShapeError unless the result of a change in place fits into the tensor."""
+    if result.shape != tensor.shape or result.dtype != tensor.dtype:
+        raise ShapeError(
+            f"{name}: in place, the result does not fit",
+            expected=f"{tensor.dtype} of shape {tensor.shape}",
+            got=f"{result.dtype} of shape {result.shape}",
+        )
+
+
 def require_same_device(name: str, first: str, other: str) -> None:
     """Raise DeviceError unless both operands are on one device."""
     if first != other:
@@ -88,19 +110,39 @@ def require_same_device(name: str, first: str, other: str) -> None:
         )
 
 
-def require_alike(name: str, first: Array, other: Array) -> None:
-    """Raise DeviceError or DTypeError unless two arrays are on one device and of one number type."""
-    require_same_device(name, device_of(first), device_of(other))
-    if first.dtype != other.dtype:
+def require_alike(name: str, model: Array, other: Array, which: str) -> None:
+    """Raise DeviceError or DTypeError unless two arrays are on one device and of one number type; `which` names the first."""
+    require_same_device(name, device_of(model), device_of(other))
+    if model.dtype != other.dtype:
         raise DTypeError(
             f"{name}: operands of different number types",
-            expected=f"all {first.dtype}, like the first",
+            expected=f"all {model.dtype}, like {which}",
             got=str(other.dtype),
-            help=f"convert one with .astype({str(first.dtype)!r}); nothing is converted silently, for it may lose digits",
+            help=f"convert the other with .astype({type_name(model.dtype)!r}); it is not done silently: digits may be lost",
         )
 
 
-def make_alike(name: str, arrays: list[Any]) -> Array:
+def require_type_of_layer(name: str, x: Any, dtype: Any) -> None:
+    """Raise DTypeError unless the input x of a layer is of the layer's number type, or a mask (bool)."""
+    if x.dtype == dtype or x.dtype.kind == "b":
+        return
+    wanted = f"x.astype({type_name(dtype)!r})"
+    bytes_ = f"{wanted} / 255 for bytes from 0 to 255; md.datasets.batches(images, labels, ...) does it batch by batch"
+    swapped = " (its bytes are in the other order)" if not x.dtype.isnative else ""
+    raise DTypeError(
+        f"{name}: the input is of another number type than the layer",
+        expected=f"{dtype}, the layer's type",
+        got=f"{x.dtype}{swapped} of shape {x.shape}",
+        help=bytes_ if x.dtype == "uint8" else wanted,
+    )
+
+
+def type_name(dtype: Any) -> str:
+    """A dtype as one writes it: "float32", whichever the order of the bytes is."""
+    return str(np.dtype(dtype).newbyteorder("="))
+
+
+def make_alike(name: str, arrays: list[Any], needs_grad: Sequence[bool] = ()) -> Array:
     """The inputs of an op -> its first array. Converts the inputs in place, or raises DeviceError or DTypeError.
 
     NumPy scalars become Python numbers; lists become arrays of the type and device of the others; masks become 0 and 1 in that
@@ -123,10 +165,12 @@ def make_alike(name: str, arrays: list[Any]) -> Array:
     for position, value in enumerate(arrays):
         if numbers is not None and is_array(value) and value.dtype.kind == "b":
             arrays[position] = run_on(value, value.astype, numbers)
-    first, *others = [value for value in arrays if is_array(value)]
-    for other in others:
-        require_alike(name, first, other)
-    return first
+    given = [value for value in arrays if is_array(value)]
+    trained = [value for value, needs in zip(arrays, needs_grad, strict=False) if needs and is_array(value)]
+    model, which = (trained[0], "the one that requires a gradient") if trained else (given[0], "the first")
+    for other in given:
+        require_alike(name, model, other, which)
+    return given[0]
 
 
 def _python_number(scalar: np.generic) -> float | int | bool:
