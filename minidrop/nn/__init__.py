@@ -1,7 +1,9 @@
 """Layers: parameters and buffers (`module.py`) around the functions of `functional` (`layers.py`)."""
 
 from .layers import ELU, BatchNorm1d, BatchNorm2d, Conv2d, Dense, DropAlan, Dropout, Flatten, MaxPool2d, ReLU
-from .module import Buffer, Module, Parameter, Sequential
+from .module import Module
+from .parts import Buffer, Parameter
+from .sequential import Sequential
 
 __all__ = [
     "ELU",

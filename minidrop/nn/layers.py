@@ -17,7 +17,8 @@ from ..ops.window import padding_pair, pair
 from ..random import Generator, default_generator
 from ..tensor import Operand, Tensor, as_tensor
 from .initialise import initialise
-from .module import Buffer, Module, Parameter
+from .module import Module
+from .parts import Buffer, Parameter
 
 
 class Dense(Module):
