@@ -50,7 +50,8 @@ class Module(Part):
             if not self.chain:
                 error.inside(self.describe())
             raise
-        self.__dict__["output_shape"] = getattr(output, "shape", None)  # a user-defined module may return several tensors
+        shape = getattr(output, "shape", None)  # a user-defined module may return several tensors
+        object.__setattr__(self, "output_shape", shape)  # past the checks of __setattr__, which cost time in each call
         for hook in self.hooks:
             hook(self, inputs, output)
         return output
