@@ -79,7 +79,7 @@ def batches(
 class Loader:
     """What `batches` returns: len() is the number of batches in a pass; each `for` loop is a new pass, in a new order.
 
-    A batch is (images, labels), arrays in new memory. A pass sees each image once, with its label, but for a dropped last batch.
+    A batch is (images, labels), arrays in new memory. A pass sees each image once, with its label; not a dropped batch.
     """
 
     def __init__(
