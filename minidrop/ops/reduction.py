@@ -1,6 +1,7 @@
 """sum, mean, max, min, var: reductions along some axes.
 
-Backward repeats the upstream gradient along the reduced axes and multiplies each element by its own weight.
+Backward repeats the upstream gradient along the reduced axes and multiplies each element by its own weight. float16
+numbers are added up in float32 (`half.py`).
 `axes` is a tuple of distinct axes, none negative.
 """
 
@@ -10,6 +11,7 @@ import math
 
 from ..backend import Array, array_module
 from ..core import Op
+from .half import narrow, total, wide
 
 
 class Reduction(Op):
@@ -32,7 +34,7 @@ class Sum(Reduction):
 
     def forward(self, x: Array) -> Array:
         self.input_shape = x.shape
-        return x.sum(axis=self.axes, keepdims=self.keepdims)
+        return narrow(total(x, self.axes, self.keepdims), x)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         # Copied: matrix products are many times slower on a view that repeats one number.
@@ -44,10 +46,11 @@ class Mean(Reduction):
 
     def forward(self, x: Array) -> Array:
         self.input_shape = x.shape
-        return x.sum(axis=self.axes, keepdims=self.keepdims) / self.count(x.shape)
+        return narrow(total(x, self.axes, self.keepdims) / self.count(x.shape), x)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        return (self.spread(grad / self.count(self.input_shape), self.input_shape).copy(),)
+        share = narrow(wide(grad) / self.count(self.input_shape), grad)  # the count may exceed the largest float16
+        return (self.spread(share, self.input_shape).copy(),)
 
 
 class Extremum(Reduction):
@@ -62,8 +65,8 @@ class Extremum(Reduction):
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         x, y = self.saved
         hit = (x == self.spread(y, x.shape)).astype(grad.dtype)
-        ties = hit.sum(axis=self.axes, keepdims=True)
-        return (hit * self.spread(grad, x.shape) / ties,)
+        ties = total(hit, self.axes, keepdims=True)
+        return (narrow(hit * self.spread(grad, x.shape) / ties, grad),)
 
 
 class Max(Extremum):
@@ -96,12 +99,12 @@ class Var(Reduction):
 
     def forward(self, x: Array) -> Array:
         # The mean depends on x too, but its share of the gradient is the sum of (x - mean), which is 0.
-        self.centred = x - x.sum(axis=self.axes, keepdims=True) / self.count(x.shape)
+        self.centred = wide(x) - total(x, self.axes, keepdims=True) / self.count(x.shape)
         self.divisor = self.count(x.shape) - self.ddof
-        return (self.centred * self.centred).sum(axis=self.axes, keepdims=self.keepdims) / self.divisor
+        return narrow((self.centred * self.centred).sum(axis=self.axes, keepdims=self.keepdims) / self.divisor, x)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        return (self.spread(grad * (2 / self.divisor), self.centred.shape) * self.centred,)
+        return (narrow(self.spread(wide(grad) * (2 / self.divisor), self.centred.shape) * self.centred, grad),)
 
 
 def expand_reduced(array: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
