@@ -252,7 +252,8 @@ def batch_norm(
     if x.ndim < 2:
         raise ShapeError("batch_norm: x has the wrong rank", expected="(N, C) or (N, C, ...)", got=str(x.shape))
     arguments.require_batch("batch_norm", x.shape)
-    running = [value.data if isinstance(value, Tensor) else value for value in (running_mean, running_var)]
+    given = {"running_mean": running_mean, "running_var": running_var}
+    running = [arguments.constant("batch_norm", name, value) for name, value in given.items()]
     parameters = [None if value is None else as_tensor(value) for value in (weight, bias)]
     names = ("running_mean", "running_var", "weight", "bias")
     for name, value in zip(names, running + parameters, strict=True):

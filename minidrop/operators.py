@@ -7,7 +7,7 @@ from typing import Any, Self, TypeAlias
 
 from . import core
 from .errors import GraphError
-from .guard import shapes
+from .guard import arguments, shapes
 from .ops import activation, arithmetic, elementwise, reduction, shape as shaping
 from .ops.matmul import MatMul
 
@@ -114,7 +114,7 @@ class Operators(core.Variable):
 
     def elu(self, alpha: float = 1.0) -> Self:
         """(any shape) -> same: x for x > 0, else alpha (e^x - 1)."""
-        return self.apply(activation.Elu(float(alpha)), self)
+        return self.apply(activation.Elu(arguments.number("elu", "alpha", alpha)), self)
 
     # Reductions: (shape) -> shape without the axes (with length 1 where keepdims); formulas in ops/reduction.py ------------
 
@@ -163,4 +163,4 @@ class Operators(core.Variable):
 
     def pad(self, widths: Any, value: float = 0.0) -> Self:
         """(d0, ...) -> (before0 + d0 + after0, ...); widths: a number, a pair, or one (before, after) per axis."""
-        return self.apply(shaping.Pad(shapes.pad_widths(self.shape, widths), value), self)
+        return self.apply(shaping.Pad(shapes.pad_widths(self.shape, widths), arguments.number("pad", "value", value)), self)

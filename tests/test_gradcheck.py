@@ -350,6 +350,14 @@ class TestReports:
         with pytest.raises(ArgumentError, match="nothing to check"):
             md.gradcheck(lambda x: x, np.arange(3))
 
+    def test_refuses_an_output_without_a_gradient(self):
+        """Its derivative is 0 almost everywhere, and so is the gradient that never comes: they would agree."""
+        with pytest.raises(GradientError, match=r"requires no gradient(.|\n)*int64, a type without gradients"):
+            md.gradcheck(lambda x: x.astype("int64"), A)
+        with pytest.raises(GradientError, match=r"requires no gradient(.|\n)*float64 without history(.|\n)*cast to integers"):
+            md.gradcheck(lambda x: x.astype("int64").astype("float64") * 2, A)
+        assert md.gradcheck(lambda x: x * x.astype("int64").astype("float64"), A)
+
     def test_integer_inputs_are_passed_on(self):
         assert md.gradcheck(lambda x, index: x[index], [A, np.array([0, 0, 2])])
 

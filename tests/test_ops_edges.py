@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 from layouts import layouts
 
 import minidrop as md
+from minidrop.errors import ArgumentError, GraphError
 
 F = md.functional
 NAN, INF = np.nan, np.inf
@@ -81,6 +82,39 @@ class TestKinks:
         assert gradient(lambda x: x.sqrt().sum(), [0])[0] == INF
         assert gradient(lambda x: x.log().sum(), [0])[0] == INF
         assert gradient(lambda x: (1 / x).sum(), [0])[0] == -INF
+
+
+class TestNothingIsLostInSilence:
+    @pytest.mark.parametrize("kind", ["int64", "uint8", "bool"])
+    def test_no_gradient_through_a_cast_to_a_type_without_one(self, library, kind):
+        x = md.Tensor(library.array(np.array([1.7, 0.2])), requires_grad=True)
+        y = x.astype(kind)
+        assert not y.requires_grad and y.is_leaf and y.device == library.device and y.dtype == kind
+        np.testing.assert_array_equal(y.numpy(), np.array([1.7, 0.2]).astype(kind))
+        (x * y.astype("float64")).backward(library.array(np.array([2.7, 3.1])))
+        np.testing.assert_allclose(library.numpy(x.grad), [2.7, 0 if kind != "bool" else 3.1])  # y is a constant
+
+    def test_a_cast_to_integers_of_nan_warns_no_more_than_on_a_gpu(self):
+        md.Tensor([NAN, INF]).astype("int32")  # a warning would be an error here
+
+    def test_a_mask_or_statistics_that_require_a_gradient_are_refused(self):
+        x, mask = md.Tensor([1.0, 2.0]), md.Tensor([1.0, 0.0], requires_grad=True)
+        for function in (F.dropout, F.dropalan):
+            extra = (0.5,) if function is F.dropout else ()
+            with pytest.raises(GraphError, match="mask has no gradient here"):
+                function(x, *extra, mask=mask)
+            with md.no_grad():
+                function(x, *extra, mask=mask)
+            assert function(x, *extra, mask=mask.detach()).data[1] == 0
+        variance = md.Tensor([1.0, 1.0], requires_grad=True)
+        with pytest.raises(GraphError, match="running_var has no gradient here"):
+            F.batch_norm(md.Tensor([[1.0, 2.0]]), np.zeros(2, "float32"), variance, training=False)
+
+    def test_a_tensor_where_a_number_is_meant_is_refused(self):
+        x, number = md.Tensor([1.0, 2.0]), md.Tensor(1.5, requires_grad=True)
+        for call in (lambda: x.clip(0, number), lambda: x.clip(number), lambda: x.elu(number), lambda: x.pad(1, number)):
+            with pytest.raises(ArgumentError, match="expected: a number"):
+                call()
 
 
 class TestNaNAndExtremes:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, arranged_like, capturing, device_of, is_array, run_on, to_device
-from ..core import Variable
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..core import Variable, no_grad_depth
+from ..errors import ArgumentError, DTypeError, GraphError, ShapeError
 from .operands import as_array, require_same_device
 
 
@@ -100,10 +100,33 @@ def probability(name: str, argument: str, value: Any) -> float:
     return float(value)
 
 
+def number(name: str, argument: str, value: Any, help: str = "") -> float:
+    """A number, as float. Raises ArgumentError for anything else, also a tensor: its gradient would be lost."""
+    try:
+        if not isinstance(value, (Variable, str)):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise ArgumentError(f"{name}: bad {argument}", expected="a number", got=repr(value)[:80], help=help)
+
+
+def constant(name: str, argument: str, value: Any) -> Any:
+    """A tensor -> its array; anything else as it is. Raises GraphError for a tensor whose gradient would be lost."""
+    if not isinstance(value, Variable):
+        return value
+    if value._requires_grad and not no_grad_depth.now:
+        raise GraphError(
+            f"{name}: {argument} has no gradient here",
+            expected="a constant",
+            got="a tensor that requires a gradient, which would be lost",
+            help=f"{argument}.detach()",
+        )
+    return value._data
+
+
 def keep_mask(name: str, mask: Any, like: Array) -> Array:
     """mask -> an array of 1 (kept) and 0 (dropped), in the shape, number type, device and memory order of `like`."""
-    if isinstance(mask, Variable):
-        mask = mask._data
+    mask = constant(name, "mask", mask)
     array = mask if is_array(mask) else to_device(as_array(mask, None), device_of(like))
     require_same_device(name, device_of(like), device_of(array))
     if array.shape != like.shape:

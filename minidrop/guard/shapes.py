@@ -11,6 +11,7 @@ import numpy as np
 from ..backend import is_array, to_device
 from ..core import Variable
 from ..errors import ArgumentError, DTypeError, ShapeError
+from .arguments import number
 from .operands import as_array
 
 Shape = tuple[int, ...]
@@ -23,6 +24,10 @@ def axes(name: str, shape: Shape, axis: Any, fewest: int = 0) -> Shape:
         chosen = tuple(operator.index(one) + (len(shape) if one < 0 else 0) for one in given)
     except TypeError:
         raise ArgumentError(f"{name}: bad axis", expected="an int, a tuple of ints, or None", got=repr(axis)) from None
+    if chosen and not shape:
+        raise ShapeError(
+            f"{name}: a 0-d tensor has no axes", expected="no axis", got=f"axis={axis!r}", help="x.reshape(1) has one axis"
+        )
     if any(not 0 <= one < len(shape) for one in chosen) or len(set(chosen)) != len(chosen):
         raise ShapeError(
             f"{name}: axes that the tensor does not have, or the same one twice",
@@ -116,7 +121,8 @@ def pad_widths(shape: Shape, widths: Any) -> tuple[tuple[int, int], ...]:
 
 def bounds(low: float | None, high: float | None) -> tuple[float | None, float | None]:
     """The bounds of clip, as numbers."""
-    low, high = (None if bound is None else float(bound) for bound in (low, high))
+    help = "md.maximum and md.minimum take tensors"
+    low, high = (None if bound is None else number("clip", "bound", bound, help) for bound in (low, high))
     if (low is None and high is None) or (low is not None and high is not None and not low <= high):
         raise ArgumentError("clip: bad bounds", expected="low <= high, at most one of them None", got=f"low={low}, high={high}")
     return low, high
