@@ -91,16 +91,21 @@ def max_pool(draw):
     )
 
 
-@register(loss.LogSoftmax)
-def log_softmax(draw):
-    source = draw(shapes(min_dims=1, max_dims=3, min_side=1))
-    axis = draw(st.integers(-len(source), len(source) - 1))
-    return Case(
-        [3 * normal(draw, source)],
-        lambda library, x: F.log_softmax(x, axis=axis),
-        lambda torch, x: torch.log_softmax(x, dim=axis),
-        {"axis": axis},
-    )
+def of_an_axis(op, run, torch_name):
+    @register(op)
+    def case(draw):
+        source = draw(shapes(min_dims=1, max_dims=3, min_side=1))
+        axis = draw(st.integers(-len(source), len(source) - 1))
+        return Case(
+            [3 * normal(draw, source)],
+            lambda library, x: run(x, axis=axis),
+            lambda torch, x: getattr(torch, torch_name)(x, dim=axis),
+            {"axis": axis},
+        )
+
+
+of_an_axis(loss.LogSoftmax, F.log_softmax, "log_softmax")
+of_an_axis(loss.Softmax, md.Tensor.softmax, "softmax")
 
 
 @register(loss.SoftmaxCrossEntropy)

@@ -22,6 +22,7 @@ from op_cases import (
     register,
     rng,
     shapes,
+    with_zeros,
 )
 from op_layers import without_detach as without_detach
 
@@ -85,6 +86,7 @@ unary(elementwise.Sqrt, lambda x: x.sqrt(), lambda torch, x: x.sqrt(), positive)
 unary(elementwise.Abs, abs, lambda torch, x: x.abs(), away_from_zero)
 unary(activation.Relu, lambda x: x.relu(), lambda torch, x: x.relu(), away_from_zero)
 unary(activation.Sigmoid, lambda x: x.sigmoid(), lambda torch, x: x.sigmoid())
+unary(activation.Softplus, lambda x: x.softplus(), lambda torch, x: torch.nn.functional.softplus(x, threshold=100))
 unary(activation.Tanh, lambda x: x.tanh(), lambda torch, x: x.tanh())
 unary(elementwise.AsType, lambda x: x.astype("float64"), lambda torch, x: x.double())
 
@@ -157,9 +159,13 @@ def reduce(op, name, values=normal, least=0, torch_name=None):
             axis -= len(shape_)
         keepdims = draw(st.booleans())
         torch_axis = tuple(range(len(shape_))) if axis is None else axis
-        extra = {"correction": 0} if name == "var" else {}
+        extra = {"correction": 0} if name in ("var", "std") else {}
 
         def torch_run(torch, x):
+            if name == "prod":  # one axis at a time
+                for one in sorted({i % len(shape_) for i in reduced}, reverse=True):
+                    x = x.prod(dim=one, keepdim=keepdims)
+                return x
             return getattr(torch, torch_name or name)(x, dim=torch_axis, keepdim=keepdims, **extra)
 
         return Case(
@@ -175,6 +181,8 @@ reduce(reduction.Mean, "mean", least=1)
 reduce(reduction.Max, "max", distinct, least=1, torch_name="amax")
 reduce(reduction.Min, "min", distinct, least=1, torch_name="amin")
 reduce(reduction.Var, "var", least=1)
+reduce(reduction.Std, "std", least=1)
+reduce(reduction.Prod, "prod", with_zeros)
 
 
 # Shapes --------------------------------------------------------------------------------------------------------------

@@ -24,6 +24,9 @@ SUMS = {
     "mean of all": (lambda x: x.mean(), [large(300, 300)]),  # divided by 90,000, more than the largest float16
     "mean": (lambda x: x.mean(axis=0), [large(MANY, 3)]),
     "var": (lambda x: x.var(axis=0), [large(MANY, 3)]),
+    "std": (lambda x: x.std(axis=0), [large(MANY, 3)]),
+    "prod": (lambda x: x.prod(axis=0), [rng.permuted(np.repeat([[0.25], [4]], 50, axis=0).repeat(2, axis=1), axis=0)]),
+    "softmax": (lambda x: F.softmax(x, axis=0), [rng.normal(size=(MANY, 2))]),
     "max": (lambda x: x.max(axis=0), [np.ones((MANY, 2))]),  # all equal: each gets 1 / 5,000
     "min": (lambda x: x.min(), [np.ones((300, 300))]),
     "log_softmax": (lambda x: F.log_softmax(x, axis=0), [rng.normal(size=(MANY, 2))]),

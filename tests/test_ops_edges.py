@@ -78,6 +78,23 @@ class TestKinks:
         np.testing.assert_array_equal(a, [0, 0, 12])
         np.testing.assert_allclose(b, [0, 0, 8 * np.log(2)])
 
+    def test_std_of_equal_numbers_has_the_gradient_0(self):
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        values, upstream = np.array([[2.0, 2, 2], [1, 2, 4]]), np.array([1.5, -2.5])
+        theirs = torch.tensor(values, requires_grad=True)
+        theirs.std(dim=1).backward(torch.tensor(upstream))
+        got = gradient(lambda x: x.std(axis=1, ddof=1), values, upstream=upstream)
+        np.testing.assert_allclose(got, theirs.grad.numpy(), rtol=1e-12)
+        assert (got[0] == 0).all() and np.isnan(gradient(lambda x: x.std(), [1, NAN])).all()
+
+    def test_products_with_zeros(self):
+        for values in ([2, 3, 4], [2, 0, 4], [0, 3, 0]):
+            others = [np.prod(values[:i] + values[i + 1 :]) for i in range(3)]
+            np.testing.assert_array_equal(gradient(lambda x: x.prod(), values, upstream=1.5), 1.5 * np.array(others))
+        np.testing.assert_array_equal(gradient(lambda x: x.prod(), [[1e-200, 1e-200]]), [[1e-200, 1e-200]])
+        assert md.Tensor(np.zeros((0, 2))).prod(axis=0).data.tolist() == [1, 1]
+        assert md.Tensor(np.array([3, 4])).prod().dtype == np.int64
+
     def test_ieee_infinities(self):
         assert gradient(lambda x: x.sqrt().sum(), [0])[0] == INF
         assert gradient(lambda x: x.log().sum(), [0])[0] == INF
@@ -126,6 +143,7 @@ class TestNaNAndExtremes:
             x.abs(),
             x.clip(0, 1),
             x.sigmoid(),
+            x.softplus(),
             x.max().reshape(1),
             md.maximum(x, 0.0),
             md.minimum(x, 0.0),
@@ -138,6 +156,8 @@ class TestNaNAndExtremes:
     def test_sigmoid_and_elu_and_softmax_do_not_overflow(self):
         x = md.Tensor(np.array([-1e4, -100.0, 0.0, 100.0, 1e4]))
         np.testing.assert_allclose(x.sigmoid().data, [0, np.exp(-100), 0.5, 1, 1], rtol=1e-12)
+        np.testing.assert_allclose(x.softplus().data, [0, np.exp(-100), np.log(2), 100, 1e4], rtol=1e-12)
+        np.testing.assert_allclose(x.softmax().data, [0, 0, 0, 0, 1])
         assert np.isfinite(x.elu().data).all() and np.isfinite(F.log_softmax(x).data).all()
         assert F.softmax_cross_entropy(np.array([[1e4, -1e4]]), [1]).item() == 2e4
         np.testing.assert_allclose(gradient(lambda x: x.sigmoid().sum(), [-100.0]), [np.exp(-100)], rtol=1e-12)

@@ -77,6 +77,7 @@ WINGS = (
     "random",
     "ops",
     "guard",
+    "discrete",
     "operators",
     "tensor",
     "functions",

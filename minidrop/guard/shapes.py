@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from typing import Any
@@ -77,6 +78,47 @@ def flat_shape(shape: Shape, start: int) -> Shape:
         raise ShapeError("flatten: no such axis", expected=f"an axis of shape {shape}", got=str(start))
     start = start % len(shape) if shape else 0
     return (*shape[:start], math.prod(shape[start:]))
+
+
+def squeezed_shape(shape: Shape, axis: Any) -> Shape:
+    """The shape without the axes given, each of which must have length 1, or (None) without all those of length 1."""
+    chosen = [place for place, length in enumerate(shape) if length == 1] if axis is None else axes("squeeze", shape, axis)
+    if any(shape[place] != 1 for place in chosen):
+        raise ShapeError(
+            "squeeze: an axis that is not of length 1",
+            expected="length 1",
+            got=f"axis={axis} of shape {shape}",
+            help="PyTorch would return the tensor as it is",
+        )
+    return tuple(length for place, length in enumerate(shape) if place not in chosen)
+
+
+def unsqueezed_shape(shape: Shape, axis: Any) -> Shape:
+    """The shape with a new axis of length 1."""
+    along = one_axis("unsqueeze", (*shape, 1), axis)
+    return (*shape[:along], 1, *shape[along:])
+
+
+def split_places(shape: Shape, sizes: Any, axis: Any) -> list[tuple[slice, ...]]:
+    """The arguments of split -> the index of each piece."""
+    along = one_axis("split", shape, axis)
+    length = shape[along]
+    try:
+        if isinstance(sizes, (list, tuple)):
+            lengths = [operator.index(size) for size in sizes]
+        else:
+            size = operator.index(sizes)
+            lengths = [min(size, length - start) for start in range(0, max(length, 1), size)] if size > 0 else [-1]
+    except TypeError:
+        lengths = [-1]
+    if min(lengths, default=-1) < 0 or sum(lengths) != length:
+        raise ShapeError(
+            "split: bad sizes",
+            expected=f"the length of a piece, 1 or more, or a list of lengths that add up to {length}",
+            got=repr(sizes),
+        )
+    ends = list(itertools.accumulate(lengths, initial=0))
+    return [(slice(None),) * along + (slice(start, end),) for start, end in itertools.pairwise(ends)]
 
 
 def permutation(shape: Shape, arguments: tuple[Any, ...]) -> Shape:

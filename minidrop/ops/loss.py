@@ -1,4 +1,4 @@
-"""log-softmax and softmax cross-entropy."""
+"""softmax, log-softmax and softmax cross-entropy."""
 
 from __future__ import annotations
 
@@ -12,6 +12,23 @@ def log_softmax(x: Array, axis: int) -> Array:
     xp, x = array_module(x), wide(x)
     shifted = x - x.max(axis=axis, keepdims=True)
     return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+
+
+class Softmax(Op):
+    """(shape) -> same: y = e^x / (sum of e^x along `axis`).  dL/dx = y (grad - sum of grad y along `axis`)."""
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, x: Array) -> Array:
+        powers = array_module(x).exp(wide(x - x.max(axis=self.axis, keepdims=True)))
+        y = powers / powers.sum(axis=self.axis, keepdims=True)
+        self.saved = (y,)
+        return narrow(y, x)
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        (y,) = self.saved
+        return (narrow(y * (grad - (grad * y).sum(axis=self.axis, keepdims=True)), grad),)
 
 
 class LogSoftmax(Op):
