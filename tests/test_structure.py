@@ -12,7 +12,7 @@ import pytest
 from op_registry import OPS
 
 import minidrop as md
-from minidrop import backend, core, functional, nn, optim, random, serialization
+from minidrop import backend, core, functional, functions, images, losses, nn, optim, random, serialization
 from minidrop.nn import module
 
 PACKAGE = pathlib.Path(md.__file__).parent
@@ -81,6 +81,7 @@ WINGS = (
     "operators",
     "tensor",
     "functions",
+    "images losses",
     "functional optim",
     "nn",
     "serialization",
@@ -144,7 +145,7 @@ def test_a_file_can_be_read_in_one_sitting(path):
 
 
 def public_functions():
-    for owner in (functional, backend, random, serialization, md.gradcheck, md.draw_graph):
+    for owner in (functional, functions, images, losses, backend, random, serialization, md.gradcheck, md.draw_graph):
         if inspect.isfunction(owner):
             yield owner.__name__, owner
             continue
