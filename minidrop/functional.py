@@ -52,7 +52,11 @@ from .images import (
     max_pool2d as max_pool2d,
 )
 from .losses import (
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+    cross_entropy as cross_entropy,
     log_softmax as log_softmax,
+    mse_loss as mse_loss,
+    nll_loss as nll_loss,
     softmax_cross_entropy as softmax_cross_entropy,
 )
 from .ops import norm
@@ -79,7 +83,7 @@ def dropout(
     Source: Srivastava et al., 2014; the paper's reference [1] and section I.
     """
     x = as_tensor(x)
-    _require_floats("dropout", x)
+    arguments.require_floating("dropout", x.dtype)
     rate = arguments.probability("dropout", "rate", rate)
     if mask is not None:
         mask = arguments.keep_mask("dropout", mask, x.data)
@@ -115,7 +119,7 @@ def dropalan(
     arguments.require_choice("dropalan", "scale_gradient", scale_gradient, ("through", "detach"))
     arguments.require_choice("dropalan", "inference", inference, ("identity", "expectation"))
     chosen = as_distribution(distribution)
-    _require_floats("dropalan", z)
+    arguments.require_floating("dropalan", z.dtype)
     through = scaled and scale_gradient == "through"
     if z.requires_grad and (through if training else inference == "expectation" and not scaled):
         _require_derivative(chosen)
@@ -164,11 +168,6 @@ def _require_derivative(distribution: Distribution) -> None:
         )
 
 
-def _require_floats(name: str, x: Tensor) -> None:
-    if x.dtype.kind != "f":
-        raise DTypeError(f"{name}: not floating-point numbers", expected="float32 or float64", got=str(x.dtype))
-
-
 # Normalisation -------------------------------------------------------------------------------------------------------
 
 
@@ -190,7 +189,7 @@ def batch_norm(
     Source: Ioffe and Szegedy, 2015; formula in ops/norm.py.
     """
     x = as_tensor(x)
-    _require_floats("batch_norm", x)
+    arguments.require_floating("batch_norm", x.dtype)
     if x.ndim < 2:
         raise ShapeError("batch_norm: x has the wrong rank", expected="(N, C) or (N, C, ...)", got=str(x.shape))
     arguments.require_batch("batch_norm", x.shape)
