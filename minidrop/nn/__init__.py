@@ -1,8 +1,11 @@
-"""Layers: parameters and buffers (`module.py`) around the functions of `functional` (`layers.py`)."""
+"""Layers: parameters and buffers (`module.py`) around the functions of `functional`."""
 
-from .layers import ELU, BatchNorm1d, BatchNorm2d, Conv2d, Dense, DropAlan, Dropout, Flatten, MaxPool2d, ReLU
+from .activation import ELU, ReLU
+from .layers import Conv2d, Dense, DropAlan, Dropout, Flatten
 from .module import Module
+from .normalisation import BatchNorm1d, BatchNorm2d
 from .parts import Buffer, Parameter
+from .pooling import MaxPool2d
 from .sequential import Sequential
 
 __all__ = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..backend import Array, array_module
 from ..core import Op
+from .half import narrow, wide
 from .mask import keep_where
 from .window import Pair, output_size, window_slices
 
@@ -41,6 +42,7 @@ class MaxPool2d(Op):
         return y
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        result_like, grad = grad, wide(grad)
         tiled = self.kernel == self.stride and self.shape[2:] == tuple(
             outputs * step for outputs, step in zip(grad.shape[2:], self.stride, strict=True)
         )
@@ -55,7 +57,7 @@ class MaxPool2d(Op):
                 grad_x[:, :, *place] += keep_where(wins, grad)
             else:
                 keep_where(wins, grad, out=grad_x[:, :, *place])
-        return (grad_x,)
+        return (narrow(grad_x, result_like),)
 
     def output(self, shape: tuple[int, ...]) -> Pair:
         """(N, C, H, W) -> H', W'."""
