@@ -1,6 +1,6 @@
 """Layers: parameters and buffers (`module.py`) around the functions of `functional`."""
 
-from .activation import ELU, ReLU
+from .activation import ELU, ReLU, Sigmoid, Softmax, Tanh
 from .layers import Conv2d, Dense, DropAlan, Dropout, Flatten
 from .module import Module
 from .normalisation import BatchNorm1d, BatchNorm2d
@@ -23,4 +23,7 @@ __all__ = [
     "Parameter",
     "ReLU",
     "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
 ]

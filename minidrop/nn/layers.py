@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional
+from ..errors import ShapeError
 from ..guard import arguments
 from ..ops.dropalan import Distribution
 from ..ops.window import padding_pair, pair
@@ -22,9 +23,9 @@ from .parts import Parameter
 
 
 class Dense(Module):
-    """(N, in_features) -> (N, out_features): x @ weight + bias; weight (in, out), bias (out).
+    """(..., in_features) -> (..., out_features): x @ weight + bias; weight (in, out), bias (out).
 
-    Raises ShapeError for a wrong rank, another number of features, or an empty batch.
+    Raises ShapeError for another number of features, or an empty batch.
     """
 
     def __init__(
@@ -42,13 +43,22 @@ class Dense(Module):
         self.bias = Parameter(np.zeros(self.out_features, dtype)) if bias else None
 
     def forward(self, x: Operand) -> Tensor:
-        """(N, in) -> (N, out)."""
+        """(..., in) -> (..., out)."""
         x = as_tensor(x)
-        arguments.require_rank("Dense", "the input", x.shape, "(N, features)")
-        arguments.require_batch("Dense", x.shape)
-        arguments.require_features("Dense", x.shape, 1, self.in_features, "features")
-        y = x @ self.weight
-        return y if self.bias is None else y + self.bias
+        if 0 in x.shape[:-1]:
+            raise ShapeError("Dense: empty batch", expected="at least one example", got=f"shape {x.shape}")
+        if x.ndim > 2 and x.shape[-1] != self.in_features:
+            raise ShapeError(
+                "Dense: the number of features differs",
+                expected=f"{self.in_features} features in the last axis of the input",
+                got=f"shape {x.shape}",
+                help="md.nn.Flatten() before it makes one row of each image",
+            )
+        arguments.require_features("Dense", x.shape, max(x.ndim - 1, 0), self.in_features, "features")
+        rows = x if x.ndim == 2 else x.reshape(-1, self.in_features)  # one large batch: the weight's gradient is one product
+        y = rows @ self.weight
+        y = y if self.bias is None else y + self.bias
+        return y if rows is x else y.reshape(*x.shape[:-1], self.out_features)
 
     def describe(self) -> str:
         """One line."""

@@ -1,0 +1,84 @@
+"""Layers beside PyTorch's: outputs and gradients of each, on every library."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minidrop as md
+from minidrop.errors import ArgumentError, MinidropError, ShapeError
+
+nn = md.nn
+RNG = np.random.default_rng(0)
+
+
+def gradients_agree(library, layer, theirs, x, pairs=()):
+    """Output, gradient of the input, and gradients of (our parameter, theirs) are PyTorch's, for a random upstream gradient."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    layer.to(library.device)
+    ours, other = md.Tensor(library.array(x), requires_grad=True), torch.tensor(x, requires_grad=True)
+    y, expected = layer(ours), theirs(other)
+    np.testing.assert_allclose(library.numpy(y.data), expected.detach().numpy(), rtol=1e-6, atol=1e-9)
+    upstream = RNG.normal(size=y.shape)
+    y.backward(library.array(upstream))
+    expected.backward(torch.tensor(upstream))
+    np.testing.assert_allclose(library.numpy(ours.grad), other.grad.numpy(), rtol=1e-6, atol=1e-9)
+    for mine, his in pairs:
+        np.testing.assert_allclose(library.numpy(mine.grad), his.grad.numpy(), rtol=1e-6, atol=1e-9)
+
+
+# Dense on any number of axes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(3,), (5, 3), (2, 5, 3), (2, 1, 4, 3)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_dense_works_on_the_last_axis(library, shape, bias):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    layer, theirs = nn.Dense(3, 4, bias=bias, dtype="float64"), torch.nn.Linear(3, 4, bias=bias).double()
+    with torch.no_grad():
+        theirs.weight.copy_(torch.tensor(layer.weight.data.T.copy()))
+        if bias:
+            layer.bias = RNG.normal(size=4)
+            theirs.bias.copy_(torch.tensor(layer.bias.data))
+    x = RNG.normal(size=shape)
+    gradients_agree(library, layer, theirs, x, [(layer.bias, theirs.bias)] if bias else [])
+    np.testing.assert_allclose(library.numpy(layer.weight.grad), theirs.weight.grad.numpy().T, rtol=1e-9)
+    assert layer.output_shape == (*shape[:-1], 4)
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (2, 5), (2, 3, 5), (0, 3), (2, 0, 3)])
+def test_what_dense_does_not_take(shape):
+    with pytest.raises(ShapeError, match=r"Dense: (empty batch|the number of features differs)(.|\n)*in layer: Dense\(3, 4\)"):
+        nn.Dense(3, 4)(np.zeros(shape, "float32"))
+
+
+def test_a_forgotten_flatten_is_named():
+    with pytest.raises(ShapeError, match=r"64 features in the last axis(.|\n)*\(2, 1, 8, 8\)(.|\n)*Flatten"):
+        nn.Dense(64, 10)(np.zeros((2, 1, 8, 8), "float32"))
+
+
+# Activations ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "theirs"),
+    [
+        ("Tanh", (), {}),
+        ("Sigmoid", (), {}),
+        ("Softmax", (), {"dim": -1}),
+        ("Softmax", (1,), {"dim": 1}),
+        ("ELU", (0.7,), {"alpha": 0.7}),
+    ],
+)
+def test_activations(library, name, arguments, theirs):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    gradients_agree(library, getattr(nn, name)(*arguments), getattr(torch.nn, name)(**theirs), RNG.normal(size=(2, 3, 4)))
+
+
+def test_lines_of_activations():
+    assert [repr(layer) for layer in (nn.Tanh(), nn.Sigmoid(), nn.Softmax(1))] == ["Tanh()", "Sigmoid()", "Softmax(axis=1)"]
+    for bad in ("1", None, 1.0, True):
+        with pytest.raises(ArgumentError, match="Softmax: bad axis"):
+            nn.Softmax(bad)
+    with pytest.raises(MinidropError, match="axis"):
+        nn.Softmax(3)(np.zeros((2, 2)))
