@@ -48,7 +48,9 @@ from .functions import (
 from .guard import arguments, operands
 from .images import (
     CONVOLUTIONS as CONVOLUTIONS,
+    avg_pool2d as avg_pool2d,
     conv2d as conv2d,
+    global_avg_pool2d as global_avg_pool2d,
     max_pool2d as max_pool2d,
 )
 from .losses import (

@@ -78,17 +78,25 @@ def convolution_in_the_frequency_domain_of_one_axis(draw):
     return convolution(draw, "mixed")
 
 
-@register(pool.MaxPool2d)
-def max_pool(draw):
-    kernel = draw(st.sampled_from([2, 1, 3, (1, 2), (3, 2)]))
-    stride = draw(st.sampled_from([None, 1, 2, (2, 1), 4]))
-    height, width = (draw(st.integers(3, 7)) for _ in range(2))
-    return Case(
-        [distinct(draw, (draw(st.integers(1, 3)), draw(st.integers(1, 2)), height, width))],
-        lambda library, x: F.max_pool2d(x, kernel, stride),
-        lambda torch, x: torch.nn.functional.max_pool2d(x, kernel, stride),
-        {"kernel": kernel, "stride": stride},
-    )
+def pooling(op, name, values, **options):
+    @register(op)
+    def case(draw):
+        kernel = draw(st.sampled_from([2, 1, 3, (1, 2), (3, 2)]))
+        stride = draw(st.sampled_from([None, 1, 2, (2, 1), 4]))
+        smallest = min(kernel) if isinstance(kernel, tuple) else kernel
+        padding = draw(st.sampled_from([0, 0, smallest // 2, (0, smallest // 2)]))
+        chosen = {key: draw(st.sampled_from(choices)) for key, choices in options.items()}
+        height, width = (draw(st.integers(3, 7)) for _ in range(2))
+        return Case(
+            [values(draw, (draw(st.integers(1, 3)), draw(st.integers(1, 2)), height, width))],
+            lambda library, x: getattr(F, name)(x, kernel, stride, padding, **chosen),
+            lambda torch, x: getattr(torch.nn.functional, name)(x, kernel, stride, padding, **chosen),
+            {"kernel": kernel, "stride": stride, "padding": padding, **chosen},
+        )
+
+
+pooling(pool.MaxPool2d, "max_pool2d", distinct)
+pooling(pool.AvgPool2d, "avg_pool2d", normal, count_include_pad=[True, False])
 
 
 def of_an_axis(op, run, torch_name):

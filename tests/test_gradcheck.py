@@ -86,6 +86,7 @@ RIGHT = {
     fourier.Conv2dFourier: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "fourier"), [IMAGES, KERNELS, BIAS]),
     mixed.Conv2dMixed: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "mixed"), [IMAGES, KERNELS, BIAS]),
     pool.MaxPool2d: (lambda x: F.max_pool2d(x, 3, 1), [PLACES]),
+    pool.AvgPool2d: (lambda x: F.avg_pool2d(x, (3, 2), 1), [IMAGES]),
     loss.Softmax: (lambda a: a.softmax(), [A]),
     loss.LogSoftmax: (lambda a: F.log_softmax(a), [A]),
     loss.SoftmaxCrossEntropy: (lambda a: F.softmax_cross_entropy(a, LABELS), [A]),
@@ -179,6 +180,8 @@ DROPPED_TERMS = [
         )
     ),
     (pool.MaxPool2d, "windows that overlap", lambda op, g: (np.minimum(op.backward(g)[0], 1.0),)),
+    (pool.AvgPool2d, "windows that overlap", lambda op, g: (_last_window_only(op, g),)),
+    (pool.AvgPool2d, "1 / (R S)", lambda op, g: (op.backward(g)[0] * 6,)),
     (activation.Softplus, "sigmoid", lambda op, g: (g * (saved(op) > 0),)),
     (loss.Softmax, "sum of grad y", lambda op, g: (saved(op) * g,)),
     (loss.Softmax, "sum of grad y: of grad", lambda op, g: (saved(op) * (g - g.sum(axis=1, keepdims=True)),)),
@@ -197,6 +200,13 @@ DROPPED_TERMS = [
     (dropalan.DropAlanExpectation, "z p'", lambda op, g: (g * op.keep,)),
     (dropalan.DropAlanExpectation, "k", lambda op, g: (g,)),
 ]
+
+
+def _last_window_only(op, g):
+    result = np.zeros(op.shape)
+    for place in op.places:
+        result[:, :, *place] = g / len(op.places)
+    return result
 
 
 def _quotients(op, g):

@@ -202,7 +202,7 @@ def test_public_names():
             assert callable(getattr(kind, method))
     for function, start in {
         functional.conv2d: "(x, weight, bias=None, stride=1, padding=0, algorithm='auto')",
-        functional.max_pool2d: "(x, kernel_size, stride=None)",
+        functional.max_pool2d: "(x, kernel_size, stride=None, padding=0)",
         functional.log_softmax: "(x, axis=-1)",
         functional.softmax_cross_entropy: "(logits, labels)",
         functional.dropout: "(x, rate, training=True, mask=None, generator=None, return_mask=False)",
