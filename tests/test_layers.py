@@ -82,3 +82,38 @@ def test_lines_of_activations():
             nn.Softmax(bad)
     with pytest.raises(MinidropError, match="axis"):
         nn.Softmax(3)(np.zeros((2, 2)))
+
+
+# Pooling --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["MaxPool2d", "AvgPool2d"])
+@pytest.mark.parametrize("arguments", [(2,), (3, 2), (3, 1, 1), ((2, 3), (1, 2), (1, 0))])
+def test_pooling(library, kind, arguments):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x = RNG.normal(size=(2, 3, 6, 7))
+    gradients_agree(library, getattr(nn, kind)(*arguments), getattr(torch.nn, kind)(*arguments), x)
+
+
+def test_averages_over_the_padding_or_not_and_over_all_places(library):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x = RNG.normal(size=(2, 3, 5, 5))
+    for layers in (nn, torch.nn):
+        assert layers.AvgPool2d(3, 2, 1).count_include_pad
+    theirs = torch.nn.AvgPool2d(3, 2, 1, count_include_pad=False)
+    gradients_agree(library, nn.AvgPool2d(3, 2, 1, count_include_pad=False), theirs, x)
+    theirs = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    gradients_agree(library, nn.GlobalAvgPool2d(), theirs, x)
+
+
+def test_lines_and_arguments_of_pooling():
+    layers = nn.MaxPool2d(2), nn.AvgPool2d((3, 2), 1, (1, 0)), nn.GlobalAvgPool2d()
+    assert [repr(layer) for layer in layers] == [
+        "MaxPool2d(2x2)",
+        "AvgPool2d(3x2, stride=(1, 1), padding=(1, 0))",
+        "GlobalAvgPool2d()",
+    ]
+    for kind in (nn.MaxPool2d, nn.AvgPool2d):
+        for bad in (2, -1, "same", (0, 2)):
+            with pytest.raises(ArgumentError, match=f"{kind.__name__}: bad padding"):
+                kind(3, padding=bad)

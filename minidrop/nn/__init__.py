@@ -5,11 +5,12 @@ from .layers import Conv2d, Dense, DropAlan, Dropout, Flatten
 from .module import Module
 from .normalisation import BatchNorm1d, BatchNorm2d
 from .parts import Buffer, Parameter
-from .pooling import MaxPool2d
+from .pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from .sequential import Sequential
 
 __all__ = [
     "ELU",
+    "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
     "Buffer",
@@ -18,6 +19,7 @@ __all__ = [
     "DropAlan",
     "Dropout",
     "Flatten",
+    "GlobalAvgPool2d",
     "MaxPool2d",
     "Module",
     "Parameter",
