@@ -84,6 +84,9 @@ def test_a_dataset_brings_its_labels_and_its_maximum():
     x, y = next(iter(batches(data, batch_size=50, shuffle=False)))
     np.testing.assert_allclose(x, data.images / 16, rtol=1e-6)
     np.testing.assert_array_equal(y, data.labels)
+    data.images = data.images / 7
+    x, _ = next(iter(batches(data, batch_size=50, shuffle=False)))
+    np.testing.assert_array_equal(x, data.images)
     assert repr(batches(data)) == "Loader(50 images (1, 8, 8), 2 batches of 32, shuffled)"
     digits = md.datasets.digits("test")
     x, _ = next(iter(batches(digits, batch_size=360)))

@@ -46,7 +46,8 @@ def batches(
         if labels is not None:
             help = "batches(dataset, batch_size=64)"
             raise ArgumentError("batches: labels beside a Dataset", expected="its own", got=type(labels).__name__, help=help)
-        maximum = images.maximum if maximum is None else maximum
+        if maximum is None and images.images.dtype == "uint8":
+            maximum = images.maximum
         images, labels = images.images, images.labels
     pixels, classes = _as_array("images", images), _as_array("labels", labels)
     if len(pixels) != len(classes) or not len(pixels):
