@@ -45,7 +45,7 @@ from .functions import (
     var as var,
     where as where,
 )
-from .guard import arguments, operands
+from .guard import arguments, operands, shapes
 from .images import (
     CONVOLUTIONS as CONVOLUTIONS,
     avg_pool2d as avg_pool2d,
@@ -214,6 +214,39 @@ def batch_norm(
         if kept is not None:
             run_on(kept, _move_towards, kept, batch, float(momentum), scale)
     return output
+
+
+def layer_norm(x: Operand, weight: Operand | None = None, bias: Operand | None = None, eps: float = 1e-5) -> Tensor:
+    """(..., features) -> same: weight * (x - mean) / sqrt(var + eps) + bias over the last axis; weight and bias (features).
+
+    Raises ShapeError for shapes that do not fit or no features, DTypeError for numbers that are not floating-point.
+    Source: Ba et al., 2016.
+    """
+    x = as_tensor(x)
+    arguments.require_floating("layer_norm", x.dtype)
+    shapes.one_axis("layer_norm", x.shape, -1, fewest=1)
+    parameters = [None if value is None else as_tensor(value) for value in (weight, bias)]
+    for name, value in zip(("weight", "bias"), parameters, strict=True):
+        arguments.require_vector("layer_norm", name, value, x.shape[-1])
+    wide = x.astype("float32") if x.dtype == "float16" else x  # the largest float16 is 65504, the square of 256
+    y = (wide - wide.mean(axis=-1, keepdims=True)) / (wide.var(axis=-1, keepdims=True) + float(eps)).sqrt()
+    y = y.astype("float16") if x.dtype == "float16" else y
+    y = y if parameters[0] is None else y * parameters[0]
+    return y if parameters[1] is None else y + parameters[1]
+
+
+# Tables --------------------------------------------------------------------------------------------------------------
+
+
+def embedding(indices: Any, weight: Operand) -> Tensor:
+    """(shape) of integers, (count, features) -> (shape, features): row i of the table `weight` for each index i.
+
+    Each row gets the sum of the gradients of all places where it was taken.
+    Raises DTypeError for indices that are not integers, ArgumentError for those outside 0 ... count - 1.
+    """
+    weight = as_tensor(weight)
+    arguments.require_rank("embedding", "weight", weight.shape, "(count, features)")
+    return weight[arguments.row_indices("embedding", indices, weight.shape[0], weight.device)]
 
 
 def _move_towards(running: Array, batch: Array, momentum: float, scale: float) -> None:

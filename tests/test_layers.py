@@ -117,3 +117,55 @@ def test_lines_and_arguments_of_pooling():
         for bad in (2, -1, "same", (0, 2)):
             with pytest.raises(ArgumentError, match=f"{kind.__name__}: bad padding"):
                 kind(3, padding=bad)
+
+
+# Normalisation and tables ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 5), (2, 3, 5)])
+def test_layer_norm(library, shape):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    layer, theirs = nn.LayerNorm(5, dtype="float64"), torch.nn.LayerNorm(5).double()
+    layer.weight, layer.bias = RNG.normal(size=5), RNG.normal(size=5)
+    theirs.load_state_dict({name: torch.tensor(array) for name, array in layer.state_dict().items()})
+    pairs = [(layer.weight, theirs.weight), (layer.bias, theirs.bias)]
+    gradients_agree(library, layer, theirs, RNG.normal(size=shape), pairs)
+    with pytest.raises(ShapeError, match=r"LayerNorm: the number of features differs(.|\n)*in layer: LayerNorm\(5\)"):
+        layer(np.zeros((5, 4)))
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
+def test_embedding(library, shape):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    layer = nn.Embedding(6, 3, generator=md.Generator(0), dtype="float64")
+    theirs = torch.nn.Embedding.from_pretrained(torch.tensor(layer.weight.data.copy()), freeze=False)
+    layer.to(library.device)
+    indices = RNG.integers(0, 6, shape)
+    y, expected = layer(library.array(indices)), theirs(torch.tensor(indices))
+    np.testing.assert_array_equal(library.numpy(y.data), expected.detach().numpy())
+    upstream = RNG.normal(size=y.shape)
+    y.backward(library.array(upstream))
+    expected.backward(torch.tensor(upstream))
+    np.testing.assert_allclose(library.numpy(layer.weight.grad), theirs.weight.grad.numpy(), rtol=1e-9)
+
+
+def test_a_table_starts_with_normal_numbers_and_is_trained_by_a_loader_of_integers():
+    weights = nn.Embedding(300, 40, generator=md.Generator(1)).weight
+    assert weights.dtype == np.float32 and abs(weights.data.mean()) < 0.05 and abs(weights.data.std() - 1) < 0.02
+    model = nn.Sequential(
+        nn.Embedding(6, 4, generator=md.Generator(0)), nn.Flatten(), nn.Dense(8, 2, generator=md.Generator(1))
+    )
+    assert repr(model[0]) == "Embedding(6, 4)" and "(7, 2, 4)" in model.summary((7, 2), dtype="int64")
+    words = np.random.default_rng(0).integers(0, 6, (60, 2))
+    optimizer = md.optim.AdamW(model.parameters(), lr=0.05)
+    for _ in range(20):
+        for indices, labels in md.datasets.batches(words, (words[:, 0] > words[:, 1]).astype(int), 20):
+            optimizer.zero_grad()
+            loss = md.functional.softmax_cross_entropy(model(indices), labels)
+            loss.backward()
+            optimizer.step()
+    assert loss.item() < 0.2
+    with pytest.raises(MinidropError, match=r"in layer: Embedding\(6, 4\)"):
+        model[0]([6])
+    with pytest.raises(ArgumentError):
+        nn.Embedding(0, 3)

@@ -12,7 +12,7 @@ import pytest
 from op_registry import OPS
 
 import minidrop as md
-from minidrop import backend, core, functional, functions, images, losses, nn, optim, random, serialization
+from minidrop import backend, core, creation, functional, functions, images, losses, nn, optim, random, serialization
 from minidrop.nn import module
 
 PACKAGE = pathlib.Path(md.__file__).parent
@@ -80,7 +80,7 @@ WINGS = (
     "discrete",
     "operators",
     "tensor",
-    "functions",
+    "functions creation",
     "images losses",
     "functional optim",
     "nn",
@@ -145,7 +145,7 @@ def test_a_file_can_be_read_in_one_sitting(path):
 
 
 def public_functions():
-    for owner in (functional, functions, images, losses, backend, random, serialization, md.gradcheck, md.draw_graph):
+    for owner in (functional, functions, images, losses, creation, backend, random, serialization, md.gradcheck, md.draw_graph):
         if inspect.isfunction(owner):
             yield owner.__name__, owner
             continue

@@ -99,6 +99,29 @@ def _without(labels: Array, ignored: int) -> tuple[Array, Array]:
     return kept, array_module(kept).where(kept, signed, 0)
 
 
+def row_indices(name: str, indices: Any, count: int, device: str) -> Array:
+    """indices -> an integer array of any shape on `device`, each from 0 to count - 1."""
+    if isinstance(indices, Variable):
+        indices = indices._data
+    array = indices if is_array(indices) else np.asarray(indices, dtype=None if np.size(indices) else "int64")
+    if array.dtype.kind not in "iu":
+        raise DTypeError(
+            f"{name}: indices are not integers",
+            expected=f"integers from 0 to {count - 1}",
+            got=f"{array.dtype} of shape {array.shape}",
+            help='indices.astype("int64")',
+        )
+    if array.size and not capturing():  # as in class_labels
+        lowest, highest = (int(run_on(array, extreme, array).item()) for extreme in (_smallest, _largest))
+        if lowest < 0 or highest >= count:
+            raise ArgumentError(
+                f"{name}: indices out of range", expected=f"from 0 to {count - 1}", got=f"from {lowest} to {highest}"
+            )
+    if not isinstance(array, np.ndarray):
+        require_same_device(name, device, device_of(array))
+    return to_device(array, device)
+
+
 def class_labels(name: str, labels: Any, batch: int, classes: int, device: str, also: str = "") -> Array:
     """labels -> an integer array of shape (batch,) on `device`, each from 0 to classes - 1."""
     array = _integer_labels(name, labels, batch, classes)

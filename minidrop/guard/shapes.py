@@ -60,6 +60,19 @@ def _lengths(arguments: tuple[Any, ...]) -> Shape:
     return tuple(operator.index(length) for length in arguments)
 
 
+def lengths(name: str, arguments: tuple[Any, ...]) -> Shape:
+    """The shape of a new tensor, as ints or as one tuple."""
+    try:
+        shape = _lengths(arguments)
+    except TypeError:
+        shape = (-1,)
+    if min(shape, default=0) < 0:
+        raise ArgumentError(
+            f"{name}: bad shape", expected=f"lengths, none negative: {name}(2, 3) or {name}((2, 3))", got=repr(arguments)
+        )
+    return shape
+
+
 def new_shape(shape: Shape, arguments: tuple[Any, ...]) -> Shape:
     """The arguments of reshape -> the new shape, with a -1 filled in."""
     target, size = _lengths(arguments), math.prod(shape)

@@ -1,9 +1,9 @@
 """Layers: parameters and buffers (`module.py`) around the functions of `functional`."""
 
 from .activation import ELU, ReLU, Sigmoid, Softmax, Tanh
-from .layers import Conv2d, Dense, DropAlan, Dropout, Flatten
+from .layers import Conv2d, Dense, DropAlan, Dropout, Embedding, Flatten
 from .module import Module
-from .normalisation import BatchNorm1d, BatchNorm2d
+from .normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
 from .parts import Buffer, Parameter
 from .pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from .sequential import Sequential
@@ -18,8 +18,10 @@ __all__ = [
     "Dense",
     "DropAlan",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GlobalAvgPool2d",
+    "LayerNorm",
     "MaxPool2d",
     "Module",
     "Parameter",

@@ -120,6 +120,26 @@ class Conv2d(Module):
         )
 
 
+class Embedding(Module):
+    """(...) of integers -> (..., features): row i of the table `weight` (count, features) for each i.
+
+    The table starts with numbers of the standard normal distribution. Raises what `functional.embedding` raises: DTypeError for
+    what is not integers, ArgumentError for integers outside 0 ... count - 1.
+    """
+
+    def __init__(self, count: int, features: int, generator: Generator | None = None, dtype: Any = "float32") -> None:
+        self.count, self.features = pair("Embedding", "count and features", (count, features), 1)
+        self.weight = Parameter((generator or default_generator()).normal((self.count, self.features), dtype))
+
+    def forward(self, indices: Any) -> Tensor:
+        """(...) -> (..., features)."""
+        return functional.embedding(indices, self.weight)
+
+    def describe(self) -> str:
+        """One line."""
+        return f"Embedding({self.count}, {self.features})"
+
+
 class Flatten(Module):
     """(N, d1, d2, ...) -> (N, d1 d2 ...)."""
 

@@ -215,11 +215,15 @@ class Module(Part):
         """One line: the class and the arguments that matter, such as "Dense(1024, 1000)"."""
         return f"{type(self).__name__}()"
 
-    def summary(self, input_shape: tuple[int, ...]) -> str:
-        """The table that print(module) shows, with the output shapes that an input of `input_shape` (with batch) gives."""
+    def summary(self, input_shape: tuple[int, ...], dtype: Any = None) -> str:
+        """The table that print(module) shows, with the output shapes that an input of `input_shape` (with batch) gives.
+
+        dtype: of the input, "int64" for one that an Embedding takes; by default that of the parameters.
+        """
         flags = [(module, module.training) for _, module in self.named_modules()]
         reference = next(iter(self.parameters()), None)
-        zeros = Tensor(np.zeros(input_shape, dtype="float32" if reference is None else reference.dtype))
+        default = "float32" if reference is None else reference.dtype
+        zeros = Tensor(np.zeros(input_shape, dtype=default if dtype is None else dtype))
         try:
             with no_grad():
                 self.eval()(zeros if reference is None else zeros.to(reference.device))

@@ -56,3 +56,23 @@ class BatchNorm2d(BatchNorm):
     """(N, channels, H, W) -> same: each channel to mean 0, variance 1 over batch and places, then scaled and shifted."""
 
     layouts = ("(N, channels, H, W)",)
+
+
+class LayerNorm(Module):
+    """(..., features) -> same: each row to mean 0, variance 1, then scaled and shifted: `functional.layer_norm`."""
+
+    def __init__(self, features: int, eps: float = 1e-5, dtype: Any = "float32") -> None:
+        (self.features, _) = pair("LayerNorm", "features", features, 1)
+        self.eps = eps
+        self.weight = Parameter(np.ones(self.features, dtype))
+        self.bias = Parameter(np.zeros(self.features, dtype))
+
+    def forward(self, x: Operand) -> Tensor:
+        """(..., features) -> same."""
+        x = as_tensor(x)
+        arguments.require_features("LayerNorm", x.shape, max(x.ndim - 1, 0), self.features, "features")
+        return functional.layer_norm(x, self.weight, self.bias, self.eps)
+
+    def describe(self) -> str:
+        """One line."""
+        return f"LayerNorm({self.features})"
