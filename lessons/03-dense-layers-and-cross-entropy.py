@@ -606,5 +606,5 @@ check("03.3", first_layer_gradients)
 # * `minidrop/ops/loss.py`: log-softmax and cross-entropy, forward and backward in a few lines each.
 # * `minidrop/ops/matmul.py`: the matrix product and its two gradients.
 # * `minidrop/nn/layers.py`: `Dense`; `minidrop/nn/initialise.py`: how large random weights should be.
-# * `minidrop/optim.py`: `SGD`, with momentum and weight decay.
+# * `minidrop/optim/sgd.py`: `SGD`, with momentum and weight decay.
 # * `lessons/solutions/lesson_03.py`: solutions.

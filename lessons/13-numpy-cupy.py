@@ -403,7 +403,7 @@ def profile(run, steps):
             continue  # called by conv, whose time holds theirs
         if path.parent.name == "ops" and function in ("forward", "backward"):
             group, ops = GROUPS.get(path.stem, "other ops"), ops + calls / steps
-        elif path.stem == "optim" and function == "step":
+        elif path.stem == "optimizer" and function == "step":
             group, function = "SGD", "forward"
         else:
             continue

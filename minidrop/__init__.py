@@ -14,6 +14,7 @@ holds the experiment.
 from . import datasets, functional, gpu, nn, optim
 from .capture import capture, together
 from .core import Op
+from .creation import arange, full, ones, ones_like, rand, randn, zeros, zeros_like
 from .functional import concatenate, maximum, minimum, stack, where
 from .guard.anomaly import detect_anomaly
 from .guard.recording import no_grad
@@ -34,12 +35,14 @@ __all__ = [
     "Op",
     "Tensor",
     "apply",
+    "arange",
     "capture",
     "concatenate",
     "datasets",
     "default_generator",
     "detect_anomaly",
     "draw_graph",
+    "full",
     "functional",
     "get_threads",
     "gpu",
@@ -50,10 +53,16 @@ __all__ = [
     "minimum",
     "nn",
     "no_grad",
+    "ones",
+    "ones_like",
     "optim",
+    "rand",
+    "randn",
     "save",
     "set_threads",
     "stack",
     "together",
     "where",
+    "zeros",
+    "zeros_like",
 ]

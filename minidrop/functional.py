@@ -1,4 +1,4 @@
-"""The ops as functions: what the layers of the paper compute, without parameters of their own.
+"""The ops as functions: the one namespace of all of them; defined here are those with a random or a running part.
 
 Every function checks its input before any work: errors name the function, what was expected and what was given.
 Inputs are tensors; arrays and lists are converted to tensors.
@@ -12,6 +12,8 @@ from .backend import Array, ones_like, run_on
 from .errors import ArgumentError, DTypeError, ShapeError
 from .functions import (
     abs as abs,
+    argmax as argmax,
+    argmin as argmin,
     clip as clip,
     concatenate as concatenate,
     elu as elu,
@@ -25,99 +27,45 @@ from .functions import (
     min as min,
     minimum as minimum,
     pad as pad,
+    prod as prod,
     relu as relu,
     reshape as reshape,
     sigmoid as sigmoid,
+    softmax as softmax,
+    softplus as softplus,
+    split as split,
     sqrt as sqrt,
+    squeeze as squeeze,
     stack as stack,
+    std as std,
     sum as sum,
     tanh as tanh,
     transpose as transpose,
+    unsqueeze as unsqueeze,
     var as var,
     where as where,
 )
 from .guard import arguments, operands, shapes
-from .ops import conv, loss, norm, pool, window
+from .images import (
+    CONVOLUTIONS as CONVOLUTIONS,
+    avg_pool2d as avg_pool2d,
+    conv2d as conv2d,
+    global_avg_pool2d as global_avg_pool2d,
+    max_pool2d as max_pool2d,
+)
+from .losses import (
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+    cross_entropy as cross_entropy,
+    log_softmax as log_softmax,
+    mse_loss as mse_loss,
+    nll_loss as nll_loss,
+    softmax_cross_entropy as softmax_cross_entropy,
+)
+from .ops import norm
 from .ops.dropalan import Alpha, Beta, Distribution, DropAlan, DropAlanExpectation
 from .ops.dropout import Dropout
 from .random import Generator, default_generator
 from .tensor import Operand, Tensor, apply, as_tensor
-
-CONVOLUTIONS = ("auto", *conv.ALGORITHMS)
-
-# Convolution and pooling ---------------------------------------------------------------------------------------------
-
-
-def conv2d(
-    x: Operand, weight: Operand, bias: Operand | None = None, stride: Any = 1, padding: Any = 0, algorithm: str = "auto"
-) -> Tensor:
-    """(N, C, H, W) * (F, C, R, S) [+ (F)] -> (N, F, H', W'), H' = floor((H + 2 padding - R) / stride) + 1, W' likewise with S.
-
-    stride: an int or (rows, columns). padding: zeros on each side, an int or (rows, columns), or "same": H' = ceil(H / stride),
-    with the odd row or column at the bottom and right (as in Keras, the paper's framework). algorithm: "loops" (the
-    definition), "im2col", "fourier", "mixed", or "auto", the fastest by the model in ops/conv_choice.py.
-    With "fourier" rounding is relative to the largest number of an image, and an inf or NaN reaches all its outputs; with
-    "mixed", those in the columns whose windows contain it. Both need float32 or float64: for other types they raise DTypeError,
-    and "auto" is "im2col". Raises ShapeError for a wrong rank, a number of channels that is not the weight's, a kernel larger
-    than the padded image, or an empty batch.
-    Source: formula in ops/conv.py; the theorem in ops/fourier.py.
-    """
-    x, weight, bias = as_tensor(x), as_tensor(weight), None if bias is None else as_tensor(bias)
-    arguments.require_choice("conv2d", "algorithm", algorithm, CONVOLUTIONS)
-    arguments.require_rank("conv2d", "x", x.shape, "(N, C, H, W)")
-    arguments.require_rank("conv2d", "weight", weight.shape, "(F, C, R, S)")
-    arguments.require_batch("conv2d", x.shape)
-    arguments.require_features("conv2d", x.shape, 1, weight.shape[1], "channels")
-    if 0 in weight.shape:
-        raise ShapeError("conv2d: empty weight", expected="at least one filter, channel, row and column", got=str(weight.shape))
-    arguments.require_vector("conv2d", "bias", bias, weight.shape[0])
-    stride = window.pair("conv2d", "stride", stride, 1)
-    pads = window.padding_pairs("conv2d", padding, x.shape[2:], weight.shape[2:], stride)
-    if algorithm in ("fourier", "mixed"):
-        arguments.require_floats("conv2d in the frequency domain", x.dtype, conv.FOURIER_TYPES)
-    return apply(conv.Conv2d(stride, pads, algorithm), x, weight, bias)
-
-
-def max_pool2d(x: Operand, kernel_size: Any, stride: Any = None) -> Tensor:
-    """(N, C, H, W) -> (N, C, H', W'): the maximum of each window, H' = floor((H - R) / stride) + 1.
-
-    kernel_size: an int or (rows, columns); stride: the same, by default equal to kernel_size. Of equal maxima in a window the
-    first, row by row, gets the gradient.
-    Raises ShapeError for a wrong rank, a window larger than the image, an empty batch.
-    """
-    x = as_tensor(x)
-    arguments.require_rank("max_pool2d", "x", x.shape, "(N, C, H, W)")
-    arguments.require_batch("max_pool2d", x.shape)
-    kernel = window.pair("max_pool2d", "kernel_size", kernel_size, 1)
-    step = kernel if stride is None else window.pair("max_pool2d", "stride", stride, 1)
-    window.padding_pairs("max_pool2d", 0, x.shape[2:], kernel, step)
-    return apply(pool.MaxPool2d(kernel, step), x)
-
-
-# Losses --------------------------------------------------------------------------------------------------------------
-
-
-def log_softmax(x: Operand, axis: int = -1) -> Tensor:
-    """(shape) -> same: x - log(sum of e^x along `axis`); no overflow, however large x is."""
-    x = as_tensor(x)
-    along = shapes.one_axis("log_softmax", x.shape, axis, fewest=1)
-    return apply(loss.LogSoftmax(along), x)
-
-
-def softmax_cross_entropy(logits: Operand, labels: Any) -> Tensor:
-    """(N, K) logits, (N) integer labels -> (): the mean over the batch of -log softmax(logits)[label], in nats.
-
-    K equal logits give ln K. Raises ShapeError for wrong shapes or an empty batch, DTypeError for labels that are not
-    integers, ArgumentError for labels outside 0 ... K - 1.
-    """
-    logits = as_tensor(logits)
-    name = "softmax_cross_entropy"
-    arguments.require_rank(name, "logits", logits.shape, "(N, K)")
-    arguments.require_batch(name, logits.shape)
-    batch, classes = logits.shape
-    checked = arguments.class_labels(name, labels, batch, classes, logits.device)
-    return apply(loss.SoftmaxCrossEntropy(checked), logits)
-
 
 # Dropout and DropAlan ------------------------------------------------------------------------------------------------
 
@@ -137,7 +85,7 @@ def dropout(
     Source: Srivastava et al., 2014; the paper's reference [1] and section I.
     """
     x = as_tensor(x)
-    _require_floats("dropout", x)
+    arguments.require_floating("dropout", x.dtype)
     rate = arguments.probability("dropout", "rate", rate)
     if mask is not None:
         mask = arguments.keep_mask("dropout", mask, x.data)
@@ -173,7 +121,7 @@ def dropalan(
     arguments.require_choice("dropalan", "scale_gradient", scale_gradient, ("through", "detach"))
     arguments.require_choice("dropalan", "inference", inference, ("identity", "expectation"))
     chosen = as_distribution(distribution)
-    _require_floats("dropalan", z)
+    arguments.require_floating("dropalan", z.dtype)
     through = scaled and scale_gradient == "through"
     if z.requires_grad and (through if training else inference == "expectation" and not scaled):
         _require_derivative(chosen)
@@ -222,11 +170,6 @@ def _require_derivative(distribution: Distribution) -> None:
         )
 
 
-def _require_floats(name: str, x: Tensor) -> None:
-    if x.dtype.kind != "f":
-        raise DTypeError(f"{name}: not floating-point numbers", expected="float32 or float64", got=str(x.dtype))
-
-
 # Normalisation -------------------------------------------------------------------------------------------------------
 
 
@@ -248,11 +191,12 @@ def batch_norm(
     Source: Ioffe and Szegedy, 2015; formula in ops/norm.py.
     """
     x = as_tensor(x)
-    _require_floats("batch_norm", x)
+    arguments.require_floating("batch_norm", x.dtype)
     if x.ndim < 2:
         raise ShapeError("batch_norm: x has the wrong rank", expected="(N, C) or (N, C, ...)", got=str(x.shape))
     arguments.require_batch("batch_norm", x.shape)
-    running = [value.data if isinstance(value, Tensor) else value for value in (running_mean, running_var)]
+    given = {"running_mean": running_mean, "running_var": running_var}
+    running = [arguments.constant("batch_norm", name, value) for name, value in given.items()]
     parameters = [None if value is None else as_tensor(value) for value in (weight, bias)]
     names = ("running_mean", "running_var", "weight", "bias")
     for name, value in zip(names, running + parameters, strict=True):
@@ -270,6 +214,39 @@ def batch_norm(
         if kept is not None:
             run_on(kept, _move_towards, kept, batch, float(momentum), scale)
     return output
+
+
+def layer_norm(x: Operand, weight: Operand | None = None, bias: Operand | None = None, eps: float = 1e-5) -> Tensor:
+    """(..., features) -> same: weight * (x - mean) / sqrt(var + eps) + bias over the last axis; weight and bias (features).
+
+    Raises ShapeError for shapes that do not fit or no features, DTypeError for numbers that are not floating-point.
+    Source: Ba et al., 2016.
+    """
+    x = as_tensor(x)
+    arguments.require_floating("layer_norm", x.dtype)
+    shapes.one_axis("layer_norm", x.shape, -1, fewest=1)
+    parameters = [None if value is None else as_tensor(value) for value in (weight, bias)]
+    for name, value in zip(("weight", "bias"), parameters, strict=True):
+        arguments.require_vector("layer_norm", name, value, x.shape[-1])
+    wide = x.astype("float32") if x.dtype == "float16" else x  # the largest float16 is 65504, the square of 256
+    y = (wide - wide.mean(axis=-1, keepdims=True)) / (wide.var(axis=-1, keepdims=True) + float(eps)).sqrt()
+    y = y.astype("float16") if x.dtype == "float16" else y
+    y = y if parameters[0] is None else y * parameters[0]
+    return y if parameters[1] is None else y + parameters[1]
+
+
+# Tables --------------------------------------------------------------------------------------------------------------
+
+
+def embedding(indices: Any, weight: Operand) -> Tensor:
+    """(shape) of integers, (count, features) -> (shape, features): row i of the table `weight` for each index i.
+
+    Each row gets the sum of the gradients of all places where it was taken.
+    Raises DTypeError for indices that are not integers, ArgumentError for those outside 0 ... count - 1.
+    """
+    weight = as_tensor(weight)
+    arguments.require_rank("embedding", "weight", weight.shape, "(count, features)")
+    return weight[arguments.row_indices("embedding", indices, weight.shape[0], weight.device)]
 
 
 def _move_towards(running: Array, batch: Array, momentum: float, scale: float) -> None:

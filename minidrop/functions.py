@@ -96,6 +96,16 @@ def relu(x: Operand, /) -> Tensor:
     return as_tensor(x).relu()
 
 
+def softplus(x: Operand, /) -> Tensor:
+    """(any shape) -> same: ln(1 + e^x), a smooth max(x, 0)."""
+    return as_tensor(x).softplus()
+
+
+def softmax(x: Operand, /, axis: int = -1) -> Tensor:
+    """(shape) -> same: e^x / (sum of e^x along `axis`); no overflow, however large x is."""
+    return as_tensor(x).softmax(axis)
+
+
 def elu(x: Operand, /, alpha: float = 1.0) -> Tensor:
     """(any shape) -> same: x for x > 0, else alpha (e^x - 1)."""
     return as_tensor(x).elu(alpha)
@@ -126,6 +136,26 @@ def var(x: Operand, /, axis: Axis = None, keepdims: bool = False, ddof: int = 0)
     return as_tensor(x).var(axis, keepdims, ddof)
 
 
+def std(x: Operand, /, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+    """(shape) -> shape without `axis`: the square root of `var`; the gradient where it is 0 is 0."""
+    return as_tensor(x).std(axis, keepdims, ddof)
+
+
+def prod(x: Operand, /, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """(shape) -> shape without `axis`: the product over one axis, several, or (None) all."""
+    return as_tensor(x).prod(axis, keepdims)
+
+
+def argmax(x: Operand, /, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """(shape) -> shape without `axis`, int64: the place of the largest element, the first of equal ones."""
+    return as_tensor(x).argmax(axis, keepdims)
+
+
+def argmin(x: Operand, /, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """(shape) -> shape without `axis`, int64: the place of the smallest element, the first of equal ones."""
+    return as_tensor(x).argmin(axis, keepdims)
+
+
 def reshape(x: Operand, /, *new_shape: Any) -> Tensor:
     """(shape) -> new shape of the same size; one length may be -1."""
     return as_tensor(x).reshape(*new_shape)
@@ -134,6 +164,21 @@ def reshape(x: Operand, /, *new_shape: Any) -> Tensor:
 def flatten(x: Operand, /, start_axis: int = 0) -> Tensor:
     """(d0, ..., dn) -> (d0, ..., product of the axes from start_axis on)."""
     return as_tensor(x).flatten(start_axis)
+
+
+def squeeze(x: Operand, /, axis: Axis = None) -> Tensor:
+    """(.., 1, ..) -> (.., ..): without the axis, which must have length 1; None: without all those."""
+    return as_tensor(x).squeeze(axis)
+
+
+def unsqueeze(x: Operand, /, axis: int) -> Tensor:
+    """(shape) -> shape with a new axis of length 1 at `axis`."""
+    return as_tensor(x).unsqueeze(axis)
+
+
+def split(x: Operand, /, sizes: Any, axis: int = 0) -> tuple[Tensor, ...]:
+    """(.., n, ..) -> (.., n1, ..), (.., n2, ..), ...: pieces along `axis`, of these lengths, or of one length (an int)."""
+    return as_tensor(x).split(sizes, axis)
 
 
 def transpose(x: Operand, /, *axes: Any) -> Tensor:

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from typing import Any, Self, TypeAlias
 
 from . import core
+from .discrete import Discrete
 from .errors import GraphError
-from .guard import shapes
-from .ops import activation, arithmetic, elementwise, reduction, shape as shaping
+from .guard import arguments, shapes
+from .ops import activation, arithmetic, elementwise, loss, reduction, shape as shaping
 from .ops.matmul import MatMul
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 
 
-class Operators(core.Variable):
+class Operators(Discrete):
     """Base class of Tensor: +, -, *, /, **, @, indexing, and the ops that are also methods.
 
     Operands are tensors, arrays, lists and Python numbers, of any shapes that broadcast; a number or a list takes the number
@@ -114,7 +115,15 @@ class Operators(core.Variable):
 
     def elu(self, alpha: float = 1.0) -> Self:
         """(any shape) -> same: x for x > 0, else alpha (e^x - 1)."""
-        return self.apply(activation.Elu(float(alpha)), self)
+        return self.apply(activation.Elu(arguments.number("elu", "alpha", alpha)), self)
+
+    def softplus(self) -> Self:
+        """(any shape) -> same: ln(1 + e^x), a smooth max(x, 0)."""
+        return self.apply(activation.Softplus(), self)
+
+    def softmax(self, axis: int = -1) -> Self:
+        """(shape) -> same: e^x / (sum of e^x along `axis`); no overflow, however large x is."""
+        return self.apply(loss.Softmax(shapes.one_axis("softmax", self.shape, axis, fewest=1)), self)
 
     # Reductions: (shape) -> shape without the axes (with length 1 where keepdims); formulas in ops/reduction.py ------------
 
@@ -138,6 +147,14 @@ class Operators(core.Variable):
         """(shape) -> shape without `axis`: sum of (x - mean)^2 / (n - ddof); ddof 0 as in NumPy, 1 for the unbiased one."""
         return self.apply(reduction.Var(shapes.axes("var", self.shape, axis, fewest=1 + ddof), keepdims, ddof), self)
 
+    def std(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Self:
+        """(shape) -> shape without `axis`: the square root of `var`; the gradient where it is 0 is 0."""
+        return self.apply(reduction.Std(shapes.axes("std", self.shape, axis, fewest=1 + ddof), keepdims, ddof), self)
+
+    def prod(self, axis: Axis = None, keepdims: bool = False) -> Self:
+        """(shape) -> shape without `axis`: the product over one axis, several, or (None) all."""
+        return self.apply(reduction.Prod(shapes.axes("prod", self.shape, axis), keepdims), self)
+
     # Shapes: formulas in ops/shape.py --------------------------------------------------------------------------------------
 
     def reshape(self, *new_shape: Any) -> Self:
@@ -147,6 +164,22 @@ class Operators(core.Variable):
     def flatten(self, start_axis: int = 0) -> Self:
         """(d0, ..., dn) -> (d0, ..., product of the axes from start_axis on)."""
         return self.apply(shaping.Reshape(shapes.flat_shape(self.shape, start_axis)), self)
+
+    def squeeze(self, axis: Axis = None) -> Self:
+        """(.., 1, ..) -> (.., ..): without the axis, which must have length 1; None: without all those."""
+        return self.apply(shaping.Reshape(shapes.squeezed_shape(self.shape, axis)), self)
+
+    def unsqueeze(self, axis: int) -> Self:
+        """(shape) -> shape with a new axis of length 1 at `axis`."""
+        return self.apply(shaping.Reshape(shapes.unsqueezed_shape(self.shape, axis)), self)
+
+    def split(self, sizes: Any, axis: int = 0) -> tuple[Self, ...]:
+        """(.., n, ..) -> (.., n1, ..), (.., n2, ..), ...: cut along `axis`.
+
+        sizes: how long each piece is (a list), or all of them (an int; the last may be shorter), as in PyTorch. NumPy's int is
+        the number of pieces instead.
+        """
+        return tuple(self[index] for index in shapes.split_places(self.shape, sizes, axis))
 
     def transpose(self, *axes: Any) -> Self:
         """(d0, d1, ...) -> the axes in another order; without arguments in reverse."""
@@ -163,4 +196,4 @@ class Operators(core.Variable):
 
     def pad(self, widths: Any, value: float = 0.0) -> Self:
         """(d0, ...) -> (before0 + d0 + after0, ...); widths: a number, a pair, or one (before, after) per axis."""
-        return self.apply(shaping.Pad(shapes.pad_widths(self.shape, widths), value), self)
+        return self.apply(shaping.Pad(shapes.pad_widths(self.shape, widths), arguments.number("pad", "value", value)), self)

@@ -197,7 +197,7 @@ def _add_methods():
         return call
 
     for name in (
-        "sum", "max", "min", "mean", "var", "all", "any", "argmax", "reshape", "transpose", "swapaxes", "astype", "copy",
+        "sum", "max", "min", "mean", "var", "all", "any", "argmax", "argmin", "prod", "reshape", "transpose", "swapaxes", "astype", "copy",
         "ravel", "squeeze", "flatten", "dot", "take", "clip",
     ):  # fmt: skip
         setattr(ndarray, name, method(name))
@@ -229,7 +229,7 @@ def make_module():
         "add", "subtract", "multiply", "divide", "maximum", "minimum", "exp", "expm1", "log", "log1p", "sqrt", "abs",
         "absolute", "sign", "tanh", "isfinite", "isnan", "logical_and", "logical_or", "logical_not", "floor", "greater",
         "where", "clip", "zeros_like", "ones_like", "empty_like", "full_like", "broadcast_to", "pad", "take", "sum", "matmul",
-        "ascontiguousarray", "negative", "nextafter", "nansum", "tile",
+        "ascontiguousarray", "negative", "nextafter", "nansum", "tile", "cumprod",
     ):  # fmt: skip
         setattr(cupy, name, ufunc(name))
 

@@ -35,6 +35,7 @@ POSITIVE, MORE = rng.uniform(0.5, 2, size=(3, 4)), rng.uniform(0.5, 2, size=(3, 
 DISTINCT = rng.permutation(12).reshape(3, 4) / 4 - 1.4
 IMAGES, KERNELS, BIAS = rng.normal(size=(2, 2, 5, 4)), rng.normal(size=(3, 2, 3, 2)), rng.normal(size=3)
 PLACES = rng.permutation(80).reshape(2, 2, 5, 4) / 10.0
+ZEROS = np.where(np.array([[1, 1, 1, 1], [1, 0, 1, 1], [0, 1, 1, 0]]), A, 0)  # none, one, two
 MASK = (rng.random((3, 4)) < 0.6).astype(float)
 MASK[0, 0] = MASK[1, 1] = 1
 Z = np.array([[-0.5, -1.5, -3.0, 0.7], [-2.0, -1.2, -0.3, -7.0], [0.4, 1.5, -1.9, -0.8]])
@@ -62,11 +63,14 @@ RIGHT = {
     activation.Elu: (lambda a: a.elu(0.7), [DISTINCT]),
     activation.Sigmoid: (lambda a: a.sigmoid(), [A]),
     activation.Tanh: (lambda a: a.tanh(), [A]),
+    activation.Softplus: (lambda a: a.softplus(), [A]),
     reduction.Sum: (lambda a: a.sum(axis=1), [A]),
     reduction.Mean: (lambda a: a.mean(axis=0, keepdims=True), [A]),
     reduction.Max: (lambda a: a.max(axis=1), [A]),
     reduction.Min: (lambda a: a.min(axis=1), [A]),
     reduction.Var: (lambda a: a.var(axis=1), [A]),
+    reduction.Std: (lambda a: a.std(axis=1, ddof=1), [A]),
+    reduction.Prod: (lambda a: a.prod(axis=1), [ZEROS]),
     shape.Reshape: (lambda a: a.reshape(2, 6), [A]),
     shape.Transpose: (lambda a: a.transpose(1, 0), [SQUARE]),
     shape.Expand: (lambda a: a.expand(3, 4), [A[:1]]),
@@ -82,6 +86,8 @@ RIGHT = {
     fourier.Conv2dFourier: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "fourier"), [IMAGES, KERNELS, BIAS]),
     mixed.Conv2dMixed: (lambda x, w, b: F.conv2d(x, w, b, (2, 1), 1, "mixed"), [IMAGES, KERNELS, BIAS]),
     pool.MaxPool2d: (lambda x: F.max_pool2d(x, 3, 1), [PLACES]),
+    pool.AvgPool2d: (lambda x: F.avg_pool2d(x, (3, 2), 1), [IMAGES]),
+    loss.Softmax: (lambda a: a.softmax(), [A]),
     loss.LogSoftmax: (lambda a: F.log_softmax(a), [A]),
     loss.SoftmaxCrossEntropy: (lambda a: F.softmax_cross_entropy(a, LABELS), [A]),
     norm.BatchNorm: (lambda x, w, b: F.batch_norm(x, None, None, w, b), list(CHANNELS)),
@@ -150,6 +156,14 @@ DROPPED_TERMS = [
     (reduction.Mean, "1 / n", lambda op, g: (np.broadcast_to(g, (3, 4)),)),
     (reduction.Max, "choice", lambda op, g: (np.repeat(g[:, None], 4, axis=1),)),
     (reduction.Var, "mean", lambda op, g: (op.spread(g * 0.5, (3, 4)) * (op.centred + 0.1),)),
+    (reduction.Std, "y", lambda op, g: (op.spread(g / op.divisor, (3, 4)) * op.centred,)),
+    (reduction.Std, "n - ddof", lambda op, g: (op.backward(g)[0] * 3 / 4,)),
+    (reduction.Prod, "a product of all divided by x", lambda op, g: (_quotients(op, g),)),
+    (
+        reduction.Prod,
+        "only those before",
+        lambda op, g: (np.cumprod(np.c_[np.ones(3), saved(op)], axis=1)[:, :4] * g[:, None],),
+    ),
     (shape.Transpose, "transposition", lambda op, g: (g,)),
     (shape.Expand, "sum", lambda op, g: (g[:1],)),
     (shape.Pad, "offset", lambda op, g: (g[:3, :4],)),
@@ -166,6 +180,11 @@ DROPPED_TERMS = [
         )
     ),
     (pool.MaxPool2d, "windows that overlap", lambda op, g: (np.minimum(op.backward(g)[0], 1.0),)),
+    (pool.AvgPool2d, "windows that overlap", lambda op, g: (_last_window_only(op, g),)),
+    (pool.AvgPool2d, "1 / (R S)", lambda op, g: (op.backward(g)[0] * 6,)),
+    (activation.Softplus, "sigmoid", lambda op, g: (g * (saved(op) > 0),)),
+    (loss.Softmax, "sum of grad y", lambda op, g: (saved(op) * g,)),
+    (loss.Softmax, "sum of grad y: of grad", lambda op, g: (saved(op) * (g - g.sum(axis=1, keepdims=True)),)),
     (loss.LogSoftmax, "sum of the gradient", lambda op, g: (g,)),
     (loss.LogSoftmax, "softmax", lambda op, g: (g - g.sum(axis=1, keepdims=True),)),
     (loss.SoftmaxCrossEntropy, "one-hot", lambda op, g: (np.exp(op.log_probabilities) * g / 3,)),
@@ -181,6 +200,18 @@ DROPPED_TERMS = [
     (dropalan.DropAlanExpectation, "z p'", lambda op, g: (g * op.keep,)),
     (dropalan.DropAlanExpectation, "k", lambda op, g: (g,)),
 ]
+
+
+def _last_window_only(op, g):
+    result = np.zeros(op.shape)
+    for place in op.places:
+        result[:, :, *place] = g / len(op.places)
+    return result
+
+
+def _quotients(op, g):
+    (x,) = op.saved
+    return np.where(x == 0, 0, g[:, None] * x.prod(axis=1, keepdims=True) / np.where(x == 0, 1, x))
 
 
 def _assigned(g, index):
@@ -349,6 +380,14 @@ class TestReports:
     def test_refuses_nothing_to_check(self):
         with pytest.raises(ArgumentError, match="nothing to check"):
             md.gradcheck(lambda x: x, np.arange(3))
+
+    def test_refuses_an_output_without_a_gradient(self):
+        """Its derivative is 0 almost everywhere, and so is the gradient that never comes: they would agree."""
+        with pytest.raises(GradientError, match=r"requires no gradient(.|\n)*int64, a type without gradients"):
+            md.gradcheck(lambda x: x.astype("int64"), A)
+        with pytest.raises(GradientError, match=r"requires no gradient(.|\n)*float64 without history(.|\n)*cast to integers"):
+            md.gradcheck(lambda x: x.astype("int64").astype("float64") * 2, A)
+        assert md.gradcheck(lambda x: x * x.astype("int64").astype("float64"), A)
 
     def test_integer_inputs_are_passed_on(self):
         assert md.gradcheck(lambda x, index: x[index], [A, np.array([0, 0, 2])])

@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 from layouts import layouts
 
 import minidrop as md
+from minidrop.errors import ArgumentError, GraphError
 
 F = md.functional
 NAN, INF = np.nan, np.inf
@@ -77,10 +78,60 @@ class TestKinks:
         np.testing.assert_array_equal(a, [0, 0, 12])
         np.testing.assert_allclose(b, [0, 0, 8 * np.log(2)])
 
+    def test_std_of_equal_numbers_has_the_gradient_0(self):
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        values, upstream = np.array([[2.0, 2, 2], [1, 2, 4]]), np.array([1.5, -2.5])
+        theirs = torch.tensor(values, requires_grad=True)
+        theirs.std(dim=1).backward(torch.tensor(upstream))
+        got = gradient(lambda x: x.std(axis=1, ddof=1), values, upstream=upstream)
+        np.testing.assert_allclose(got, theirs.grad.numpy(), rtol=1e-12)
+        assert (got[0] == 0).all() and np.isnan(gradient(lambda x: x.std(), [1, NAN])).all()
+
+    def test_products_with_zeros(self):
+        for values in ([2, 3, 4], [2, 0, 4], [0, 3, 0]):
+            others = [np.prod(values[:i] + values[i + 1 :]) for i in range(3)]
+            np.testing.assert_array_equal(gradient(lambda x: x.prod(), values, upstream=1.5), 1.5 * np.array(others))
+        np.testing.assert_array_equal(gradient(lambda x: x.prod(), [[1e-200, 1e-200]]), [[1e-200, 1e-200]])
+        assert md.Tensor(np.zeros((0, 2))).prod(axis=0).data.tolist() == [1, 1]
+        assert md.Tensor(np.array([3, 4])).prod().dtype == np.int64
+
     def test_ieee_infinities(self):
         assert gradient(lambda x: x.sqrt().sum(), [0])[0] == INF
         assert gradient(lambda x: x.log().sum(), [0])[0] == INF
         assert gradient(lambda x: (1 / x).sum(), [0])[0] == -INF
+
+
+class TestNothingIsLostInSilence:
+    @pytest.mark.parametrize("kind", ["int64", "uint8", "bool"])
+    def test_no_gradient_through_a_cast_to_a_type_without_one(self, library, kind):
+        x = md.Tensor(library.array(np.array([1.7, 0.2])), requires_grad=True)
+        y = x.astype(kind)
+        assert not y.requires_grad and y.is_leaf and y.device == library.device and y.dtype == kind
+        np.testing.assert_array_equal(y.numpy(), np.array([1.7, 0.2]).astype(kind))
+        (x * y.astype("float64")).backward(library.array(np.array([2.7, 3.1])))
+        np.testing.assert_allclose(library.numpy(x.grad), [2.7, 0 if kind != "bool" else 3.1])  # y is a constant
+
+    def test_a_cast_to_integers_of_nan_warns_no_more_than_on_a_gpu(self):
+        md.Tensor([NAN, INF]).astype("int32")  # a warning would be an error here
+
+    def test_a_mask_or_statistics_that_require_a_gradient_are_refused(self):
+        x, mask = md.Tensor([1.0, 2.0]), md.Tensor([1.0, 0.0], requires_grad=True)
+        for function in (F.dropout, F.dropalan):
+            extra = (0.5,) if function is F.dropout else ()
+            with pytest.raises(GraphError, match="mask has no gradient here"):
+                function(x, *extra, mask=mask)
+            with md.no_grad():
+                function(x, *extra, mask=mask)
+            assert function(x, *extra, mask=mask.detach()).data[1] == 0
+        variance = md.Tensor([1.0, 1.0], requires_grad=True)
+        with pytest.raises(GraphError, match="running_var has no gradient here"):
+            F.batch_norm(md.Tensor([[1.0, 2.0]]), np.zeros(2, "float32"), variance, training=False)
+
+    def test_a_tensor_where_a_number_is_meant_is_refused(self):
+        x, number = md.Tensor([1.0, 2.0]), md.Tensor(1.5, requires_grad=True)
+        for call in (lambda: x.clip(0, number), lambda: x.clip(number), lambda: x.elu(number), lambda: x.pad(1, number)):
+            with pytest.raises(ArgumentError, match="expected: a number"):
+                call()
 
 
 class TestNaNAndExtremes:
@@ -92,6 +143,7 @@ class TestNaNAndExtremes:
             x.abs(),
             x.clip(0, 1),
             x.sigmoid(),
+            x.softplus(),
             x.max().reshape(1),
             md.maximum(x, 0.0),
             md.minimum(x, 0.0),
@@ -104,6 +156,8 @@ class TestNaNAndExtremes:
     def test_sigmoid_and_elu_and_softmax_do_not_overflow(self):
         x = md.Tensor(np.array([-1e4, -100.0, 0.0, 100.0, 1e4]))
         np.testing.assert_allclose(x.sigmoid().data, [0, np.exp(-100), 0.5, 1, 1], rtol=1e-12)
+        np.testing.assert_allclose(x.softplus().data, [0, np.exp(-100), np.log(2), 100, 1e4], rtol=1e-12)
+        np.testing.assert_allclose(x.softmax().data, [0, 0, 0, 0, 1])
         assert np.isfinite(x.elu().data).all() and np.isfinite(F.log_softmax(x).data).all()
         assert F.softmax_cross_entropy(np.array([[1e4, -1e4]]), [1]).item() == 2e4
         np.testing.assert_allclose(gradient(lambda x: x.sigmoid().sum(), [-100.0]), [np.exp(-100)], rtol=1e-12)

@@ -51,7 +51,7 @@ def run_backward(case, library, arrays, upstream):
     ]
 
 
-@pytest.mark.filterwarnings("ignore:var.*degrees of freedom:UserWarning")  # PyTorch, of tensors without elements
+@pytest.mark.filterwarnings("ignore:(var|std).*degrees of freedom:UserWarning")  # PyTorch, of tensors without elements
 @every_op
 @given(data=st.data())
 def test_agrees_with_pytorch(name, library, data):

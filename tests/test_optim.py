@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minidrop as md
-from minidrop.errors import ArgumentError, StateError
+from minidrop.errors import ArgumentError, DTypeError, MinidropError, ShapeError, StateError
 
 SETTINGS = [
     ("SGD", {"lr": 0.1}),
@@ -15,6 +15,8 @@ SETTINGS = [
     ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
     ("Adam", {}),
     ("Adam", {"lr": 0.02, "betas": (0.8, 0.95), "eps": 1e-4, "weight_decay": 0.1}),
+    ("AdamW", {}),
+    ("AdamW", {"lr": 0.02, "betas": (0.8, 0.95), "eps": 1e-4, "weight_decay": 0.3}),
 ]
 
 
@@ -125,6 +127,19 @@ P = md.Tensor([1.0], requires_grad=True)
         lambda: md.optim.SGD([P], 0.1, weight_decay=-1),
         lambda: md.optim.Adam([P], betas=(0.9, 1.0)),
         lambda: md.optim.Adam([P], eps=-1),
+        lambda: md.optim.Adam([P], betas=0.9),
+        lambda: md.optim.SGD([P], "0.1"),
+        lambda: md.optim.SGD([P], float("inf")),
+        lambda: md.optim.SGD([P], np.array([0.1])),
+        lambda: md.optim.SGD(None, 0.1),
+        lambda: md.optim.SGD(3, 0.1),
+        lambda: md.optim.SGD([{"params": [P], "learning_rate": 0.1}], 0.1),
+        lambda: md.optim.SGD([{"lr": 0.1}], 0.1),
+        lambda: md.optim.SGD([{"params": [P]}, P], 0.1),
+        lambda: md.optim.SGD([{"params": [P], "lr": -1}], 0.1),
+        lambda: md.optim.SGD([{"params": []}], 0.1),
+        lambda: md.optim.SGD([{"params": [P]}, {"params": [P]}], 0.1),
+        lambda: md.optim.SGD([{"params": [P], "nesterov": True}], 0.1),
     ],
 )
 def test_bad_arguments(make):
@@ -168,3 +183,247 @@ def test_clipping_does_not_cure_nan_and_needs_a_gradient():
     assert np.isnan(md.optim.clip_gradient_norm([x], 1.0)) and np.isnan(x.grad).all()
     with pytest.raises(ArgumentError, match="limit"):
         md.optim.clip_gradient_norm([x], 0)
+
+
+# What is refused before anything changes ------------------------------------------------------------------------------
+
+
+def two(optimizer="SGD", **settings):
+    tensors = [md.Tensor(np.ones(shape, "float32"), requires_grad=True) for shape in ((2, 3), (3,))]
+    return tensors, getattr(md.optim, optimizer)(tensors, **{"lr": 0.1, **settings})
+
+
+@pytest.mark.parametrize(
+    ("gradient", "error"),
+    [
+        (np.ones(1, "float32"), ShapeError),
+        (np.float32(1), ShapeError),
+        (np.ones((2, 3), "float32"), ShapeError),
+        (np.ones(3, "int64"), DTypeError),
+        (np.ones(3, complex), DTypeError),
+        ([1.0, 2.0, 3.0], DTypeError),
+        (md.Tensor(np.ones((1, 3))), ShapeError),
+    ],
+    ids=["stretched", "scalar", "larger", "int", "complex", "list", "tensor"],
+)
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam", "AdamW"])
+def test_a_gradient_that_does_not_fit_stops_the_step_before_it_begins(gradient, error, optimizer):
+    tensors, steps = two(optimizer)
+    tensors[0].grad, tensors[1].grad = np.full((2, 3), 2, "float32"), gradient
+    with pytest.raises(error, match=f"{optimizer}: the gradient of parameter 1"):
+        steps.step()
+    with pytest.raises(error, match="clip_gradient_norm: the gradient of parameter 1"):
+        md.optim.clip_gradient_norm(tensors, 0.1)
+    assert all((tensor.data == 1).all() for tensor in tensors) and (tensors[0].grad == 2).all()
+    assert steps.steps == 0 and all(kept == [None, None] for kept in steps.state.values())
+
+
+def test_a_gradient_on_another_device(stand_in):
+    tensors, steps = two()
+    tensors[1].grad = stand_in.ones(3, dtype="float32")
+    for change in (steps.step, lambda: md.optim.clip_gradient_norm(tensors, 0.1)):
+        with pytest.raises(MinidropError, match="different devices"):
+            change()
+
+
+def test_gradients_that_fit_in_another_form():
+    tensors, steps = two()
+    tensors[0].grad, tensors[1].grad = md.Tensor(np.ones((2, 3))), np.ones(3, "float64")
+    steps.step()
+    for tensor in tensors:
+        np.testing.assert_allclose(tensor.data, 0.9, rtol=1e-6)
+    single = md.Tensor(np.float32(1), requires_grad=True)
+    single.grad = np.float32(1)
+    md.optim.SGD(single, lr=0.5).step()
+    assert single.item() == 0.5
+
+
+def test_clipping_one_tensor_a_generator_and_what_is_none():
+    for give in (lambda x: x, lambda x: [x], lambda x: (one for one in [x]), lambda x: {"x": x}.values()):
+        x = md.Tensor(np.zeros((2, 2)), requires_grad=True)
+        x.grad = np.full((2, 2), 3.0)
+        assert md.optim.clip_gradient_norm(give(x), 1.0) == 6
+        np.testing.assert_allclose(x.grad, 0.5)
+    for bad in (None, 3, "weights", [x.data], [x, x], md.nn.Dense(2, 2)):
+        with pytest.raises(ArgumentError, match=r"clip_gradient_norm: (bad parameters|the same parameter twice)"):
+            md.optim.clip_gradient_norm(bad, 1.0)
+    for bad in (0, -1, float("nan"), "1", None, True):
+        with pytest.raises(ArgumentError, match="bad limit"):
+            md.optim.clip_gradient_norm(x, bad)
+    np.testing.assert_allclose(x.grad, 0.5)
+
+
+def test_a_limit_of_infinity_measures_and_changes_nothing():
+    x = md.Tensor(np.zeros(2), requires_grad=True)
+    x.grad = np.array([3.0, 4.0])
+    assert md.optim.clip_gradient_norm(x, float("inf")) == 5
+    np.testing.assert_array_equal(x.grad, [3, 4])
+
+
+def test_the_length_of_a_float16_gradient_does_not_overflow():
+    x = md.Tensor(np.zeros(400, "float16"), requires_grad=True)
+    x.grad = np.full(400, 100, "float16")
+    assert md.optim.clip_gradient_norm(x, 200.0) == pytest.approx(2000, rel=1e-3)
+    np.testing.assert_allclose(x.grad, 10, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"counts": [1]}, r"bad counts: \[1\]"),
+        ({"counts": [1, -1]}, "bad counts"),
+        ({"counts": [1, 2.5]}, "bad counts"),
+        ({"counts": 3}, "bad counts: 3"),
+        ({"steps": -1}, "bad steps: -1"),
+        ({"steps": None}, "bad steps"),
+        ({"lr": "0.1"}, "bad lr: '0.1'"),
+        ({"lr": float("nan")}, "bad lr: nan"),
+        ({"betas": [0.9]}, "bad betas"),
+        ({"eps": None}, "bad eps"),
+        ({"weight_decay": -1}, "bad weight_decay"),
+        ({"first_moment.0": np.zeros((2, 3), complex)}, "no numbers first_moment.0"),
+        ({"first_moment.0": np.zeros((2, 3), object)}, "no numbers first_moment.0"),
+        ({"param_groups": 3}, "it is the state of 0 parameter groups, not 1"),
+        ({"param_groups": [{}, {}]}, "2 parameter groups, not 1"),
+        ({"param_groups": [{"params": [0]}]}, "other members"),
+    ],
+)
+def test_a_bad_value_in_a_state_changes_nothing(change, words):
+    tensors, steps = two("Adam")
+    for tensor in tensors:
+        tensor.grad = np.ones(tensor.shape, "float32")
+    steps.step()
+    before = steps.state_dict()
+    with pytest.raises(StateError, match=words):
+        steps.load_state_dict({**before, "lr": 0.7, "steps": 9, **change})
+    for name, value in steps.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    for bad in (None, 3, "adam.safetensors"):
+        with pytest.raises(StateError, match="not a state"):
+            steps.load_state_dict(bad)
+
+
+def test_a_bad_setting_is_refused_when_it_is_set():
+    _, steps = two(momentum=0.5)
+    for bad in (-1, float("nan"), float("inf"), "0.1", None, np.ones(1), True):
+        with pytest.raises(ArgumentError, match="SGD: bad lr"):
+            steps.lr = bad
+        with pytest.raises(ArgumentError, match="SGD: bad lr"):
+            steps.param_groups[0]["lr"] = bad
+    with pytest.raises(ArgumentError, match="SGD: bad momentum"):
+        steps.param_groups[0].update(momentum=1.0)
+    with pytest.raises(ArgumentError, match=r"no setting 'learning_rate'(.|\n)*lr, weight_decay, momentum, nesterov"):
+        steps.param_groups[0]["learning_rate"] = 0.1
+    with pytest.raises(ArgumentError, match="add_param_group"):
+        steps.param_groups[0]["params"] = []
+    assert steps.lr == 0.1 and steps.momentum == 0.5
+    steps.lr = 0
+    assert steps.lr == 0
+
+
+def test_numpys_numbers_as_settings_keep_float32():
+    """A float64 scalar times a float32 array would be rounded elsewhere than a Python number."""
+    results = []
+    for kind in (float, np.float64):
+        (weight, _), steps = two(momentum=kind(0.9), weight_decay=kind(0.1))
+        steps.lr = kind(0.3)
+        for _ in range(3):
+            weight.grad = np.full((2, 3), 0.7, "float32")
+            steps.step()
+        results.append(weight.data)
+        assert type(steps.lr) is float and steps.state["velocity"][0].dtype == np.float32
+    np.testing.assert_array_equal(*results)
+
+
+# Files from before parameter groups -----------------------------------------------------------------------------------
+
+
+def test_a_plain_optimiser_saves_what_it_always_saved():
+    tensors, sgd = two(momentum=0.9)
+    adam = md.optim.Adam(tensors)
+    for tensor in tensors:
+        tensor.grad = np.ones(tensor.shape, "float32")
+    sgd.step()
+    adam.step()
+    assert {name: value for name, value in sgd.state_dict().items() if not name.startswith("velocity")} == {
+        "type": "SGD", "parameters": 2, "steps": 1, "lr": 0.1, "weight_decay": 0.0, "momentum": 0.9, "nesterov": False
+    }  # fmt: skip
+    assert (
+        list(adam.state_dict())
+        == (
+            "type parameters steps lr weight_decay betas eps counts "
+            "first_moment.0 first_moment.1 second_moment.0 second_moment.1"
+        ).split()
+    )
+
+
+def test_a_state_that_was_saved_before_is_loaded():
+    tensors, steps = two("Adam")
+    moments = {f"{slot}.{i}": np.full(tensors[i].shape, 0.5) for slot in ("first_moment", "second_moment") for i in (0, 1)}
+    old = {"type": "Adam", "parameters": 2, "steps": 7, "lr": 0.02, "weight_decay": 0.1, "betas": [0.8, 0.95], "eps": 1e-4}
+    steps.load_state_dict({**old, "counts": [7, 3], **moments})
+    assert (steps.steps, steps.lr, steps.betas, steps.counts) == (7, 0.02, (0.8, 0.95), [7, 3])
+    assert steps.state["second_moment"][1].dtype == np.float32
+
+
+# Parameter groups -----------------------------------------------------------------------------------------------------
+
+GROUPS = [
+    ("SGD", {"lr": 0.1}, {"momentum": 0.9, "weight_decay": 0.1}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}, {"lr": 0.03}),
+    ("Adam", {"lr": 0.1}, {"betas": (0.5, 0.6), "lr": 0.01}),
+    ("AdamW", {"lr": 0.1, "weight_decay": 0.2}, {"eps": 1e-3, "weight_decay": 0.0}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "own"), GROUPS)
+def test_groups_agree_with_pytorch_and_go_on_from_a_file(name, settings, own, library, tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    start = [np.random.default_rng(1).normal(size=shape) for shape in ((3, 4), (4,))]
+    fresh = lambda: [md.Tensor(library.array(value.copy()), requires_grad=True) for value in start]  # noqa: E731
+    ours, theirs = fresh(), [torch.tensor(value, requires_grad=True) for value in start]
+    groups = lambda tensors: [{"params": tensors[:1]}, {"params": iter(tensors[1:]), **own}]  # noqa: E731
+    mine, reference = getattr(md.optim, name)(groups(ours), **settings), getattr(torch.optim, name)(groups(theirs), **settings)
+    for number, step in enumerate(gradients(12)):
+        if number == 5:
+            md.save(tmp_path / "file", md.nn.Sequential(), mine)
+            again, data = fresh(), [tensor.data.copy() for tensor in ours]
+            for tensor, array in zip(again, data, strict=True):
+                tensor.data = array
+            ours, mine = again, getattr(md.optim, name)(groups(again), lr=9.0)
+            md.load(tmp_path / "file", optimizer=mine)
+        if number == 8:
+            for optimizer in (mine, reference):
+                optimizer.param_groups[1]["lr"] *= 0.5
+        for tensor, other, gradient in zip(ours, theirs, step, strict=True):
+            tensor.grad, other.grad = library.array(gradient), torch.tensor(gradient)
+        mine.step()
+        reference.step()
+    for tensor, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(library.numpy(tensor.data), other.detach().numpy(), rtol=1e-10)
+
+
+def test_one_rate_for_all_groups():
+    (a, b), c = two()[0], md.Tensor([1.0], requires_grad=True)
+    steps = md.optim.SGD([{"params": a}, {"params": [b], "lr": 0.5}], lr=0.1)
+    with pytest.raises(ArgumentError, match=r'SGD\.lr: the groups have different values(.|\n)*0\.1, 0\.5(.|\n)*\["lr"\]'):
+        _ = steps.lr
+    assert steps.momentum == 0 and steps.parameters[0] is a and steps.parameters[1] is b
+    steps.add_param_group({"params": [c]})
+    assert [group["lr"] for group in steps.param_groups] == [0.1, 0.5, 0.1]
+    steps.lr = 0.2
+    assert steps.lr == 0.2 and [group["lr"] for group in steps.param_groups] == [0.2] * 3
+    with pytest.raises(ArgumentError, match="the same parameter twice"):
+        steps.add_param_group({"params": [b]})
+    assert len(steps.param_groups) == 3 and len(steps.parameters) == 3
+    c.grad = np.ones(1, "float32")
+    steps.step()
+    assert c.item() == pytest.approx(0.8)
+
+
+def test_the_state_of_other_groups_is_refused():
+    (a, b), plain = two()
+    grouped = md.optim.SGD([{"params": [a]}, {"params": [b]}], lr=0.1)
+    for optimizer, other in ((plain, grouped), (grouped, plain)):
+        with pytest.raises(StateError, match="parameter groups, not"):
+            optimizer.load_state_dict(other.state_dict())

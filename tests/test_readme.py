@@ -60,6 +60,7 @@ def test_the_readme_can_be_read_to_the_end():
         "```python",
         "## Two commands",
         "## Sixteen lessons",
+        "## Coming from PyTorch",
         "## Read the source",
         "## What it does not",
         "## Development",

@@ -12,7 +12,7 @@ import pytest
 from op_registry import OPS
 
 import minidrop as md
-from minidrop import backend, core, functional, nn, optim, random, serialization
+from minidrop import backend, core, creation, functional, functions, images, losses, nn, optim, random, serialization
 from minidrop.nn import module
 
 PACKAGE = pathlib.Path(md.__file__).parent
@@ -77,9 +77,11 @@ WINGS = (
     "random",
     "ops",
     "guard",
+    "discrete",
     "operators",
     "tensor",
-    "functions",
+    "functions creation",
+    "images losses",
     "functional optim",
     "nn",
     "serialization",
@@ -143,7 +145,7 @@ def test_a_file_can_be_read_in_one_sitting(path):
 
 
 def public_functions():
-    for owner in (functional, backend, random, serialization, md.gradcheck, md.draw_graph):
+    for owner in (functional, functions, images, losses, creation, backend, random, serialization, md.gradcheck, md.draw_graph):
         if inspect.isfunction(owner):
             yield owner.__name__, owner
             continue
@@ -176,7 +178,8 @@ def test_functions_of_arrays_say_their_rule_in_the_first_line():
 
 
 def test_ops_and_layers_say_their_rule_in_the_first_line():
-    layers = [value for value in vars(nn).values() if inspect.isclass(value) and value.__module__ == nn.layers.__name__]
+    classes = [value for value in vars(nn).values() if inspect.isclass(value) and issubclass(value, module.Module)]
+    layers = [kind for kind in classes if kind not in (module.Module, nn.Sequential)]
     for kind in [entry.op for entry in OPS.values()] + layers:
         assert "->" in (kind.__doc__ or "").splitlines()[0], kind
     assert len(layers) > 8
@@ -199,7 +202,7 @@ def test_public_names():
             assert callable(getattr(kind, method))
     for function, start in {
         functional.conv2d: "(x, weight, bias=None, stride=1, padding=0, algorithm='auto')",
-        functional.max_pool2d: "(x, kernel_size, stride=None)",
+        functional.max_pool2d: "(x, kernel_size, stride=None, padding=0)",
         functional.log_softmax: "(x, axis=-1)",
         functional.softmax_cross_entropy: "(logits, labels)",
         functional.dropout: "(x, rate, training=True, mask=None, generator=None, return_mask=False)",

@@ -2,9 +2,11 @@
 
     train = md.datasets.mnist("train")
     train.images  # uint8 (60000, 1, 28, 28)
+    for images, labels in md.datasets.batches(train, batch_size=64):
+        ...  # float32 (64, 1, 28, 28) from 0 to 1
 
 datasets/manifest.toml lists the files; `store.py` finds them, `formats.py` checks them, and `fetch.py` downloads them. Images
-stay bytes: training converts one batch at a time to float32.
+stay bytes: `loader.py` converts one batch at a time to float32.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from ..errors import ArgumentError, DataError, missing_package
 from . import store
 from .dataset import Dataset
 from .formats import parse_cifar, parse_idx, require_labels
+from .loader import Loader, batches
 from .manifest import entry
 
-__all__ = ["Dataset", "cifar10", "digits", "fashion_mnist", "load", "mnist"]
+__all__ = ["Dataset", "Loader", "batches", "cifar10", "digits", "fashion_mnist", "load", "mnist"]
 
 NAMES = ("digits", "mnist", "fashion_mnist", "cifar10")
 _warned: set[Path] = set()  # one warning per folder and process is enough

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..backend import Array, arranged_like, array_module, current_capture, has_kernels, memory_order, run_on
 from ..optim import SGD
+from ..optim.groups import ParameterGroup
 
 # One step for several parameters at once, concatenated along i; tensor number # ends before end#.
 STEP = """
@@ -48,12 +49,13 @@ def sgd_kernel(count: int, momentum: bool, module: Any) -> Any:
 
 def step(optimizer: SGD, indices: list[int]) -> list[int]:
     """Update those of these parameters that are on a GPU, several per kernel; returns the others."""
-    alike: dict[tuple[str, str], list[int]] = {}
+    alike: dict[tuple[str, str, int], list[int]] = {}  # of one GPU, one type, one parameter group
     others = []
     for index in indices:
         parameter = optimizer.parameters[index]
         if has_kernels(parameter.data) and is_dense(parameter.data):
-            alike.setdefault((parameter.device, str(parameter.dtype)), []).append(index)
+            key = parameter.device, str(parameter.dtype), id(optimizer.group_of[index])
+            alike.setdefault(key, []).append(index)
         else:
             others.append(index)
     for group in alike.values():
@@ -64,7 +66,8 @@ def step(optimizer: SGD, indices: list[int]) -> list[int]:
 
 
 def step_some(optimizer: SGD, indices: list[int]) -> None:
-    """One kernel for these parameters, which are of one type and on one GPU."""
+    """One kernel for these parameters, which are of one type and one group, and on one GPU."""
+    settings = optimizer.group_of[indices[0]]
     parameters, gradients, velocities = [], [], []
     for index in indices:
         data: Array = optimizer.parameters[index].data
@@ -72,18 +75,18 @@ def step_some(optimizer: SGD, indices: list[int]) -> None:
         order = memory_order(data)
         parameters.append(line(data, order))
         gradients.append(line(gradient.astype(data.dtype, copy=False), order))
-        if optimizer.momentum:
+        if settings["momentum"]:
             velocities.append(line(velocity_like(optimizer, index, data), order))
     if (capture := current_capture()) is not None:
         capture.kept += velocities
-    launch(parameters, gradients, velocities, optimizer)
+    launch(parameters, gradients, velocities, settings)
 
 
-def launch(parameters: Sequence[Array], gradients: Sequence[Array], velocities: Sequence[Array], optimizer: SGD) -> None:
+def launch(parameters: Sequence[Array], gradients: Sequence[Array], velocities: Sequence[Array], group: ParameterGroup) -> None:
     """One step for all these 1-d arrays, of one type, in place; no velocities without momentum."""
     ends = list(itertools.accumulate(parameter.size for parameter in parameters))
-    kernel = sgd_kernel(len(parameters), bool(optimizer.momentum), array_module(parameters[0]))
-    settings = optimizer.lr, optimizer.momentum, optimizer.nesterov, optimizer.weight_decay
+    kernel = sgd_kernel(len(parameters), bool(group["momentum"]), array_module(parameters[0]))
+    settings = [group[name] for name in ("lr", "momentum", "nesterov", "weight_decay")]
     kernel(*gradients, *ends, *settings, *parameters, *velocities, size=ends[-1])
 
 

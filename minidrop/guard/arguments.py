@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, arranged_like, capturing, device_of, is_array, run_on, to_device
-from ..core import Variable
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..backend import Array, arranged_like, array_module, capturing, device_of, is_array, run_on, to_device
+from ..core import Variable, no_grad_depth
+from ..errors import ArgumentError, DTypeError, GraphError, ShapeError
 from .operands import as_array, require_same_device
 
 
@@ -57,8 +57,89 @@ def require_floats(name: str, dtype: Any, types: tuple[str, ...]) -> None:
         )
 
 
-def class_labels(name: str, labels: Any, batch: int, classes: int, device: str) -> Array:
+def require_floating(name: str, dtype: Any) -> None:
+    """Raise DTypeError unless the numbers are floating-point."""
+    if dtype.kind != "f":
+        raise DTypeError(
+            f"{name}: not floating-point numbers", expected="float32 or float64", got=str(dtype), help='x.astype("float32")'
+        )
+
+
+def require_same_shape(name: str, first: str, shape: tuple[int, ...], second: str, other: tuple[int, ...]) -> None:
+    """Raise ShapeError unless two arguments have one shape: broadcasting would pair each number with many others."""
+    if shape != other:
+        raise ShapeError(
+            f"{name}: {first} and {second} differ in shape",
+            expected=f"{second} of shape {shape}",
+            got=str(other),
+            help="reshape or squeeze one of them; nothing is broadcast here",
+        )
+
+
+def kept_labels(name: str, labels: Any, batch: int, classes: int, device: str, ignored: Any) -> tuple[Array, Array | None]:
+    """labels, some of which may be `ignored` -> labels from 0 to classes - 1, and a mask (batch,), False for ignored ones.
+
+    An ignored label becomes 0. The mask is None if no label is ignored; while a step is captured, which cannot be known.
+    """
+    if isinstance(ignored, bool) or not isinstance(ignored, (int, np.integer)):
+        raise ArgumentError(f"{name}: bad ignore_index", expected="an integer", got=repr(ignored))
+    also = f", or {ignored}, which is ignored"
+    array = _integer_labels(name, labels, batch, classes)
+    kept, replaced = run_on(array, _without, array, int(ignored))
+    if not capturing() and run_on(kept, kept.all).item():
+        return class_labels(name, labels, batch, classes, device, also), None
+    if not isinstance(array, np.ndarray):
+        require_same_device(name, device, device_of(array))
+    return class_labels(name, replaced, batch, classes, device, also), to_device(kept, device)
+
+
+def _without(labels: Array, ignored: int) -> tuple[Array, Array]:
+    signed = labels.astype("int64")  # no uint8 is -100
+    kept = signed != ignored
+    return kept, array_module(kept).where(kept, signed, 0)
+
+
+def row_indices(name: str, indices: Any, count: int, device: str) -> Array:
+    """indices -> an integer array of any shape on `device`, each from 0 to count - 1."""
+    if isinstance(indices, Variable):
+        indices = indices._data
+    array = indices if is_array(indices) else np.asarray(indices, dtype=None if np.size(indices) else "int64")
+    if array.dtype.kind not in "iu":
+        raise DTypeError(
+            f"{name}: indices are not integers",
+            expected=f"integers from 0 to {count - 1}",
+            got=f"{array.dtype} of shape {array.shape}",
+            help='indices.astype("int64")',
+        )
+    if array.size and not capturing():  # as in class_labels
+        lowest, highest = (int(run_on(array, extreme, array).item()) for extreme in (_smallest, _largest))
+        if lowest < 0 or highest >= count:
+            raise ArgumentError(
+                f"{name}: indices out of range", expected=f"from 0 to {count - 1}", got=f"from {lowest} to {highest}"
+            )
+    if not isinstance(array, np.ndarray):
+        require_same_device(name, device, device_of(array))
+    return to_device(array, device)
+
+
+def class_labels(name: str, labels: Any, batch: int, classes: int, device: str, also: str = "") -> Array:
     """labels -> an integer array of shape (batch,) on `device`, each from 0 to classes - 1."""
+    array = _integer_labels(name, labels, batch, classes)
+    if capturing():  # reading them would end the capture; the steps before it check them
+        return to_device(array, device)
+    lowest, highest = (int(run_on(array, extreme, array).item()) for extreme in (_smallest, _largest))
+    if lowest < 0 or highest >= classes:
+        raise ArgumentError(
+            f"{name}: labels out of range",
+            expected=f"from 0 to {classes - 1}, for {classes} logits per example{also}",
+            got=f"from {lowest} to {highest}",
+        )
+    if is_array(labels) and not isinstance(labels, np.ndarray):
+        require_same_device(name, device, device_of(array))
+    return to_device(array, device)
+
+
+def _integer_labels(name: str, labels: Any, batch: int, classes: int) -> Array:
     if isinstance(labels, Variable):
         labels = labels._data
     array = labels if is_array(labels) else np.asarray(labels)
@@ -71,18 +152,12 @@ def class_labels(name: str, labels: Any, batch: int, classes: int, device: str) 
         )
     if array.shape != (batch,):
         raise ShapeError(f"{name}: one label per example", expected=f"labels of shape ({batch},)", got=str(array.shape))
-    if capturing():  # reading them would end the capture; the steps before it check them
-        return to_device(array, device)
-    lowest, highest = (int(run_on(array, extreme, array).item()) for extreme in (_smallest, _largest))
-    if lowest < 0 or highest >= classes:
-        raise ArgumentError(
-            f"{name}: labels out of range",
-            expected=f"from 0 to {classes - 1}, for {classes} logits per example",
-            got=f"from {lowest} to {highest}",
-        )
-    if is_array(labels) and not isinstance(labels, np.ndarray):
-        require_same_device(name, device, device_of(array))
-    return to_device(array, device)
+    return array
+
+
+def may_hold_true(mask: Array) -> bool:
+    """A mask -> False if all of it is False; while a step is captured, when nothing can be read, True."""
+    return capturing() or bool(run_on(mask, mask.any).item())
 
 
 def _smallest(array: Array) -> Array:
@@ -100,10 +175,33 @@ def probability(name: str, argument: str, value: Any) -> float:
     return float(value)
 
 
+def number(name: str, argument: str, value: Any, help: str = "") -> float:
+    """A number, as float. Raises ArgumentError for anything else, also a tensor: its gradient would be lost."""
+    try:
+        if not isinstance(value, (Variable, str)):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise ArgumentError(f"{name}: bad {argument}", expected="a number", got=repr(value)[:80], help=help)
+
+
+def constant(name: str, argument: str, value: Any) -> Any:
+    """A tensor -> its array; anything else as it is. Raises GraphError for a tensor whose gradient would be lost."""
+    if not isinstance(value, Variable):
+        return value
+    if value._requires_grad and not no_grad_depth.now:
+        raise GraphError(
+            f"{name}: {argument} has no gradient here",
+            expected="a constant",
+            got="a tensor that requires a gradient, which would be lost",
+            help=f"{argument}.detach()",
+        )
+    return value._data
+
+
 def keep_mask(name: str, mask: Any, like: Array) -> Array:
     """mask -> an array of 1 (kept) and 0 (dropped), in the shape, number type, device and memory order of `like`."""
-    if isinstance(mask, Variable):
-        mask = mask._data
+    mask = constant(name, "mask", mask)
     array = mask if is_array(mask) else to_device(as_array(mask, None), device_of(like))
     require_same_device(name, device_of(like), device_of(array))
     if array.shape != like.shape:

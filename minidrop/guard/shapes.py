@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from ..backend import is_array, to_device
 from ..core import Variable
 from ..errors import ArgumentError, DTypeError, ShapeError
+from .arguments import number
 from .operands import as_array
 
 Shape = tuple[int, ...]
@@ -23,6 +25,10 @@ def axes(name: str, shape: Shape, axis: Any, fewest: int = 0) -> Shape:
         chosen = tuple(operator.index(one) + (len(shape) if one < 0 else 0) for one in given)
     except TypeError:
         raise ArgumentError(f"{name}: bad axis", expected="an int, a tuple of ints, or None", got=repr(axis)) from None
+    if chosen and not shape:
+        raise ShapeError(
+            f"{name}: a 0-d tensor has no axes", expected="no axis", got=f"axis={axis!r}", help="x.reshape(1) has one axis"
+        )
     if any(not 0 <= one < len(shape) for one in chosen) or len(set(chosen)) != len(chosen):
         raise ShapeError(
             f"{name}: axes that the tensor does not have, or the same one twice",
@@ -54,6 +60,19 @@ def _lengths(arguments: tuple[Any, ...]) -> Shape:
     return tuple(operator.index(length) for length in arguments)
 
 
+def lengths(name: str, arguments: tuple[Any, ...]) -> Shape:
+    """The shape of a new tensor, as ints or as one tuple."""
+    try:
+        shape = _lengths(arguments)
+    except TypeError:
+        shape = (-1,)
+    if min(shape, default=0) < 0:
+        raise ArgumentError(
+            f"{name}: bad shape", expected=f"lengths, none negative: {name}(2, 3) or {name}((2, 3))", got=repr(arguments)
+        )
+    return shape
+
+
 def new_shape(shape: Shape, arguments: tuple[Any, ...]) -> Shape:
     """The arguments of reshape -> the new shape, with a -1 filled in."""
     target, size = _lengths(arguments), math.prod(shape)
@@ -72,6 +91,47 @@ def flat_shape(shape: Shape, start: int) -> Shape:
         raise ShapeError("flatten: no such axis", expected=f"an axis of shape {shape}", got=str(start))
     start = start % len(shape) if shape else 0
     return (*shape[:start], math.prod(shape[start:]))
+
+
+def squeezed_shape(shape: Shape, axis: Any) -> Shape:
+    """The shape without the axes given, each of which must have length 1, or (None) without all those of length 1."""
+    chosen = [place for place, length in enumerate(shape) if length == 1] if axis is None else axes("squeeze", shape, axis)
+    if any(shape[place] != 1 for place in chosen):
+        raise ShapeError(
+            "squeeze: an axis that is not of length 1",
+            expected="length 1",
+            got=f"axis={axis} of shape {shape}",
+            help="PyTorch would return the tensor as it is",
+        )
+    return tuple(length for place, length in enumerate(shape) if place not in chosen)
+
+
+def unsqueezed_shape(shape: Shape, axis: Any) -> Shape:
+    """The shape with a new axis of length 1."""
+    along = one_axis("unsqueeze", (*shape, 1), axis)
+    return (*shape[:along], 1, *shape[along:])
+
+
+def split_places(shape: Shape, sizes: Any, axis: Any) -> list[tuple[slice, ...]]:
+    """The arguments of split -> the index of each piece."""
+    along = one_axis("split", shape, axis)
+    length = shape[along]
+    try:
+        if isinstance(sizes, (list, tuple)):
+            lengths = [operator.index(size) for size in sizes]
+        else:
+            size = operator.index(sizes)
+            lengths = [min(size, length - start) for start in range(0, max(length, 1), size)] if size > 0 else [-1]
+    except TypeError:
+        lengths = [-1]
+    if min(lengths, default=-1) < 0 or sum(lengths) != length:
+        raise ShapeError(
+            "split: bad sizes",
+            expected=f"the length of a piece, 1 or more, or a list of lengths that add up to {length}",
+            got=repr(sizes),
+        )
+    ends = list(itertools.accumulate(lengths, initial=0))
+    return [(slice(None),) * along + (slice(start, end),) for start, end in itertools.pairwise(ends)]
 
 
 def permutation(shape: Shape, arguments: tuple[Any, ...]) -> Shape:
@@ -116,7 +176,8 @@ def pad_widths(shape: Shape, widths: Any) -> tuple[tuple[int, int], ...]:
 
 def bounds(low: float | None, high: float | None) -> tuple[float | None, float | None]:
     """The bounds of clip, as numbers."""
-    low, high = (None if bound is None else float(bound) for bound in (low, high))
+    help = "md.maximum and md.minimum take tensors"
+    low, high = (None if bound is None else number("clip", "bound", bound, help) for bound in (low, high))
     if (low is None and high is None) or (low is not None and high is not None and not low <= high):
         raise ArgumentError("clip: bad bounds", expected="low <= high, at most one of them None", got=f"low={low}, high={high}")
     return low, high

@@ -11,19 +11,21 @@ from typing import Any
 import numpy as np
 
 from .. import functional
+from ..errors import ShapeError
 from ..guard import arguments
 from ..ops.dropalan import Distribution
 from ..ops.window import padding_pair, pair
 from ..random import Generator, default_generator
 from ..tensor import Operand, Tensor, as_tensor
 from .initialise import initialise
-from .module import Buffer, Module, Parameter
+from .module import Module
+from .parts import Parameter
 
 
 class Dense(Module):
-    """(N, in_features) -> (N, out_features): x @ weight + bias; weight (in, out), bias (out).
+    """(..., in_features) -> (..., out_features): x @ weight + bias; weight (in, out), bias (out).
 
-    Raises ShapeError for a wrong rank, another number of features, or an empty batch.
+    Raises ShapeError for another number of features, or an empty batch.
     """
 
     def __init__(
@@ -41,13 +43,22 @@ class Dense(Module):
         self.bias = Parameter(np.zeros(self.out_features, dtype)) if bias else None
 
     def forward(self, x: Operand) -> Tensor:
-        """(N, in) -> (N, out)."""
+        """(..., in) -> (..., out)."""
         x = as_tensor(x)
-        arguments.require_rank("Dense", "the input", x.shape, "(N, features)")
-        arguments.require_batch("Dense", x.shape)
-        arguments.require_features("Dense", x.shape, 1, self.in_features, "features")
-        y = x @ self.weight
-        return y if self.bias is None else y + self.bias
+        if 0 in x.shape[:-1]:
+            raise ShapeError("Dense: empty batch", expected="at least one example", got=f"shape {x.shape}")
+        if x.ndim > 2 and x.shape[-1] != self.in_features:
+            raise ShapeError(
+                "Dense: the number of features differs",
+                expected=f"{self.in_features} features in the last axis of the input",
+                got=f"shape {x.shape}",
+                help="md.nn.Flatten() before it makes one row of each image",
+            )
+        arguments.require_features("Dense", x.shape, max(x.ndim - 1, 0), self.in_features, "features")
+        rows = x if x.ndim == 2 else x.reshape(-1, self.in_features)  # one large batch: the weight's gradient is one product
+        y = rows @ self.weight
+        y = y if self.bias is None else y + self.bias
+        return y if rows is x else y.reshape(*x.shape[:-1], self.out_features)
 
     def describe(self) -> str:
         """One line."""
@@ -109,21 +120,24 @@ class Conv2d(Module):
         )
 
 
-class MaxPool2d(Module):
-    """(N, C, H, W) -> (N, C, H', W'): `functional.max_pool2d`; stride is kernel_size unless given."""
+class Embedding(Module):
+    """(...) of integers -> (..., features): row i of the table `weight` (count, features) for each i.
 
-    def __init__(self, kernel_size: Any, stride: Any = None) -> None:
-        self.kernel_size = pair("MaxPool2d", "kernel_size", kernel_size, 1)
-        self.stride = self.kernel_size if stride is None else pair("MaxPool2d", "stride", stride, 1)
+    The table starts with numbers of the standard normal distribution. Raises what `functional.embedding` raises: DTypeError for
+    what is not integers, ArgumentError for integers outside 0 ... count - 1.
+    """
 
-    def forward(self, x: Operand) -> Tensor:
-        """(N, C, H, W) -> (N, C, H', W')."""
-        return functional.max_pool2d(x, self.kernel_size, self.stride)
+    def __init__(self, count: int, features: int, generator: Generator | None = None, dtype: Any = "float32") -> None:
+        self.count, self.features = pair("Embedding", "count and features", (count, features), 1)
+        self.weight = Parameter((generator or default_generator()).normal((self.count, self.features), dtype))
+
+    def forward(self, indices: Any) -> Tensor:
+        """(...) -> (..., features)."""
+        return functional.embedding(indices, self.weight)
 
     def describe(self) -> str:
         """One line."""
-        stride = "" if self.stride == self.kernel_size else f", stride={self.stride}"
-        return f"MaxPool2d({self.kernel_size[0]}x{self.kernel_size[1]}{stride})"
+        return f"Embedding({self.count}, {self.features})"
 
 
 class Flatten(Module):
@@ -133,29 +147,6 @@ class Flatten(Module):
         """(N, d1, d2, ...) -> (N, d1 d2 ...)."""
         x = as_tensor(x)
         return x.reshape(x.shape[0], -1) if x.size and x.ndim else x.flatten(1)
-
-
-class ReLU(Module):
-    """(any shape) -> same: max(x, 0)."""
-
-    def forward(self, x: Operand) -> Tensor:
-        """(any shape) -> same."""
-        return functional.relu(x)
-
-
-class ELU(Module):
-    """(any shape) -> same: x for x > 0, else alpha (e^x - 1)."""
-
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = alpha
-
-    def forward(self, x: Operand) -> Tensor:
-        """(any shape) -> same."""
-        return functional.elu(x, self.alpha)
-
-    def describe(self) -> str:
-        """One line."""
-        return f"ELU(alpha={self.alpha})"
 
 
 class Dropout(Module):
@@ -212,47 +203,3 @@ class DropAlan(Module):
         """One line."""
         scaled = f", scaled, {self.scale_gradient}" if self.scaled else ""
         return f"DropAlan({self.distribution!r}{scaled}, inference={self.inference!r})"
-
-
-class BatchNorm(Module):
-    """(N, features, ...) -> same: `functional.batch_norm`; weight, bias, running_mean, running_var (features).
-
-    momentum: the weight of the newest batch in the running statistics, which eval() switches to.
-    """
-
-    layouts: tuple[str, ...] = ()
-
-    def __init__(self, features: int, eps: float = 1e-5, momentum: float = 0.1, dtype: Any = "float32") -> None:
-        (self.features, _) = pair(type(self).__name__, "features", features, 1)
-        self.eps = eps
-        self.momentum = arguments.probability(type(self).__name__, "momentum", momentum)
-        self.weight = Parameter(np.ones(self.features, dtype))
-        self.bias = Parameter(np.zeros(self.features, dtype))
-        self.running_mean = Buffer(np.zeros(self.features, dtype))
-        self.running_var = Buffer(np.ones(self.features, dtype))
-
-    def forward(self, x: Operand) -> Tensor:
-        """(N, features, ...) -> same."""
-        x = as_tensor(x)
-        name = type(self).__name__
-        fitting = [layout for layout in self.layouts if layout.count(",") + 1 == x.ndim]
-        arguments.require_rank(name, "the input", x.shape, (fitting or self.layouts)[0])
-        arguments.require_features(name, x.shape, 1, self.features, "features")
-        running = (self.running_mean.data, self.running_var.data)
-        return functional.batch_norm(x, *running, self.weight, self.bias, self.training, self.momentum, self.eps)
-
-    def describe(self) -> str:
-        """One line."""
-        return f"{type(self).__name__}({self.features})"
-
-
-class BatchNorm1d(BatchNorm):
-    """(N, features) or (N, features, L) -> same: each feature to mean 0, variance 1 over the batch, then scaled and shifted."""
-
-    layouts = ("(N, features)", "(N, features, L)")
-
-
-class BatchNorm2d(BatchNorm):
-    """(N, channels, H, W) -> same: each channel to mean 0, variance 1 over batch and places, then scaled and shifted."""
-
-    layouts = ("(N, channels, H, W)",)

@@ -1,38 +1,28 @@
-"""Module: parameters and buffers around functions, with names, and Sequential, which chains modules.
+"""Module: parameters and buffers around functions, with names.
 
-A module's parameters, buffers and parts are its attributes: each Parameter, Buffer, Module, and list or tuple of them is found,
-and so is a plain tensor with requires_grad=True. A module's own tensors come first, then those of its parts, each in the order
-of assignment.
+A module's parameters, buffers and parts are its attributes: each Parameter, Buffer, Module, and list, tuple or dict of them,
+nested or not, is found (`parts.py`), and so is a plain tensor with requires_grad=True. A module's own tensors come first, then
+those of its parts, each in the order of assignment. What is used twice, or leads back, is listed once, under its first name.
+
+A parameter stays one when numbers are assigned to it: `layer.weight = array` changes the numbers of the same tensor, which an
+optimiser may hold. Items of lists and dicts cannot be watched: there, write `module.weights[0].data = array`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 
 from .. import backend
 from ..backend import Array
 from ..core import no_grad
-from ..errors import MinidropError, StateError
+from ..errors import DTypeError, MinidropError, ShapeError, StateError
 from ..tensor import Tensor
-
-
-class Parameter(Tensor):
-    """A tensor that training changes: it requires a gradient."""
-
-    __slots__ = ()
-
-    def __init__(self, data: Any, dtype: Any = None) -> None:
-        super().__init__(data, requires_grad=True, dtype=dtype)
-
-
-class Buffer(Tensor):
-    """A tensor that belongs to a module's state but is not trained, such as a running mean."""
-
-    __slots__ = ()
-
+from .parts import Buffer, Part, belongs_to_the_state, items, refuse_other_containers
+from .state import LeftOut, array_for, assigned
+from .table import table
 
 Hook = Callable[["Module", tuple[Any, ...], Any], object]  # what it returns is ignored
 
@@ -42,12 +32,13 @@ def _no_forward(self: Module, *_inputs: Any, **_options: Any) -> Any:
     raise TypeError(f"{type(self).__name__} has no forward(): a module says there what it computes")
 
 
-class Module:
+class Module(Part):
     """Base of all layers: a subclass sets attributes in `__init__` and writes `forward`."""
 
     training: bool = True
     output_shape: tuple[int, ...] | None = None  # of the last call; shown in the table
     hooks: tuple[Hook, ...] = ()
+    chain: str = ""  # the list whose items have no name but their number, and that names them in errors: of Sequential
 
     forward: Callable[..., Any] = _no_forward  # inputs -> output; written by the subclass, def forward(self, x)
 
@@ -56,10 +47,11 @@ class Module:
         try:
             output: Tensor = self.forward(*inputs, **options)
         except MinidropError as error:
-            if not isinstance(self, Sequential):
+            if not self.chain:
                 error.inside(self.describe())
             raise
-        self.output_shape = getattr(output, "shape", None)  # a user-defined module may return several tensors
+        shape = getattr(output, "shape", None)  # a user-defined module may return several tensors
+        object.__setattr__(self, "output_shape", shape)  # past the checks of __setattr__, which cost time in each call
         for hook in self.hooks:
             hook(self, inputs, output)
         return output
@@ -78,37 +70,68 @@ class Module:
 
     # Parts -----------------------------------------------------------------------------------------------------------
 
-    def children(self) -> Iterator[tuple[str, Module]]:
-        """(name, module) of each direct part: a module that is an attribute, or an item of a list that is one."""
+    def __setattr__(self, name: str, value: Any) -> None:
+        """module.name = value; of a parameter or buffer: another replaces it, None takes it away, numbers become its own.
+
+        Numbers are an array, a list, or a tensor without history, of its shape; they are converted to its type and device.
+        Raises ShapeError, DTypeError, or GraphError for the output of an op that is recorded; then nothing is changed.
+        """
+        held = self.__dict__.get(name)
+        if isinstance(held, Tensor) and value is not None and belongs_to_the_state(held) and not belongs_to_the_state(value):
+            held.data = assigned(f"{type(self).__name__}.{name}", value, held)
+            return
+        refuse_other_containers(name, value)
+        object.__setattr__(self, name, value)
+
+    def _items(self) -> Iterator[tuple[str, Any]]:
+        """(name, value) of each attribute, and of each item of lists, tuples and dicts."""
         for name, value in vars(self).items():
-            if name == "hooks":  # an observer is not a part, even if it is a module
-                continue
-            if isinstance(value, Module):
-                yield name, value
-            elif isinstance(value, (list, tuple)):
-                prefix = "" if isinstance(self, Sequential) else f"{name}."
-                yield from ((f"{prefix}{i}", part) for i, part in enumerate(value) if isinstance(part, Module))
+            if name != "hooks":  # an observer is not a part, even if it is a module
+                yield from items("" if name == self.chain else name, value)
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) of each direct part: a module that is an attribute, or lies in a list, tuple or dict that is one."""
+        return ((name, value) for name, value in self._items() if isinstance(value, Module))
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """(dotted name, module) of this module ("") and all below it, parents first."""
-        yield prefix, self
-        for name, child in self.children():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+        """(dotted name, module) of this module ("") and all below it, parents first, each once."""
+        return self._walk(prefix, set())
+
+    def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
+        if id(self) not in seen:
+            seen.add(id(self))
+            yield prefix, self
+            for name, child in self.children():
+                yield from child._walk(f"{prefix}.{name}" if prefix else name, seen)
+
+    def own_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """(name, tensor) of the parameters and buffers of this module itself, not of its parts."""
+        return ((name, value) for name, value in self._items() if belongs_to_the_state(value))
 
     def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """(dotted name, tensor) of every parameter and buffer; a tensor used in two places is listed once."""
+        """(dotted name, tensor) of every parameter and buffer, each once. Raises StateError for two of the same name."""
         seen: set[int] = set()
+        names: set[str] = set()
         for prefix, module in self.named_modules():
-            for name, value in vars(module).items():
-                listed = isinstance(value, (list, tuple))
-                for key, tensor in ((f"{name}.{i}", one) for i, one in enumerate(value)) if listed else ((name, value),):
-                    if _belongs_to_the_state(tensor) and id(tensor) not in seen:
-                        seen.add(id(tensor))
-                        yield (f"{prefix}.{key}" if prefix else key), tensor
+            for own, tensor in module.own_tensors():
+                if id(tensor) not in seen:
+                    name = f"{prefix}.{own}" if prefix else own
+                    if name in names:
+                        raise StateError(
+                            f"two tensors with the name {name}", help="the keys of a dict may not hold dots, or 0 and '0'"
+                        )
+                    seen.add(id(tensor))
+                    names.add(name)
+                    yield name, tensor
+
+    @staticmethod
+    def is_trained(tensor: Tensor) -> bool:
+        """True for a parameter, False for a buffer."""
+        return not isinstance(tensor, Buffer)
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """(dotted name, parameter), own ones first, then part by part: "0.weight", "0.bias", ..."""
-        return ((name, tensor) for name, tensor in self.named_tensors() if not isinstance(tensor, Buffer))
+        return ((name, tensor) for name, tensor in self.named_tensors() if self.is_trained(tensor))
 
     def parameters(self) -> list[Tensor]:
         """All parameters, in the order of `named_parameters`."""
@@ -145,33 +168,46 @@ class Module:
         """{dotted name: a copy of the array} of every parameter and buffer."""
         return {name: tensor.data.copy() for name, tensor in self.named_tensors()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> Self:
-        """Load arrays by name, in the number type and on the device of this module.
+    @overload
+    def load_state_dict(self, state: Mapping[str, Any], strict: Literal[True] = True) -> Self: ...
 
-        Raises a StateError that lists every missing name, extra name and wrong shape; then nothing is changed.
+    @overload
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool) -> Self | LeftOut: ...
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Self | LeftOut:
+        """Load arrays by name, in the number type and on the device of this module; return it, or what was left out.
+
+        strict: all names must fit; else those that both have are loaded, and the others are returned: (missing_keys,
+        unexpected_keys). Raises a StateError that lists every name that does not fit, and, strict or not, every wrong shape and
+        every value that is not numbers; then nothing is changed.
         """
+        who = f"{type(self).__name__}.load_state_dict"
+        if not isinstance(state, Mapping):
+            help = "md.load(path, module) reads a file" if isinstance(state, str) else ""
+            raise StateError(f"{who}: not a state", expected="{name: array}", got=type(state).__name__, help=help)
         own = dict(self.named_tensors())
-        arrays = {name: value.data if isinstance(value, Tensor) else value for name, value in state.items()}
-        problems = [f"missing {name} {own[name].shape}" for name in own if name not in arrays]
-        problems += [f"extra {name}" for name in arrays if name not in own]
-        problems += [
-            f"wrong shape {name}: {tuple(np.shape(arrays[name]))} instead of {tensor.shape}"
-            for name, tensor in own.items()
-            if name in arrays and tuple(np.shape(arrays[name])) != tensor.shape
-        ]
+        left_out = LeftOut([name for name in own if name not in state], [name for name in state if name not in own])
+        problems = [f"missing {name} {own[name].shape}" for name in left_out.missing_keys] if strict else []
+        problems += [f"extra {name}" for name in left_out.unexpected_keys] if strict else []
+        arrays = {}
+        for name, tensor in own.items():
+            if name in state:
+                try:
+                    arrays[name] = array_for(name, state[name], tensor)
+                except ShapeError as error:
+                    problems.append(f"wrong shape {name}: {error.got} instead of {tensor.shape}")
+                except DTypeError as error:
+                    problems.append(f"no numbers {name}: {error.got}")
         if problems:
             raise StateError(
-                f"{type(self).__name__}.load_state_dict: the state does not fit this module",
+                f"{who}: the state does not fit this module",
                 expected=f"the names and shapes of its {len(own)} tensors",
                 got="; ".join(problems),
                 help="was it saved from a network with other layers?",
             )
-        for name, tensor in own.items():
-            array = arrays[name] if backend.is_array(arrays[name]) else np.asarray(arrays[name])
-            tensor.data = backend.run_on(
-                tensor.data, backend.arranged_like, backend.to_device(array, tensor.device), tensor.data
-            )
-        return self
+        for name, array in arrays.items():
+            own[name].data = array
+        return self if strict else left_out
 
     # Printing --------------------------------------------------------------------------------------------------------
 
@@ -179,11 +215,15 @@ class Module:
         """One line: the class and the arguments that matter, such as "Dense(1024, 1000)"."""
         return f"{type(self).__name__}()"
 
-    def summary(self, input_shape: tuple[int, ...]) -> str:
-        """The table that print(module) shows, with the output shapes that an input of `input_shape` (with batch) gives."""
+    def summary(self, input_shape: tuple[int, ...], dtype: Any = None) -> str:
+        """The table that print(module) shows, with the output shapes that an input of `input_shape` (with batch) gives.
+
+        dtype: of the input, "int64" for one that an Embedding takes; by default that of the parameters.
+        """
         flags = [(module, module.training) for _, module in self.named_modules()]
         reference = next(iter(self.parameters()), None)
-        zeros = Tensor(np.zeros(input_shape, dtype="float32" if reference is None else reference.dtype))
+        default = "float32" if reference is None else reference.dtype
+        zeros = Tensor(np.zeros(input_shape, dtype=default if dtype is None else dtype))
         try:
             with no_grad():
                 self.eval()(zeros if reference is None else zeros.to(reference.device))
@@ -193,59 +233,7 @@ class Module:
         return str(self)
 
     def __str__(self) -> str:
-        rows = [("layer", "output shape", "parameters")]
-        leaves = [(name, module) for name, module in self.named_modules() if not any(True for _ in module.children())]
-        for name, module in leaves:
-            count = _count(module)
-            shape = "?" if module.output_shape is None else str(module.output_shape)
-            rows.append((f"{name}: {module.describe()}" if name else module.describe(), shape, f"{count:,}"))
-        rows.append(("total", "", f"{_count(self):,}"))
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        lines = [f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}" for row in rows]
-        rule = "-" * len(lines[0])
-        lines[1:1] = [rule]
-        lines[-1:-1] = [rule]
-        if any(module.output_shape is None for _, module in leaves):
-            lines.append("? is not known before the first call; summary(input_shape) fills it in")
-        return "\n".join(lines)
+        return table(self)
 
     def __repr__(self) -> str:
         return str(self) if any(True for _ in self.children()) else self.describe()
-
-
-def _belongs_to_the_state(value: object) -> bool:
-    """A Parameter (frozen or not), a Buffer, or a plain tensor that a user made for training."""
-    if isinstance(value, (Parameter, Buffer)):
-        return True
-    return isinstance(value, Tensor) and value.requires_grad and value.is_leaf
-
-
-def _count(module: Module) -> int:
-    return sum(parameter.size for parameter in module.parameters())
-
-
-class Sequential(Module):
-    """Sequential(layer, layer, ...): each layer's output is the next one's input. Layers are named "0", "1", ..."""
-
-    def __init__(self, *layers: Module) -> None:
-        self.layers = list(layers)
-
-    def forward(self, x: Any) -> Any:
-        """input of the first layer -> output of the last."""
-        for position, layer in enumerate(self.layers):
-            try:
-                x = layer(x)
-            except MinidropError as error:
-                error.inside(f"layer {position} of Sequential")
-                raise
-        return x
-
-    def __len__(self) -> int:
-        return len(self.layers)
-
-    def __getitem__(self, position: int) -> Module:
-        return self.layers[position]
-
-    def describe(self) -> str:
-        """One line."""
-        return f"Sequential({', '.join(layer.describe() for layer in self.layers)})"

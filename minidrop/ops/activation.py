@@ -1,4 +1,4 @@
-"""relu, elu, sigmoid, tanh: the nonlinearities."""
+"""relu, elu, sigmoid, softplus, tanh: the nonlinearities."""
 
 from __future__ import annotations
 
@@ -48,15 +48,27 @@ class Sigmoid(Op):
     """(any shape) -> same: y = 1 / (1 + e^-x).  dy/dx = y (1 - y)."""
 
     def forward(self, x: Array) -> Array:
-        xp = array_module(x)
-        # Both exponents are <= 0, so nothing overflows, and small results keep all their digits.
-        y = xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
+        y = sigmoid(x)
         self.saved = (y,)
         return y
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         (y,) = self.saved
         return (grad * (y * (1 - y)),)
+
+
+class Softplus(Op):
+    """(any shape) -> same: y = ln(1 + e^x).  dy/dx = 1 / (1 + e^-x), the sigmoid."""
+
+    def forward(self, x: Array) -> Array:
+        xp = array_module(x)
+        self.saved = (x,)
+        # ln(1 + e^x) = x + ln(1 + e^-x): of the two exponents the one that is <= 0.
+        return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        (x,) = self.saved
+        return (grad * sigmoid(x),)
 
 
 class Tanh(Op):
@@ -70,3 +82,10 @@ class Tanh(Op):
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         (y,) = self.saved
         return (grad * (1 - y * y),)
+
+
+def sigmoid(x: Array) -> Array:
+    """(any shape) -> same: 1 / (1 + e^-x)."""
+    xp = array_module(x)
+    # Both exponents are <= 0, so nothing overflows, and small results keep all their digits.
+    return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))

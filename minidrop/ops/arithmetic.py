@@ -6,8 +6,11 @@ gradient. The gradients below have the broadcast shape; the door `fold` sums the
 
 from __future__ import annotations
 
-from ..backend import Array, array_module
+from typing import Any
+
+from ..backend import Array, array_module, capturing, is_array
 from ..core import Op
+from ..errors import ArgumentError
 
 
 class Add(Op):
@@ -74,6 +77,7 @@ class Div(Op):
 class Pow(Op):
     """(a), (b) -> broadcast: y = a^b.  dy/da = b a^(b-1), dy/db = a^b log a.
 
+    Integers to negative powers are refused: NumPy would do the same, CuPy would give 0.
     Edge cases: b = 0 gives dy/da = 0 (also for a = 0); a = 0 with b >= 0 gives dy/db = 0; a < 0 gives dy/db = NaN.
     """
 
@@ -81,6 +85,8 @@ class Pow(Op):
 
     def forward(self, a: Array, b: Array) -> Array:
         self.saved = (a, b)
+        if True not in self.needs_grad:
+            require_powers_of_integers(a, b)
         return a**b
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
@@ -110,3 +116,18 @@ class Neg(Op):
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         return (-grad,)
+
+
+def require_powers_of_integers(a: Any, b: Any) -> None:
+    """Raise ArgumentError for an integer to a negative integer power, which would not be an integer."""
+    for value in (a, b):
+        if not (value.dtype.kind in "iub" if is_array(value) else isinstance(value, int)):
+            return
+    negative = b < 0
+    if not capturing() and (negative.any().item() if is_array(negative) else negative):
+        raise ArgumentError(
+            "Pow: an integer to a negative power",
+            expected="exponents of 0 or more, or floating-point numbers",
+            got="a negative integer exponent",
+            help='x.astype("float32") ** -2',
+        )

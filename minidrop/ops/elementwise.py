@@ -152,7 +152,10 @@ class Where(Op):
 
 
 class AsType(Op):
-    """(any shape) -> same: x in another number type; the gradient comes back in the type of x."""
+    """(any shape) -> same: x in another floating-point type; the gradient comes back in the type of x.
+
+    To integers or bools there is no such op: they have no gradient (`Tensor.astype`).
+    """
 
     def __init__(self, dtype: Array) -> None:
         self.target = dtype

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from ..backend import Array, array_module, device_of
 from ..core import Op
 from ..threads import limits_blas
+from .half import narrow, total, wide
 from .products import matmul
 from .window import Padding, Pair, output_size
 
@@ -29,23 +30,24 @@ class Conv2dLoops(Op):
 
     def forward(self, x: Array, weight: Array, bias: Array | None) -> Array:
         self.saved = (x, weight)
-        padded = pad_image(x, self.padding)
+        padded, weight = pad_image(wide(x), self.padding), wide(weight)
         self.shape = output_shape(x, weight, self.stride, self.padding)
-        y = array_module(x).zeros(self.shape, dtype=x.dtype)
+        y = array_module(x).zeros(self.shape, dtype=padded.dtype)
         for (n, f, i, j), (c, r, s), (row, column) in self.products(weight.shape):
             y[n, f, i, j] += padded[c, row, column, n] * weight[f, c, r, s]
-        return y if bias is None else y + bias.reshape(-1, 1, 1)
+        return narrow(y if bias is None else y + bias.reshape(-1, 1, 1), x)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         x, weight = self.saved
         xp = array_module(grad)
-        padded = pad_image(x, self.padding)
+        padded, weight = pad_image(wide(x), self.padding), wide(weight)
         grad_padded, grad_weight = xp.zeros_like(padded), xp.zeros_like(weight)
         for (n, f, i, j), (c, r, s), (row, column) in self.products(weight.shape):
             grad_padded[c, row, column, n] += grad[n, f, i, j] * weight[f, c, r, s]
             grad_weight[f, c, r, s] += grad[n, f, i, j] * padded[c, row, column, n]
         grad_x = unpad_image(grad_padded, x.shape, self.padding)
-        return grad_x, grad_weight, grad.sum(axis=(0, 2, 3)) if self.needs_grad[2] else None
+        grad_bias = narrow(total(grad, (0, 2, 3)), grad) if self.needs_grad[2] else None
+        return narrow(grad_x, grad), narrow(grad_weight, grad), grad_bias
 
     def products(self, weight_shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], Pair]]:
         """Every product of the sum: output (n, f, i, j), weight (c, r, s), and (row, column) of the padded image."""
@@ -79,6 +81,7 @@ class Conv2dIm2col(Op):
         needs_x, needs_weight, _ = self.needs_grad
         self.shapes = x.shape, weight.shape
         images, filters, height, width = output_shape(x, weight, self.stride, self.padding)
+        given, x, weight = x, wide(x), wide(weight)  # wide, narrow: products and sums of float16 numbers in float32
         strips = image_to_strips(x, weight.shape[3], self.stride[1], self.padding)
         # Strips are up to S times as large as x: large ones are recomputed for backward, small ones kept.
         self.strips = strips if needs_weight and strips.nbytes <= KEPT_BYTES else None
@@ -88,13 +91,14 @@ class Conv2dIm2col(Op):
         if bias is not None:
             rows = y.reshape(height, -1)
             rows += array_module(x).tile(bias, width * images)  # in long rows: F numbers at a time would take twice as long
-        return y.reshape(height, width, images, filters).transpose(2, 3, 0, 1)
+        return narrow(y, given).reshape(height, width, images, filters).transpose(2, 3, 0, 1)
 
     @limits_blas
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         x, weight = self.saved
         needs_x, needs_weight, needs_bias = self.needs_grad
         x_shape, (filters, channels, *kernel) = self.shapes
+        given, grad = grad, wide(grad)
         grad_rows = grad.transpose(2, 3, 0, 1).reshape(grad.shape[2], -1, filters)
         grad_x = grad_weight = grad_bias = None
         if needs_x:
@@ -109,7 +113,7 @@ class Conv2dIm2col(Op):
             grad_weight = grad_weight.reshape(*kernel, channels, filters).transpose(3, 2, 0, 1)
         if needs_bias:
             grad_bias = sum_of_rows(grad_rows.reshape(-1, filters))
-        return grad_x, grad_weight, grad_bias
+        return tuple(None if one is None else narrow(one, given) for one in (grad_x, grad_weight, grad_bias))
 
 
 def output_shape(x: Array, weight: Array, stride: Pair, padding: Padding) -> tuple[int, int, int, int]:

@@ -1,16 +1,34 @@
-"""log-softmax and softmax cross-entropy."""
+"""softmax, log-softmax and softmax cross-entropy."""
 
 from __future__ import annotations
 
 from ..backend import Array, array_module
 from ..core import Op
+from .half import narrow, total, wide
 
 
 def log_softmax(x: Array, axis: int) -> Array:
-    """(shape) -> same: x - log(sum of e^x), with the maximum subtracted first so that nothing overflows."""
-    xp = array_module(x)
+    """(shape) -> same: x - log(sum of e^x), with the maximum subtracted first so that nothing overflows; float16 in float32."""
+    xp, x = array_module(x), wide(x)
     shifted = x - x.max(axis=axis, keepdims=True)
     return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+
+
+class Softmax(Op):
+    """(shape) -> same: y = e^x / (sum of e^x along `axis`).  dL/dx = y (grad - sum of grad y along `axis`)."""
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, x: Array) -> Array:
+        powers = array_module(x).exp(wide(x - x.max(axis=self.axis, keepdims=True)))
+        y = powers / powers.sum(axis=self.axis, keepdims=True)
+        self.saved = (y,)
+        return narrow(y, x)
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        (y,) = self.saved
+        return (narrow(y * (grad - (grad * y).sum(axis=self.axis, keepdims=True)), grad),)
 
 
 class LogSoftmax(Op):
@@ -22,11 +40,11 @@ class LogSoftmax(Op):
     def forward(self, x: Array) -> Array:
         y = log_softmax(x, self.axis)
         self.saved = (y,)
-        return y
+        return narrow(y, x)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         (y,) = self.saved
-        return (grad - array_module(y).exp(y) * grad.sum(axis=self.axis, keepdims=True),)
+        return (narrow(grad - array_module(y).exp(y) * total(grad, self.axis, keepdims=True), grad),)
 
 
 class SoftmaxCrossEntropy(Op):
@@ -44,7 +62,7 @@ class SoftmaxCrossEntropy(Op):
         self.saved = (self.labels,)
         self.log_probabilities = log_softmax(logits, axis=1)
         batch = xp.arange(logits.shape[0])
-        return -self.log_probabilities[batch, self.labels].sum() / logits.shape[0]
+        return narrow(-self.log_probabilities[batch, self.labels].sum() / logits.shape[0], logits)
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
         xp = array_module(self.log_probabilities)
@@ -52,4 +70,4 @@ class SoftmaxCrossEntropy(Op):
         count = labels.shape[0]
         difference = xp.exp(self.log_probabilities)
         difference[xp.arange(count), labels] -= 1
-        return (difference * (grad / count),)
+        return (narrow(difference * (wide(grad) / count), grad),)

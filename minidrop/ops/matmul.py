@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..core import Array, Op, unbroadcast
+from ..core import Array, Op
+from .half import unbroadcast
 from .products import matmul
 
 

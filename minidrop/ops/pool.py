@@ -1,9 +1,10 @@
-"""Max-pooling: the largest number in each window."""
+"""Pooling: the largest number in each window, or the mean."""
 
 from __future__ import annotations
 
 from ..backend import Array, array_module
 from ..core import Op
+from .half import narrow, wide
 from .mask import keep_where
 from .window import Pair, output_size, window_slices
 
@@ -41,6 +42,7 @@ class MaxPool2d(Op):
         return y
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        result_like, grad = grad, wide(grad)
         tiled = self.kernel == self.stride and self.shape[2:] == tuple(
             outputs * step for outputs, step in zip(grad.shape[2:], self.stride, strict=True)
         )
@@ -55,8 +57,41 @@ class MaxPool2d(Op):
                 grad_x[:, :, *place] += keep_where(wins, grad)
             else:
                 keep_where(wins, grad, out=grad_x[:, :, *place])
-        return (grad_x,)
+        return (narrow(grad_x, result_like),)
 
     def output(self, shape: tuple[int, ...]) -> Pair:
         """(N, C, H, W) -> H', W'."""
         return output_size(shape[2], self.kernel[0], self.stride[0]), output_size(shape[3], self.kernel[1], self.stride[1])
+
+
+class AvgPool2d(Op):
+    """(N, C, H, W) -> (N, C, H', W'): y[n, c, i, j] = mean of the window at (i, j);  H' = floor((H - R) / stride) + 1.
+
+    Each of the R S places of a window gets  grad / (R S),  and a place in several windows the sum. As in `MaxPool2d`, one place
+    of the window at a time, for all windows at once.
+    """
+
+    def __init__(self, kernel: Pair, stride: Pair) -> None:
+        self.kernel = kernel
+        self.stride = stride
+
+    def forward(self, x: Array) -> Array:
+        self.shape = x.shape
+        output = (
+            output_size(x.shape[2], self.kernel[0], self.stride[0]),
+            output_size(x.shape[3], self.kernel[1], self.stride[1]),
+        )
+        self.places = [(rows, columns) for _, _, rows, columns in window_slices(self.kernel, self.stride, output)]
+        image = wide(x)
+        y = image[:, :, *self.places[0]].copy(order="K")
+        for place in self.places[1:]:
+            y += image[:, :, *place]
+        y /= len(self.places)
+        return narrow(y, x)
+
+    def backward(self, grad: Array) -> tuple[Array | None, ...]:
+        share = wide(grad) / len(self.places)
+        grad_x = array_module(grad).zeros_like(share, shape=self.shape)
+        for place in self.places:
+            grad_x[:, :, *place] += share
+        return (narrow(grad_x, grad),)

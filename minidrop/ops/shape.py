@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import Array, array_module, is_array, to_device
-from ..core import Op, unbroadcast
+from ..core import Op
+from .half import narrow, unbroadcast, wide
 
 
 class Reshape(Op):
@@ -81,13 +82,13 @@ class GetItem(Op):
         return x[self.index]
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        xp = array_module(grad)
+        xp, given, grad = array_module(grad), grad, wide(grad)
         result = xp.zeros(self.input_shape, dtype=grad.dtype)
         if any(part.dtype.kind in "iu" for part in self.saved):
             xp.add.at(result, self.index, grad)  # an element may be indexed twice; result[index] += grad would count one
         else:
             result[self.index] = grad
-        return (result,)
+        return (narrow(result, given),)
 
 
 class Concatenate(Op):

@@ -39,7 +39,8 @@ from .. import nn
 from ..backend import Array, ones_like
 from ..errors import ArgumentError, ShapeError
 from ..functional import dropalan
-from ..nn.module import Module, Sequential
+from ..nn.module import Module
+from ..nn.sequential import Sequential
 from ..ops.dropalan import keep_probability
 from ..random import Generator
 from ..tensor import Operand, Tensor, as_tensor

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..backend import Array, device_of, run_on, to_device
 from ..datasets import Dataset
+from ..datasets.loader import normalise as normalise
 from ..errors import ArgumentError
 from ..random import Generator
 from .settings import require_limits, setting
@@ -126,11 +127,6 @@ def pixel_mean(protocol: Protocol, train: Dataset) -> float:
     """The one number that is subtracted from every pixel, 0 to `train.maximum`."""
     count = (protocol.cifar10_mean_images if train.name == "cifar10" else None) or protocol.mean_images
     return float(train.images[:count].mean(dtype=np.float64))
-
-
-def normalise(images: Array, mean: float, maximum: int) -> Array:
-    """uint8 (any shape) -> float32, same shape: (pixel - mean) / maximum."""
-    return (images.astype("float32") - np.float32(mean)) / np.float32(maximum)
 
 
 def buffer_order(count: int, buffer: int, generator: Generator) -> Any:

@@ -38,6 +38,7 @@ def gradcheck(function: Callable[..., Tensor], inputs: Any, seed: int = 0, rtol:
     before = [_numpy_copy(tensor) for tensor in tensors]
 
     output = function(*tensors)
+    _require_gradient(output)
     value = _numpy_copy(output)
     generator = Generator(seed)
     upstream = generator.normal(output.shape, "float64")
@@ -49,8 +50,7 @@ def gradcheck(function: Callable[..., Tensor], inputs: Any, seed: int = 0, rtol:
             help="pass a fixed mask, or a generator that is made anew inside the function",
         )
     given = backend.to_device(upstream.copy(), output.device)
-    if output.requires_grad:
-        output.backward(given)
+    output.backward(given)
     _require_unchanged("an input", tensors, before)
     if not np.array_equal(backend.to_numpy(given), upstream):
         raise GradientError("gradcheck: backward changed the upstream gradient in place", expected="no change", got="a change")
@@ -72,6 +72,18 @@ def _checked_copy(value: Any) -> Tensor:
     copy = backend.array_module(array).empty_like(array, dtype="float64")
     copy[...] = array
     return Tensor(copy, requires_grad=True)
+
+
+def _require_gradient(output: Tensor) -> None:
+    """Nothing leads from the output back to an input: where the output is also flat, all gradients would seem to be right."""
+    if not output.requires_grad:
+        of_floats = output.dtype.kind == "f"
+        raise GradientError(
+            "gradcheck: the output requires no gradient, so that there is no backward to check",
+            expected="an output made from the inputs by ops",
+            got=f"a tensor of {output.dtype}" + (" without history" if of_floats else ", a type without gradients"),
+            help="is the input detached, or cast to integers on the way?" if of_floats else "check it without the last cast",
+        )
 
 
 def _numpy_copy(tensor: Tensor) -> Any:

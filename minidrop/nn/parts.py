@@ -1,0 +1,82 @@
+"""Where a module looks for its parts: in its attributes, and in lists, tuples and dicts, however nested."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError
+from ..tensor import Tensor
+
+
+class Parameter(Tensor):
+    """A tensor that training changes: it requires a gradient."""
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, dtype: Any = None) -> None:
+        super().__init__(data, requires_grad=True, dtype=dtype)
+
+
+class Buffer(Tensor):
+    """A tensor that belongs to a module's state but is not trained, such as a running mean."""
+
+    __slots__ = ()
+
+
+class Part:
+    """Base of Module: what can be a part of a module."""
+
+
+OTHER_CONTAINERS = (set, frozenset, deque, KeysView, ValuesView, ItemsView)  # without order, or without lasting names
+
+
+def belongs_to_the_state(value: object) -> bool:
+    """True for a Parameter (frozen or not), a Buffer, and a plain tensor that a user made for training."""
+    if isinstance(value, (Parameter, Buffer)):
+        return True
+    return isinstance(value, Tensor) and value.requires_grad and value.is_leaf
+
+
+def items(name: str, value: Any, opened: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """An attribute -> (dotted name, item) of it: itself, or what lies in the (nested) list, tuple or dict, in its order.
+
+    The names are those of the places: "blocks.0.1", "heads.left". Raises ArgumentError for other containers of parts.
+    """
+    if isinstance(value, (list, tuple, Mapping)):
+        if id(value) not in opened:  # a list may hold itself
+            for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+                yield from items(f"{name}.{key}" if name else str(key), item, (*opened, id(value)))
+    else:
+        refuse_other_containers(name, value)
+        yield name, value
+
+
+def refuse_other_containers(name: str, value: Any) -> None:
+    """Raise ArgumentError for a set, deque, view or array of objects that holds modules or parameters: none would be found."""
+    if _is_other_container(value) and any(map(_holds_parts, _inside(value))):
+        raise ArgumentError(
+            f"{name}: a module does not look for its parts in a {type(value).__name__}",
+            expected="modules and parameters as attributes, or in lists, tuples and dicts",
+            got=f"{len(value)} in a {type(value).__name__}",
+            help=f"self.{name.partition('.')[0]} = [...] keeps them in order, which gives them lasting names",
+        )
+
+
+def _is_other_container(value: Any) -> bool:
+    return isinstance(value, OTHER_CONTAINERS) or (isinstance(value, np.ndarray) and value.dtype == object)
+
+
+def _holds_parts(value: Any) -> bool:
+    if isinstance(value, (list, tuple, Mapping)) or _is_other_container(value):
+        return any(map(_holds_parts, _inside(value)))
+    return isinstance(value, Part) or belongs_to_the_state(value)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, np.ndarray):
+        return value.flat
+    return value.values() if isinstance(value, Mapping) else value
