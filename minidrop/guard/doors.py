@@ -18,6 +18,7 @@ from .. import core
 from ..backend import Array, capturing, current_capture, fused, is_array, run_on
 from ..core import Node, Op
 from ..errors import GraphError, ModifiedError, ShapeError
+from ..ops import half
 from ..threads import shared_lock
 from . import anomaly, operands
 from .fingerprint import fingerprints, fingerprints_anywhere, unchanged
@@ -84,10 +85,7 @@ def fold(op: Op, grad: Array, parent: Node) -> Array:
         raise _released_before()
     if not (op.broadcasts and grad.shape == op.grad_shape):
         raise _wrong_shape(op, grad, parent)
-    if grad.dtype.itemsize == 2:  # float16 counts ones up to 2,048 and no further, so it is summed as float32
-        folded = core.unbroadcast(grad.astype("float32"), parent.grad_shape).astype(grad.dtype)
-    else:
-        folded = core.unbroadcast(grad, parent.grad_shape)
+    folded = half.unbroadcast(grad, parent.grad_shape)
     if anomaly.enabled:
         anomaly.check_gradient(op.name, folded, op.made_at)
     return folded

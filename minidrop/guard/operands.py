@@ -122,21 +122,6 @@ def require_alike(name: str, model: Array, other: Array, which: str) -> None:
         )
 
 
-def require_type_of_layer(name: str, x: Any, dtype: Any) -> None:
-    """Raise DTypeError unless the input x of a layer is of the layer's number type, or a mask (bool)."""
-    if x.dtype == dtype or x.dtype.kind == "b":
-        return
-    wanted = f"x.astype({type_name(dtype)!r})"
-    bytes_ = f"{wanted} / 255 for bytes from 0 to 255; md.datasets.batches(images, labels, ...) does it batch by batch"
-    swapped = " (its bytes are in the other order)" if not x.dtype.isnative else ""
-    raise DTypeError(
-        f"{name}: the input is of another number type than the layer",
-        expected=f"{dtype}, the layer's type",
-        got=f"{x.dtype}{swapped} of shape {x.shape}",
-        help=bytes_ if x.dtype == "uint8" else wanted,
-    )
-
-
 def type_name(dtype: Any) -> str:
     """A dtype as one writes it: "float32", whichever the order of the bytes is."""
     return str(np.dtype(dtype).newbyteorder("="))
