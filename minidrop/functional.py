@@ -1,4 +1,4 @@
-"""The ops as functions: the one namespace of all of them; defined here are those with a random or a running part.
+"""The ops as functions: the one namespace of all. Defined here: dropout, DropAlan, normalisation, tables.
 
 Every function checks its input before any work: errors name the function, what was expected and what was given.
 Inputs are tensors; arrays and lists are converted to tensors.
