@@ -42,6 +42,8 @@ SUMS = {
         ),
         [large(MANY, 3), rng.normal(size=3), rng.normal(size=3)],
     ),
+    "a bias": (lambda x, b: x + b, [rng.normal(size=(MANY, 3)), rng.normal(size=3)]),
+    "a number for all": (lambda x, b: x * b, [rng.normal(size=(MANY, 3)), rng.normal(size=())]),
     "expand": (lambda x: x.expand(MANY, 3), [rng.normal(size=3)]),
     "indexing": (lambda x: x[np.zeros(MANY, int)], [rng.normal(size=(4, 3))]),
     "matmul over a batch": (lambda x, w: x @ w, [rng.normal(size=(MANY, 1, 2)), rng.normal(size=(2, 3))]),
