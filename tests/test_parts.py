@@ -263,6 +263,13 @@ class TestLoading:
             with pytest.raises(StateError, match="not a state"):
                 nn.Dense(2, 3).load_state_dict(value)
 
+    def test_a_whole_checkpoint_in_its_place(self, tmp_path):
+        layer = nn.Dense(2, 3)
+        md.save(tmp_path / "file", layer)
+        with pytest.raises(StateError, match=r"extra module(.|\n)*help: md\.load\(path\)\.module"):
+            layer.load_state_dict(md.load(tmp_path / "file"))
+        assert layer.load_state_dict(md.load(tmp_path / "file").module) is layer
+
     def test_values_of_another_library(self):
         torch = pytest.importorskip("torch", reason="PyTorch is not installed")
         layer, theirs = nn.Dense(2, 3), torch.nn.Linear(2, 3)

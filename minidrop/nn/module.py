@@ -201,11 +201,14 @@ class Module(Part):
                 except DTypeError as error:
                     problems.append(f"no numbers {name}: {error.got}")
         if problems:
+            whole_file = isinstance(state.get("module"), Mapping) and "module" not in own
             raise StateError(
                 f"{who}: the state does not fit this module",
                 expected=f"the names and shapes of its {len(own)} tensors",
                 got="; ".join(problems),
-                help="was it saved from a network with other layers?",
+                help="md.load(path).module is a module's state"
+                if whole_file
+                else "was it saved from a network with other layers?",
             )
         for name, array in arrays.items():
             own[name].data = array
