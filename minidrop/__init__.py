@@ -13,10 +13,11 @@ holds the experiment.
 
 from . import datasets, functional, gpu, nn, optim
 from .capture import capture, together
-from .core import Op, no_grad
+from .core import Op
 from .creation import arange, full, ones, ones_like, rand, randn, zeros, zeros_like
 from .functional import concatenate, maximum, minimum, stack, where
 from .guard.anomaly import detect_anomaly
+from .guard.recording import no_grad
 from .ops.dropalan import Alpha, Beta
 from .random import Generator, default_generator, manual_seed
 from .serialization import load, save

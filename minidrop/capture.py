@@ -50,7 +50,7 @@ class Capture:
             self.blocks[generator] = 0
         now: Array = self.counters[generator].copy()
         self.counters[generator] += blocks
-        generator.counter += blocks
+        generator.advance(4 * blocks)
         self.expected[generator] = generator.counter
         self.blocks[generator] += blocks
         return now
@@ -66,7 +66,7 @@ class Capture:
     def replayed(self, blocks: dict[Generator, int]) -> None:
         """Advance the generators as the replay has advanced their counters."""
         for generator, count in blocks.items():
-            generator.counter += count
+            generator.advance(4 * count)
             self.expected[generator] = generator.counter
 
 

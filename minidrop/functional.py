@@ -1,4 +1,4 @@
-"""The ops as functions: the one namespace of all of them; defined here are those with a random or a running part.
+"""The ops as functions: the one namespace of all. Defined here: dropout, DropAlan, normalisation, tables.
 
 Every function checks its input before any work: errors name the function, what was expected and what was given.
 Inputs are tensors; arrays and lists are converted to tensors.
@@ -198,6 +198,7 @@ def batch_norm(
     given = {"running_mean": running_mean, "running_var": running_var}
     running = [arguments.constant("batch_norm", name, value) for name, value in given.items()]
     parameters = [None if value is None else as_tensor(value) for value in (weight, bias)]
+    arguments.require_type_of_layer("batch_norm", x, *parameters, *running)
     names = ("running_mean", "running_var", "weight", "bias")
     for name, value in zip(names, running + parameters, strict=True):
         arguments.require_vector("batch_norm", name, value, x.shape[1])
@@ -226,6 +227,7 @@ def layer_norm(x: Operand, weight: Operand | None = None, bias: Operand | None =
     arguments.require_floating("layer_norm", x.dtype)
     shapes.one_axis("layer_norm", x.shape, -1, fewest=1)
     parameters = [None if value is None else as_tensor(value) for value in (weight, bias)]
+    arguments.require_type_of_layer("layer_norm", x, *parameters)
     for name, value in zip(("weight", "bias"), parameters, strict=True):
         arguments.require_vector("layer_norm", name, value, x.shape[-1])
     wide = x.astype("float32") if x.dtype == "float16" else x  # the largest float16 is 65504, the square of 256

@@ -40,6 +40,7 @@ def conv2d(
     if 0 in weight.shape:
         raise ShapeError("conv2d: empty weight", expected="at least one filter, channel, row and column", got=str(weight.shape))
     arguments.require_vector("conv2d", "bias", bias, weight.shape[0])
+    arguments.require_type_of_layer("conv2d", x, weight)
     stride = window.pair("conv2d", "stride", stride, 1)
     pads = window.padding_pairs("conv2d", padding, x.shape[2:], weight.shape[2:], stride)
     if algorithm in ("fourier", "mixed"):

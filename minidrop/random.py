@@ -15,11 +15,14 @@ import numpy as np
 
 from .backend import Array, array_module, device_of, empty_on, fused, run_on
 from .errors import ArgumentError, StateError
+from .threads import shared_lock
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
 LOW_32_BITS = 0xFFFFFFFF
+
+_counting = shared_lock()  # one for all generators, because a lock in each could not be copied with a layer
 
 
 def philox(counter: Array, key: tuple[int, int]) -> Array:
@@ -41,7 +44,8 @@ class Generator:
     """A stream of random numbers: `Generator(seed)`, seed an integer from 0 to 2^64 - 1.
 
     The same seed and the same calls give the same numbers on the CPU and on a GPU, bit for bit. `state_dict()` is two
-    integers, so a stream can be stored in a checkpoint and continued at the same place.
+    integers, so a stream can be stored in a checkpoint and continued at the same place. Threads may share a generator: no two
+    get the same numbers, but which thread gets which is up to chance. Give each its own (`spawn`) to make that repeatable.
     """
 
     def __init__(self, seed: int) -> None:
@@ -49,15 +53,19 @@ class Generator:
 
     def reseed(self, seed: int) -> None:
         """Restart as Generator(seed)."""
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
-            raise ArgumentError(
-                "Generator: bad seed",
-                expected="an integer from 0 to 2**64 - 1",
-                got=repr(seed),
-                help="for example md.Generator(0)",
-            )
-        self.seed = int(seed)
-        self.counter = 0
+        self._continue_at(seed, 0)
+
+    def _continue_at(self, seed: Any, counter: Any) -> None:
+        for what, value in (("seed", seed), ("counter", counter)):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**64:
+                raise ArgumentError(
+                    f"Generator: bad {what}",
+                    expected="an integer from 0 to 2**64 - 1",
+                    got=repr(value),
+                    help="for example md.Generator(0)",
+                )
+        with _counting:
+            self.seed, self.counter = int(seed), int(counter)
 
     def __repr__(self) -> str:
         return f"Generator(seed={self.seed}, counter={self.counter})"
@@ -69,8 +77,9 @@ class Generator:
 
     def advance(self, count: int) -> int:
         """Advance the counter by as many blocks as `count` words take; returns its old value."""
-        before = self.counter
-        self.counter += -(-count // 4)  # count / 4, rounded up
+        with _counting:
+            before = self.counter
+            self.counter += _blocks(count)
         return before
 
     def uniform(self, shape: tuple[int, ...] | int, dtype: Any = "float32", device: str = "cpu") -> Array:
@@ -118,24 +127,29 @@ class Generator:
 
     def state_dict(self) -> dict[str, int]:
         """{"seed", "counter"}: the complete state."""
-        return {"seed": self.seed, "counter": self.counter}
+        with _counting:
+            return {"seed": self.seed, "counter": self.counter}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue from a `state` that `state_dict` returned. Raises StateError if a key is missing."""
+        """Continue from a `state` that `state_dict` returned. Raises, and changes nothing, if it is no such state."""
         if not {"seed", "counter"} <= set(state):
             raise StateError("Generator: bad state", expected="the keys seed and counter", got=str(sorted(state)))
-        self.reseed(state["seed"])
-        self.counter = int(state["counter"])
+        self._continue_at(state["seed"], state["counter"])
 
 
 def words(generator: Generator, count: int, where: Array) -> Array:
     """count -> (count,) random words, on the device of `where`: block i is Philox of (i, 0), keyed with the seed."""
     xp = array_module(where)
     first = generator.advance(count)
-    index = xp.arange(first, generator.counter, dtype="uint64")
+    index = xp.arange(first, first + _blocks(count), dtype="uint64")
     zeros = xp.zeros_like(index)
     counter = xp.stack([index & LOW_32_BITS, index >> 32, zeros, zeros])
     return philox(counter, (generator.seed & LOW_32_BITS, generator.seed >> 32)).T.reshape(-1)[:count]
+
+
+def _blocks(count: int) -> int:
+    """How many blocks hold `count` words, four a block."""
+    return -(-count // 4)
 
 
 def bernoulli(generator: Generator, keep: Array) -> Array:

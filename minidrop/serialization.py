@@ -2,11 +2,13 @@
 
 A safetensors file is a JSON header and raw numbers: it can be read by many programs, and reading it runs no code (a pickle
 can). Module tensors are stored under their own names ("0.weight"); optimiser arrays under "optimizer:...", other arrays under
-"state:..."; everything that is not an array is JSON in the header's metadata.
+"state:..."; everything that is not an array is JSON in the header's metadata. So are digests (SHA-256) of that JSON and of each
+array, which `load` compares: a flipped bit on a disk or on the way is an error that names what it hit.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -23,7 +25,8 @@ from .tensor import Tensor
 
 OPTIMIZER = "optimizer:"
 STATE = "state:"
-METADATA_KEY = "minidrop"
+METADATA_KEY = "minidrop"  # its value: a line of JSON, and a line with the digests (one key, for their order would be random)
+HEADER = ""  # among the digests: that of the JSON; no array has this name
 
 
 class Checkpoint(dict[str, Any]):
@@ -70,9 +73,10 @@ def save(path: str | os.PathLike[str], module: Module, optimizer: Optimizer | No
                 plain[part][name] = _require_json(name, value)
     from safetensors.numpy import save as to_bytes  # here, so that importing minidrop stays fast
 
-    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    content = to_bytes(contiguous, metadata={METADATA_KEY: json.dumps({**plain, "has_optimizer": optimizer is not None})})
-    write_atomically(Path(path), content)
+    contiguous = {name: np.asarray(array, array.dtype.newbyteorder("="), order="C") for name, array in arrays.items()}
+    header = json.dumps({**plain, "has_optimizer": optimizer is not None, "has_digests": True})
+    digests = {HEADER: _digest(header.encode()), **{name: _digest_of(array) for name, array in contiguous.items()}}
+    write_atomically(Path(path), to_bytes(contiguous, metadata={METADATA_KEY: f"{header}\n{json.dumps(digests)}"}))
 
 
 def load(path: str | os.PathLike[str], module: Module | None = None, optimizer: Optimizer | None = None) -> Checkpoint:
@@ -88,9 +92,15 @@ def load(path: str | os.PathLike[str], module: Module | None = None, optimizer: 
         raise FileNotFoundError(f"load: no file {path}")
     try:
         with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+            metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        text = metadata.get(METADATA_KEY, "{}")
+        if "\n" in text or "has_digests" in str(metadata):  # files from elsewhere, or of minidrop 0.2, have none
+            _require_digests(path, text, arrays)
+        header = json.loads(text.partition("\n")[0])
     except (SafetensorError, ValueError) as error:
+        if isinstance(error, StateError):
+            raise
         raise StateError(
             f"load: {path} cannot be read",
             expected="a complete safetensors file, as md.save writes it",
@@ -114,6 +124,33 @@ def load(path: str | os.PathLike[str], module: Module | None = None, optimizer: 
                 module.load_state_dict(before)
             raise
     return checkpoint
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _digest_of(array: Any) -> str:
+    """Of a contiguous array: its type, its shape and its numbers."""
+    return _digest(f"{array.dtype} {array.shape} ".encode() + array.tobytes())
+
+
+def _require_digests(path: Path, text: str, arrays: dict[str, Any]) -> None:
+    """Raise StateError unless everything has the digest stored with it."""
+    header, _, stored = text.partition("\n")
+    now = {HEADER: _digest(header.encode()), **{name: _digest_of(array) for name, array in arrays.items()}}
+    try:
+        before = dict(json.loads(stored))
+    except (ValueError, TypeError):
+        before = {}
+    wrong = sorted(name for name in {*now, *before} if now.get(name) != before.get(name))
+    if wrong:
+        raise StateError(
+            f"load: {path} is damaged",
+            expected="what was saved, by the SHA-256 of each array",
+            got="something else in " + ", ".join("the values that are no arrays" if name == HEADER else name for name in wrong),
+            help="copy it again from where it came, or go back to an older file; nothing was loaded",
+        )
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -17,7 +17,7 @@ from numpy import generic
 from . import backend, core
 from .backend import Array, run_on
 from .errors import GraphError
-from .guard import doors, operands
+from .guard import doors, numpy_calls, operands
 from .operators import Operators
 from .ops import elementwise, shape
 
@@ -105,8 +105,73 @@ class Tensor(Operators):
     def __bool__(self) -> bool:
         return bool(self.item())
 
+    # One element as a Python number, without history: float(loss), round(loss, 3), f"{loss:.3f}", classes[prediction]
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        return operator.index(self.item())  # type: ignore[arg-type]
+
+    def __round__(self, digits: int | None = None) -> float | int:
+        return round(self.item(), digits)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    # In place: a leaf that requires a gradient stays one, inside no_grad. Elsewhere y += b is y = y + b.
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return self._in_place(operator.add, other)
+
+    def __isub__(self, other: Any) -> Tensor:
+        return self._in_place(operator.sub, other)
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self._in_place(operator.mul, other)
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self._in_place(operator.truediv, other)
+
+    def __ipow__(self, other: Any) -> Tensor:
+        return self._in_place(operator.pow, other)
+
+    def __imatmul__(self, other: Any) -> Tensor:
+        return self._in_place(operator.matmul, other)
+
+    def _in_place(self, operation: Callable[[Any, Any], Any], other: Any) -> Tensor:
+        if self._op is not None or not self._requires_grad:
+            return operation(self, other)  # type: ignore[no-any-return]
+        operands.require_no_recording(operation.__name__, self)
+        result = operation(self, other)
+        operands.require_same_shape(operation.__name__, self, result)
+        run_on(self._data, self._data.__setitem__, ..., result._data)
+        return self
+
+    # NumPy's functions: guard/numpy_calls.py
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        numpy_calls.require_nothing_lost(self)
         return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return numpy_calls.call(function, args, kwargs)
+
+    # Copies
+
+    def __copy__(self) -> Tensor:
+        new = type(self).__new__(type(self))
+        new._data, new.grad, new._op, new._requires_grad = self._data, self.grad, self._op, self._requires_grad
+        if hasattr(self, "__dict__"):  # of a user's subclass
+            new.__dict__.update(self.__dict__)
+        return new
+
+    def __reduce_ex__(self, protocol: Any) -> Any:  # copy.deepcopy and pickle
+        operands.require_leaf(self)
+        return super().__reduce_ex__(protocol)
 
     # Conversions -----------------------------------------------------------------------------------------------------
 

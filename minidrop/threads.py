@@ -48,6 +48,14 @@ def _from_environment() -> int:
     return _valid(int(text) if text.isdecimal() else text, "MINIDROP_THREADS", "for example MINIDROP_THREADS=2")
 
 
+def shared_lock() -> Any:
+    """A lock for what threads share. A forked child process, which has only one thread, finds it open whoever held it."""
+    lock = threading.RLock()  # a signal handler may interrupt the holder and take it again
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    return lock
+
+
 class _Limit:
     """`with blas_limited:` BLAS uses at most `count` threads inside, and as many as before when the last thread has left.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import threading
 import tracemalloc
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import minidrop as md
-from minidrop.errors import GraphError, ModifiedError, ShapeError
+from minidrop.errors import ArgumentError, GraphError, ModifiedError, ShapeError
 from minidrop.ops.arithmetic import Add
 
 F = md.functional
@@ -189,6 +190,78 @@ class TestNoGrad:
 
         x = leaf(3)
         assert not evaluate(x).requires_grad and (x * 2).requires_grad
+
+    @pytest.mark.parametrize("decorate", [md.no_grad, md.no_grad()])
+    def test_both_spellings_of_the_decorator(self, decorate):
+        x = leaf(3)
+
+        class Model:
+            @decorate
+            def method(self, factor, *, more=0):
+                """Its words."""
+                return x * factor + more
+
+        assert not Model().method(2, more=1).requires_grad and (x * 2).requires_grad
+        assert Model.method.__name__ == "method" and Model.method.__doc__ == "Its words."
+        with md.no_grad:
+            assert not (x * 2).requires_grad
+
+    @pytest.mark.parametrize("decorate", [md.no_grad, md.no_grad()])
+    def test_a_generator_function_records_nothing_while_it_runs(self, decorate):
+        x = leaf(3)
+        seen = []
+
+        @decorate
+        def steps(count):
+            try:
+                for _ in range(count):
+                    try:
+                        seen.append((yield (x * 2).requires_grad))
+                    except ValueError:
+                        yield "caught"
+            finally:
+                seen.append((x * 2).requires_grad)
+            return "end"
+
+        for recorded in steps(3):
+            assert not recorded and (x * 2).requires_grad
+        running = steps(3)
+        assert next(running) is False and running.send("sent") is False and seen[-1] == "sent"
+        assert running.throw(ValueError()) == "caught" and (x * 2).requires_grad
+        running.close()
+        assert seen[-1] is False and (x * 2).requires_grad
+        with pytest.raises(ZeroDivisionError):
+            steps(3).throw(ZeroDivisionError())
+        assert (x * 2).requires_grad
+
+        def caller():
+            return (yield from steps(1))
+
+        running = caller()
+        next(running)
+        with pytest.raises(StopIteration) as end:
+            next(running)
+        assert end.value.value == "end"
+
+    def test_generators_by_other_ways(self):
+        x = leaf(3)
+
+        class Steps:
+            def __call__(self, factor):
+                yield (x * factor).requires_grad
+
+        assert list(md.no_grad(Steps())(2)) == [False] == list(md.no_grad(functools.partial(Steps().__call__, 2))())
+
+    def test_what_cannot_be_decorated(self):
+        async def later():
+            return 1
+
+        async def items():
+            yield 1
+
+        for wrong in (md.nn.Dense, 3, property(lambda self: 1), later, items):
+            with pytest.raises(ArgumentError, match=r"expected: a function(.|\n)*got: (.|\n)*help: write `with md.no_grad"):
+                md.no_grad(wrong)
 
     def test_holds_for_its_own_thread_only(self):
         seen = []

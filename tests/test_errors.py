@@ -26,7 +26,7 @@ BAD = {
     "conv2d: stride": (lambda: F.conv2d(f32(1, 3, 8, 8), f32(4, 3, 3, 3), stride=0), ArgumentError, "bad stride"),
     "conv2d: padding": (lambda: F.conv2d(f32(1, 3, 8, 8), f32(4, 3, 3, 3), padding="valid"), ArgumentError, "bad padding"),
     "conv2d: padding pair": (lambda: F.conv2d(f32(1, 3, 8, 8), f32(4, 3, 3, 3), padding=(1, 2, 3)), ArgumentError, "bad padding"),
-    "conv2d: mixed types": (lambda: F.conv2d(np.zeros((1, 3, 8, 8)), f32(4, 3, 3, 3)), DTypeError, "operands of different number types"),
+    "conv2d: mixed types": (lambda: F.conv2d(np.zeros((1, 3, 8, 8)), f32(4, 3, 3, 3)), DTypeError, "another number type than the layer"),
     "max_pool2d: rank": (lambda: F.max_pool2d(f32(8, 8), 2), ShapeError, "max_pool2d: x has the wrong rank"),
     "max_pool2d: window": (lambda: F.max_pool2d(f32(1, 1, 2, 2), 3), ShapeError, "max_pool2d: the kernel does not fit"),
     "max_pool2d: empty batch": (lambda: F.max_pool2d(f32(0, 1, 2, 2), 2), ShapeError, "max_pool2d: empty batch"),
@@ -45,7 +45,7 @@ BAD = {
     "conv2d: no filters": (lambda: F.conv2d(f32(1, 3, 8, 8), f32(0, 3, 3, 3)), ShapeError, "conv2d: empty weight"),
     "log_softmax: no axis": (lambda: F.log_softmax(f32(2, 3), axis=None), ArgumentError, "log_softmax: bad axis"),
     "concatenate: no axis": (lambda: md.concatenate([f32(2, 3)], axis=None), ArgumentError, "concatenate: bad axis"),
-    "batch_norm: running type": (lambda: F.batch_norm(f32(2, 3), np.zeros(3), np.ones(3)), DTypeError, "running_mean is of another"),
+    "batch_norm: running type": (lambda: F.batch_norm(f32(2, 3), np.zeros(3), np.ones(3)), DTypeError, "another number type than the layer"),
     "sum: axis of a 0-d tensor": (lambda: md.Tensor(1.0).sum(axis=0), ShapeError, "sum: a 0-d tensor has no axes"),
     "log_softmax: 0-d": (lambda: F.log_softmax(md.Tensor(1.0)), ShapeError, r"0-d tensor has no axes(.|\n)*x.reshape\(1\)"),
     "concatenate: 0-d": (lambda: md.concatenate([1.0, 2.0]), ShapeError, "concatenate: a 0-d tensor has no axes"),
@@ -63,7 +63,7 @@ BAD = {
     "Dense: rank": (lambda: nn.Dense(3, 4)(f32(2, 3, 1)), ShapeError, r"in layer: Dense\(3, 4\)"),
     "Dense: features": (lambda: nn.Dense(3, 4)(f32(2, 5)), ShapeError, r"3 features(.|\n)*\(2, 5\)"),
     "Dense: empty batch": (lambda: nn.Dense(3, 4)(f32(0, 3)), ShapeError, "Dense: empty batch"),
-    "Dense: number type": (lambda: nn.Dense(3, 4)(np.zeros((2, 3))), DTypeError, r"expected: all float64(.|\n)*got: float32(.|\n)*astype"),
+    "Dense: number type": (lambda: nn.Dense(3, 4)(np.zeros((2, 3))), DTypeError, r"expected: float32, the layer's type(.|\n)*got: float64(.|\n)*astype"),
     "BatchNorm2d: rank": (lambda: nn.BatchNorm2d(3)(f32(2, 3)), ShapeError, r"BatchNorm2d: the input(.|\n)*\(N, channels, H, W\)"),
     "BatchNorm1d: features": (lambda: nn.BatchNorm1d(3)(f32(2, 4)), ShapeError, "BatchNorm1d: the number of features"),
     "Add: shapes": (lambda: md.Tensor(f32(2, 3)) + md.Tensor(f32(4)), ShapeError, r"Add: shapes that do not broadcast(.|\n)*\(2, 3\)(.|\n)*\(4,\)"),
@@ -152,3 +152,27 @@ class TestDevices:
     def test_a_gpu_number_that_is_not_there(self, stand_in):
         with pytest.raises(DeviceError, match=r"at least 8 CUDA GPU(.|\n)*2 GPU\(s\) found"):
             md.Tensor([1.0]).to("cuda:7")
+
+
+LAYERS = {
+    "Dense": (lambda dtype: nn.Dense(4, 2, dtype=dtype), (3, 4)),
+    "Conv2d": (lambda dtype: nn.Conv2d(2, 3, 3, dtype=dtype), (1, 2, 4, 4)),
+    "BatchNorm2d": (lambda dtype: nn.BatchNorm2d(2, dtype=dtype), (2, 2, 4, 4)),
+    "LayerNorm": (lambda dtype: nn.LayerNorm(4, dtype=dtype), (3, 4)),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("given", ["float64", "float16", ">f4", "int64", "uint8"])
+def test_an_input_of_another_type_is_told_the_layer_s_type(layer, training, given):
+    """Never to convert the weights."""
+    make, shape = LAYERS[layer]
+    module, x = make("float32").train(training), np.ones(shape, given)
+    with pytest.raises(DTypeError, match=r"(expected: float32(.|\n)*got: .*)(.|\n)*help: x\.astype\('float32'\)") as error:
+        module(x)
+    assert ("/ 255" in str(error.value) and "md.datasets.batches" in str(error.value)) == (given == "uint8")
+    module(x.astype("float32"))
+    with pytest.raises(DTypeError, match="float64") as error:
+        make("float64").train(training)(np.ones(shape, "float32"))
+    assert "astype('float64')" in str(error.value)

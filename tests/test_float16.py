@@ -90,6 +90,12 @@ def test_the_cases_of_the_issue():
     np.testing.assert_allclose(normalised.data[:2], [[1, 1], [-1, -1]], atol=1e-3)  # all 0 before
 
 
+def test_small_probabilities_keep_their_digits():
+    x = np.array([0.0, -3.3, -7.7, -8.2], "float16")
+    exact = np.exp(x.astype("float64")) / np.exp(x.astype("float64")).sum()
+    np.testing.assert_allclose(F.softmax(x).data, exact, rtol=2.0**-11, atol=2.0**-25)
+
+
 def test_running_statistics():
     layer = md.nn.BatchNorm1d(2, momentum=0.5, dtype="float16")
     x = large(MANY, 2).astype("float16")

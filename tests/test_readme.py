@@ -69,6 +69,34 @@ def test_the_readme_can_be_read_to_the_end():
     assert places == sorted(places)
 
 
+def choices(page):
+    """[([code, ...], what is said of it)] of the table of choices that surprise."""
+    table = page.partition("Choices that surprise some:")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*) \| (\w.*) \|$", table, flags=re.MULTILINE)
+    return [(re.findall(r"`([^`]+)`", left), right) for left, right in rows]
+
+
+def test_the_choices_that_surprise_are_as_the_readme_says():
+    x = md.Tensor(np.random.default_rng(0).normal(size=(2, 3, 4)), requires_grad=True)
+    names = {"x": x, "md": md, "np": np}
+    refused, also_refused, index, types, parts, nan = choices(README.read_text())
+    for codes, said in (refused, also_refused):
+        assert len(codes) > 2 and said == "an error"
+        for code in codes:
+            with pytest.raises((md.errors.MinidropError, TypeError)):
+                eval(code, names)
+    assert [eval(code, names).shape for code in index[0]] == [(2, 3)]
+    assert [str(eval(code, names).dtype) for code in types[0]] == [types[1]]
+    for code in parts[0]:
+        assert np.isclose(eval(code, names).item(), eval(code, {"x": x.data})), code
+    first, second = nan[0]
+    for call in (first, first.replace(".relu()", second)):
+        given = md.Tensor([np.nan], requires_grad=True)
+        result = eval(call.replace("(x * np.nan)", "x"), {"x": given})
+        result.backward([1.7])
+        assert np.isnan(eval(call, names).data).all() and np.isnan(result.data).all() and given.grad.tolist() == [0]
+
+
 def files_in_the_map(text):
     return re.findall(r"`([\w/]+\.py)`", text)
 

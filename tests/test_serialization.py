@@ -142,6 +142,67 @@ def test_missing_and_damaged_files(tmp_path):
             md.load(tmp_path / name)
 
 
+def flipped(content, position, bit):
+    damaged = bytearray(content)
+    damaged[position] ^= 1 << bit
+    return bytes(damaged)
+
+
+def small_file(path):
+    model = nn.Sequential(nn.Dense(2, 2, generator=md.Generator(0)))
+    optimizer = md.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    (model(np.ones((1, 2), "float32")) ** 2).sum().backward()
+    optimizer.step()
+    md.save(path, model, optimizer, epoch=12, curve=np.arange(3.0))
+    return path.read_bytes()
+
+
+def test_a_flipped_bit_anywhere_is_refused(tmp_path):
+    content = small_file(tmp_path / "good")
+    path = tmp_path / "damaged"
+    for position in range(len(content)):
+        path.write_bytes(flipped(content, position, position % 8))
+        with pytest.raises(StateError, match=r"is damaged|cannot be read"):
+            md.load(path)
+
+
+def test_the_error_names_what_was_hit_and_loads_nothing(tmp_path):
+    content = small_file(tmp_path / "good")
+    model, path = nn.Sequential(nn.Dense(2, 2, generator=md.Generator(1))), tmp_path / "damaged"
+    before = model.state_dict()
+    number = np.arange(3.0)[1:2].tobytes()  # in the curve
+    path.write_bytes(flipped(content, content.rindex(number), 3))
+    with pytest.raises(StateError, match=r"expected: (.|\n)*got: something else in state:curve\n(.|\n)*help: "):
+        md.load(path, model)
+    path.write_bytes(flipped(content, content.index(b"12", content.index(b"epoch")), 0))
+    with pytest.raises(StateError, match="in the values that are no arrays"):
+        md.load(path, model)
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_files_without_digests_are_read(tmp_path):
+    """Those of minidrop 0.2, and those of other programs."""
+    from safetensors.numpy import save
+
+    arrays = {"0.weight": np.ones((2, 2), "float32"), "0.bias": np.zeros(2, "float32")}
+    (tmp_path / "elsewhere").write_bytes(save(arrays))
+    (tmp_path / "before").write_bytes(save(arrays, {"minidrop": '{"state": {"epoch": 3}, "has_optimizer": false}'}))
+    model = nn.Sequential(nn.Dense(2, 2))
+    md.load(tmp_path / "elsewhere", model)
+    assert (model[0].weight.data == 1).all()
+    assert md.load(tmp_path / "before").state == {"epoch": 3}
+
+
+def test_the_same_content_gives_the_same_bytes(tmp_path):
+    assert small_file(tmp_path / "first") == small_file(tmp_path / "second")
+
+
+def test_big_endian_numbers_come_back(tmp_path):
+    md.save(tmp_path / "c", nn.ReLU(), curve=np.arange(3, dtype=">f4"))
+    np.testing.assert_array_equal(md.load(tmp_path / "c").state["curve"], [0, 1, 2])
+
+
 def test_an_error_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "c"
     path.write_bytes(b"old")

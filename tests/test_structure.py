@@ -177,6 +177,17 @@ def test_functions_of_arrays_say_their_rule_in_the_first_line():
     assert {name.rpartition(".")[2] for name in without} <= about_no_array
 
 
+def test_functional_is_the_one_namespace():
+    """It re-exports what functions.py, images.py and losses.py define; what is in __all__ of minidrop is there."""
+    for owner in (functions, images, losses):
+        for name, value in vars(owner).items():
+            if inspect.isfunction(value) and value.__module__ == owner.__name__ and not name.startswith("_"):
+                assert getattr(functional, name, None) is value, name
+    assert all(hasattr(md, name) for name in md.__all__)
+    made = [name for name, value in vars(creation).items() if getattr(value, "__module__", "") == creation.__name__]
+    assert {name for name in made if not name.startswith("_")} <= set(md.__all__)
+
+
 def test_ops_and_layers_say_their_rule_in_the_first_line():
     classes = [value for value in vars(nn).values() if inspect.isclass(value) and issubclass(value, module.Module)]
     layers = [kind for kind in classes if kind not in (module.Module, nn.Sequential)]

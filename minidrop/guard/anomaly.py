@@ -9,11 +9,13 @@ from types import TracebackType
 
 from ..backend import Array, array_module
 from ..errors import AnomalyError
+from ..threads import shared_lock
 
 PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
-enabled = False  # for the whole process: read at every op, so it has to be cheap
+enabled = 0  # how many detect_anomaly are open, in the whole process: read at every op, so it has to be cheap
+_counting = shared_lock()
 
 
 class detect_anomaly:
@@ -21,20 +23,18 @@ class detect_anomaly:
 
     The message names the op, says whether output or gradient went wrong and how, and quotes the line of the user's code that
     made the op. For a gradient the line is known only if the forward pass ran inside too. It checks every array and, on a GPU,
-    waits for every op: use it for debugging, not for training.
+    waits for every op: use it for debugging, not for training. It holds for all threads while any of them is inside.
     """
-
-    def __init__(self) -> None:
-        self._previous: list[bool] = []
 
     def __enter__(self) -> None:
         global enabled
-        self._previous.append(enabled)
-        enabled = True
+        with _counting:
+            enabled += 1
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         global enabled
-        enabled = self._previous.pop()
+        with _counting:
+            enabled -= 1
 
 
 def user_line() -> str:

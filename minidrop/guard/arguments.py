@@ -10,7 +10,7 @@ import numpy as np
 from ..backend import Array, arranged_like, array_module, capturing, device_of, is_array, run_on, to_device
 from ..core import Variable, no_grad_depth
 from ..errors import ArgumentError, DTypeError, GraphError, ShapeError
-from .operands import as_array, require_same_device
+from .operands import as_array, require_same_device, type_name
 
 
 def require_rank(name: str, argument: str, shape: tuple[int, ...], layout: str) -> None:
@@ -61,8 +61,37 @@ def require_floating(name: str, dtype: Any) -> None:
     """Raise DTypeError unless the numbers are floating-point."""
     if dtype.kind != "f":
         raise DTypeError(
-            f"{name}: not floating-point numbers", expected="float32 or float64", got=str(dtype), help='x.astype("float32")'
+            f"{name}: not floating-point numbers",
+            expected="float32 or float64",
+            got=str(dtype),
+            help=_conversion("float32", dtype),
         )
+
+
+def require_type_of_layer(name: str, x: Any, *own: Any) -> None:
+    """Raise DTypeError unless the input x is of the number type of the layer's own arrays (None: not there), or bool."""
+    for array in own:
+        if array is not None:
+            if x.dtype != array.dtype and x.dtype.kind != "b":
+                raise _other_type(name, x, array.dtype)
+            return
+
+
+def _other_type(name: str, x: Any, dtype: Any) -> DTypeError:
+    swapped = "" if x.dtype.isnative else ", its bytes in the other order"
+    return DTypeError(
+        f"{name}: the input is of another number type than the layer",
+        expected=f"{dtype}, the layer's type",
+        got=f"{x.dtype} of shape {x.shape}{swapped}",
+        help=_conversion(type_name(dtype), x.dtype),
+    )
+
+
+def _conversion(wanted: str, given: Any) -> str:
+    """How to convert: bytes are images, and a network wants small numbers."""
+    if given == "uint8":
+        return f"x.astype({wanted!r}) / 255 for images of bytes; md.datasets.batches(images, labels, 32) does it batch by batch"
+    return f"x.astype({wanted!r}); nothing is converted silently"
 
 
 def require_same_shape(name: str, first: str, shape: tuple[int, ...], second: str, other: tuple[int, ...]) -> None:

@@ -18,10 +18,13 @@ from .. import core
 from ..backend import Array, capturing, current_capture, fused, is_array, run_on
 from ..core import Node, Op
 from ..errors import GraphError, ModifiedError, ShapeError
+from ..ops import half
+from ..threads import shared_lock
 from . import anomaly, operands
 from .fingerprint import fingerprints, fingerprints_anywhere, unchanged
 
 CONSTANTS = frozenset({float, int, bool, type(None)})
+_adding_up = shared_lock()
 
 
 def forward(op: Op, arrays: list[Any]) -> Array:
@@ -38,7 +41,7 @@ def forward(op: Op, arrays: list[Any]) -> Array:
     recorded = True in op.needs_grad
     if first is None or (not recorded and first.dtype.kind not in operands.KINDS):
         # lists, masks, numbers alone, another library, other types; what wants a gradient is of a good type already
-        first = operands.make_alike(op.name, arrays)
+        first = operands.make_alike(op.name, arrays, op.needs_grad)
         if type(first) is not ndarray:
             op.__class__ = fused(type(op), first)
     try:
@@ -82,7 +85,7 @@ def fold(op: Op, grad: Array, parent: Node) -> Array:
         raise _released_before()
     if not (op.broadcasts and grad.shape == op.grad_shape):
         raise _wrong_shape(op, grad, parent)
-    folded = core.unbroadcast(grad, parent.grad_shape)
+    folded = half.unbroadcast(grad, parent.grad_shape)
     if anomaly.enabled:
         anomaly.check_gradient(op.name, folded, op.made_at)
     return folded
@@ -99,21 +102,23 @@ def hand_out(root: Node, given: Array, retain_graph: bool) -> None:
     """
     if anomaly.enabled:
         anomaly.check_given(given)
+    found = core.backpropagate(root, given, retain_graph)
     held_elsewhere = {id(given)}
     totals = []
-    for leaf, gradient in core.backpropagate(root, given, retain_graph):
-        before = leaf.grad._data if isinstance(leaf.grad, core.Variable) else leaf.grad  # a user may have set it
-        total = gradient if before is None else before + gradient  # a new array: one read earlier keeps its numbers
-        if isinstance(total, generic):
-            total = np.asarray(total)
-        if total.base is not None or id(total) in held_elsewhere:
-            total = total.copy(order="K")
-        held_elsewhere.add(id(total))
-        totals.append((leaf, total))
-    for leaf, total in totals:
-        if capturing():
-            current_capture().gradients.append((leaf, leaf.grad))
-        leaf.grad = total
+    with _adding_up:  # read, add and write as one: another thread may have gradients for the same leaf
+        for leaf, gradient in found:
+            before = leaf.grad._data if isinstance(leaf.grad, core.Variable) else leaf.grad  # a user may have set it
+            total = gradient if before is None else before + gradient  # a new array: one read earlier keeps its numbers
+            if isinstance(total, generic):
+                total = np.asarray(total)
+            if total.base is not None or id(total) in held_elsewhere:
+                total = total.copy(order="K")
+            held_elsewhere.add(id(total))
+            totals.append((leaf, total))
+        for leaf, total in totals:
+            if capturing():
+                current_capture().gradients.append((leaf, leaf.grad))
+            leaf.grad = total
 
 
 def _applied_before(op: Op) -> GraphError:

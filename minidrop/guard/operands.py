@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..backend import Array, device_of, is_array, ones_like, run_on, to_device
-from ..core import Variable
+from ..core import Variable, no_grad_depth
 from ..errors import DeviceError, DTypeError, GraphError, MinidropError, ShapeError
 
 Shape = tuple[int, ...]
@@ -33,7 +34,7 @@ def as_array(data: Any, dtype: Any) -> Array:
 
 
 def _array_from_python(data: Any, dtype: Any) -> Array:
-    if isinstance(data, (list, tuple)) and any(isinstance(item, Variable) for item in data):
+    if _holds_a_tensor(data):
         raise DTypeError("Tensor: a list of tensors", expected="numbers", got="tensors", help="md.stack joins tensors")
     if data is None or isinstance(data, (str, bytes, dict, set)):
         raise DTypeError("Tensor: data that is not numbers", expected="numbers, lists or arrays", got=repr(data)[:80])
@@ -45,6 +46,12 @@ def _array_from_python(data: Any, dtype: Any) -> Array:
             expected="a number, an array, or nested lists of numbers with equal lengths",
             got=f"{type(data).__name__} ({error})",
         ) from error
+
+
+def _holds_a_tensor(data: Any) -> bool:
+    if not isinstance(data, (list, tuple)):
+        return False
+    return any(isinstance(item, Variable) or _holds_a_tensor(item) for item in data)
 
 
 def can_require_grad(tensor: Any, value: bool) -> None:
@@ -60,6 +67,38 @@ def can_require_grad(tensor: Any, value: bool) -> None:
         )
 
 
+def require_leaf(tensor: Any) -> None:
+    """Raise GraphError for the output of an op: its copy would have a copy of its history, which leads to copies of leaves."""
+    if tensor._op is not None:
+        raise GraphError(
+            "copy.deepcopy or pickle of a tensor that an op made",
+            expected="a tensor that the user made (a leaf): gradients would go to hidden copies of the leaves",
+            got=f"the output of {tensor._op.name}, of shape {tensor.shape}",
+            help="x.detach() has the same numbers and no history",
+        )
+
+
+def require_no_recording(name: str, tensor: Any) -> None:
+    """Raise GraphError unless inside no_grad: a leaf that requires a gradient is about to be changed in place."""
+    if not no_grad_depth.now:
+        raise GraphError(
+            f"{name}: in place, on a tensor that requires a gradient",
+            expected="a change inside `with md.no_grad():`, as of an optimiser",
+            got=f"a leaf of shape {tensor.shape}, while operations are recorded",
+            help="for another tensor, whose gradient flows back to this one, write y = x + b, not x += b",
+        )
+
+
+def require_same_shape(name: str, tensor: Any, result: Any) -> None:
+    """Raise ShapeError unless the result of a change in place fits into the tensor."""
+    if result.shape != tensor.shape or result.dtype != tensor.dtype:
+        raise ShapeError(
+            f"{name}: in place, the result does not fit",
+            expected=f"{tensor.dtype} of shape {tensor.shape}",
+            got=f"{result.dtype} of shape {result.shape}",
+        )
+
+
 def require_same_device(name: str, first: str, other: str) -> None:
     """Raise DeviceError unless both operands are on one device."""
     if first != other:
@@ -71,19 +110,24 @@ def require_same_device(name: str, first: str, other: str) -> None:
         )
 
 
-def require_alike(name: str, first: Array, other: Array) -> None:
-    """Raise DeviceError or DTypeError unless two arrays are on one device and of one number type."""
-    require_same_device(name, device_of(first), device_of(other))
-    if first.dtype != other.dtype:
+def require_alike(name: str, model: Array, other: Array, which: str) -> None:
+    """Raise DeviceError or DTypeError unless two arrays are on one device and of one number type; `which` names the first."""
+    require_same_device(name, device_of(model), device_of(other))
+    if model.dtype != other.dtype:
         raise DTypeError(
             f"{name}: operands of different number types",
-            expected=f"all {first.dtype}, like the first",
+            expected=f"all {model.dtype}, like {which}",
             got=str(other.dtype),
-            help=f"convert one with .astype({str(first.dtype)!r}); nothing is converted silently, for it may lose digits",
+            help=f"convert the other with .astype({type_name(model.dtype)!r}); it is not done silently: digits may be lost",
         )
 
 
-def make_alike(name: str, arrays: list[Any]) -> Array:
+def type_name(dtype: Any) -> str:
+    """A dtype as one writes it: "float32", whichever the order of the bytes is."""
+    return str(np.dtype(dtype).newbyteorder("="))
+
+
+def make_alike(name: str, arrays: list[Any], needs_grad: Sequence[bool] = ()) -> Array:
     """The inputs of an op -> its first array. Converts the inputs in place, or raises DeviceError or DTypeError.
 
     NumPy scalars become Python numbers; lists become arrays of the type and device of the others; masks become 0 and 1 in that
@@ -106,10 +150,12 @@ def make_alike(name: str, arrays: list[Any]) -> Array:
     for position, value in enumerate(arrays):
         if numbers is not None and is_array(value) and value.dtype.kind == "b":
             arrays[position] = run_on(value, value.astype, numbers)
-    first, *others = [value for value in arrays if is_array(value)]
-    for other in others:
-        require_alike(name, first, other)
-    return first
+    given = [value for value in arrays if is_array(value)]
+    trained = [value for value, needs in zip(arrays, needs_grad, strict=False) if needs and is_array(value)]
+    model, which = (trained[0], "the one that requires a gradient") if trained else (given[0], "the first")
+    for other in given:
+        require_alike(name, model, other, which)
+    return given[0]
 
 
 def _python_number(scalar: np.generic) -> float | int | bool:

@@ -55,6 +55,7 @@ class Dense(Module):
                 help="md.nn.Flatten() before it makes one row of each image",
             )
         arguments.require_features("Dense", x.shape, max(x.ndim - 1, 0), self.in_features, "features")
+        arguments.require_type_of_layer("Dense", x, self.weight)
         rows = x if x.ndim == 2 else x.reshape(-1, self.in_features)  # one large batch: the weight's gradient is one product
         y = rows @ self.weight
         y = y if self.bias is None else y + self.bias

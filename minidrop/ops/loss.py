@@ -21,7 +21,8 @@ class Softmax(Op):
         self.axis = axis
 
     def forward(self, x: Array) -> Array:
-        powers = array_module(x).exp(wide(x - x.max(axis=self.axis, keepdims=True)))
+        numbers = wide(x)
+        powers = array_module(x).exp(numbers - numbers.max(axis=self.axis, keepdims=True))
         y = powers / powers.sum(axis=self.axis, keepdims=True)
         self.saved = (y,)
         return narrow(y, x)

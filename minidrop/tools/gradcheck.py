@@ -28,7 +28,8 @@ def gradcheck(function: Callable[..., Tensor], inputs: Any, seed: int = 0, rtol:
 
     inputs: a tensor or array, or a sequence of them. Floating-point ones are checked, as float64 copies, keeping device and
     memory order; integer and bool ones are passed on. The function must give the same output each time (pass a mask, or seed
-    the generator inside), must not change its inputs or the upstream gradient, and must be smooth at the inputs.
+    the generator inside), must not change its inputs or the upstream gradient, and must be smooth at them. Its output must
+    require a gradient: the derivative of a cast to integers is 0, its gradient never comes, and the two would agree.
     Cost: two calls of the function per element.
     """
     tensors = [_checked_copy(value) for value in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
