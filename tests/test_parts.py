@@ -119,6 +119,8 @@ class TestNumbersForAParameter:
     def test_a_result_with_a_history_says_no_grad(self):
         layer = nn.Dense(3, 2)
         with pytest.raises(GraphError, match=r"Dense\.weight(.|\n)*the output of Mul\n(.|\n)*with md\.no_grad\(\):"):
+            layer.weight = layer.weight * 0.5
+        with pytest.raises(GraphError, match=r"with md\.no_grad\(\):"):
             layer.weight *= 0.5
         assert names(layer) == ["weight", "bias"]
 
