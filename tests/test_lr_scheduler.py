@@ -219,3 +219,22 @@ def test_a_schedule_inside_a_captured_step_is_not_forgotten(capturing_cupy):
         captured, got = train(capturing_cupy, md.capture, schedule_outside=False)
     assert captured.graph is None
     np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_a_rate_that_is_set_between_replays(capturing_cupy):
+    xp, results = capturing_cupy, []
+    for run_by in (lambda step: step, md.capture):
+        weight = md.Tensor(xp.asarray(np.zeros(3, "float32")), requires_grad=True)
+        optimizer = md.optim.SGD([weight], lr=0.5)
+
+        def step(x, weight=weight, optimizer=optimizer):
+            optimizer.zero_grad()
+            (weight * md.Tensor(x)).sum().backward()
+            optimizer.step()
+
+        run = run_by(step)
+        for rate in [0.5] * 6 + [0.125] * 2 + [0.5] * 2:
+            optimizer.lr = rate
+            run(xp.ones(3, dtype="float32"))
+        results.append(weight.numpy().tolist())
+    assert results[0] == results[1] == [-4.25] * 3

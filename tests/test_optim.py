@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -427,3 +430,51 @@ def test_the_state_of_other_groups_is_refused():
     for optimizer, other in ((plain, grouped), (grouped, plain)):
         with pytest.raises(StateError, match="parameter groups, not"):
             optimizer.load_state_dict(other.state_dict())
+
+
+def test_a_copy_goes_on_by_itself():
+    tensors, steps = two(momentum=0.9)
+    for make in (copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))):
+        other_tensors, other = make((tensors, steps))
+        assert other.param_groups[0]["params"][1] is other.parameters[1] is other_tensors[1] is not tensors[1]
+        assert other.group_of[0] is other.param_groups[0] is not steps.param_groups[0]
+        other.lr = 0.7
+        other_tensors[0].grad = np.ones((2, 3), "float32")
+        other.step()
+        assert other_tensors[0].data[0, 0] == pytest.approx(0.3) and steps.lr == 0.1 and tensors[0].data[0, 0] == 1
+
+
+class Lion(md.optim.Optimizer):
+    """A user's optimiser, with a setting and an array of its own."""
+
+    slots = ("memory",)
+    settings = ("beta",)
+    beta = md.optim.groups.Setting()
+
+    def __init__(self, parameters, lr, beta=0.9):
+        super().__init__(parameters, lr, 0.0, beta=beta)
+
+    def update(self, index, parameter, gradient):
+        group, memory = self.group_of[index], self.kept("memory", index)
+        memory += (1 - group["beta"]) * (gradient - memory)
+        parameter.data -= group["lr"] * np.sign(memory)
+
+
+def test_an_optimiser_of_ones_own():
+    (a, b), _ = two()
+    steps = Lion([{"params": a}, {"params": b, "beta": 0.5}], lr=0.25)
+    a.grad = b.grad = None
+    a.grad = np.ones((2, 3), "float32")
+    steps.step()
+    assert (a.data == 0.75).all() and (b.data == 1).all()
+    again = Lion([{"params": a}, {"params": b}], lr=9.0)
+    again.load_state_dict(steps.state_dict())
+    assert [group["beta"] for group in again.param_groups] == [0.9, 0.5] and again.lr == 0.25
+    np.testing.assert_allclose(again.state["memory"][0], 0.1, rtol=1e-6)
+
+    class Forgets(Lion):
+        def __init__(self, parameters):
+            md.optim.Optimizer.__init__(self, parameters, 0.1, 0.0)
+
+    with pytest.raises(ArgumentError, match=r"Forgets: other settings(.|\n)*expected: beta\n  got: none"):
+        Forgets([P])

@@ -119,6 +119,8 @@ class TestNumbersForAParameter:
     def test_a_result_with_a_history_says_no_grad(self):
         layer = nn.Dense(3, 2)
         with pytest.raises(GraphError, match=r"Dense\.weight(.|\n)*the output of Mul\n(.|\n)*with md\.no_grad\(\):"):
+            layer.weight = layer.weight * 0.5
+        with pytest.raises(GraphError, match=r"with md\.no_grad\(\):"):
             layer.weight *= 0.5
         assert names(layer) == ["weight", "bias"]
 
@@ -262,6 +264,13 @@ class TestLoading:
         for value in ("weights.safetensors", [("0.weight", X)], None):
             with pytest.raises(StateError, match="not a state"):
                 nn.Dense(2, 3).load_state_dict(value)
+
+    def test_a_whole_checkpoint_in_its_place(self, tmp_path):
+        layer = nn.Dense(2, 3)
+        md.save(tmp_path / "file", layer)
+        with pytest.raises(StateError, match=r"extra module(.|\n)*help: md\.load\(path\)\.module"):
+            layer.load_state_dict(md.load(tmp_path / "file"))
+        assert layer.load_state_dict(md.load(tmp_path / "file").module) is layer
 
     def test_values_of_another_library(self):
         torch = pytest.importorskip("torch", reason="PyTorch is not installed")

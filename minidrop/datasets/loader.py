@@ -134,8 +134,9 @@ def _as_array(name: str, value: Any) -> Array:
         got = f"an array of {array.dtype}" if is_array(value) else type(value).__name__
         raise DTypeError(f"batches: {name} are no numbers", expected="an array of numbers, or a Dataset alone", got=got)
     if not array.ndim:
+        help = "batches(images, labels, batch_size=64)"
         raise ShapeError(
-            f"batches: {name} are one number", expected=f"an array, one row for each of the {name}", got=repr(value)
+            f"batches: {name} are one number", expected=f"one row for each of the {name}", got=repr(value), help=help
         )
     return array
 

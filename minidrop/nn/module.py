@@ -20,7 +20,7 @@ from ..backend import Array
 from ..core import no_grad
 from ..errors import DTypeError, MinidropError, ShapeError, StateError
 from ..tensor import Tensor
-from .parts import Buffer, Part, belongs_to_the_state, items, refuse_other_containers
+from .parts import Buffer, Part, belongs_to_the_state, find, kind_of, refuse_other_containers
 from .state import LeftOut, array_for, assigned
 from .table import table
 
@@ -83,11 +83,13 @@ class Module(Part):
         refuse_other_containers(name, value)
         object.__setattr__(self, name, value)
 
-    def _items(self) -> Iterator[tuple[str, Any]]:
-        """(name, value) of each attribute, and of each item of lists, tuples and dicts."""
+    def _items(self) -> list[tuple[str, Any]]:
+        """(name, part or tensor) of each attribute that is one, and of those in lists, tuples and dicts."""
+        found: list[tuple[str, Any]] = []
         for name, value in vars(self).items():
-            if name != "hooks":  # an observer is not a part, even if it is a module
-                yield from items("" if name == self.chain else name, value)
+            if name != "hooks" and kind_of(value):  # an observer is not a part, even if it is a module
+                find("" if name == self.chain else name, value, found)
+        return found
 
     def children(self) -> Iterator[tuple[str, Module]]:
         """(name, module) of each direct part: a module that is an attribute, or lies in a list, tuple or dict that is one."""
@@ -199,11 +201,14 @@ class Module(Part):
                 except DTypeError as error:
                     problems.append(f"no numbers {name}: {error.got}")
         if problems:
+            whole_file = isinstance(state.get("module"), Mapping) and "module" not in own
             raise StateError(
                 f"{who}: the state does not fit this module",
                 expected=f"the names and shapes of its {len(own)} tensors",
                 got="; ".join(problems),
-                help="was it saved from a network with other layers?",
+                help="md.load(path).module is a module's state"
+                if whole_file
+                else "was it saved from a network with other layers?",
             )
         for name, array in arrays.items():
             own[name].data = array

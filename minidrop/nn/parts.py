@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import ItemsView, Iterable, KeysView, Mapping, ValuesView
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,24 @@ class Part:
 OTHER_CONTAINERS = (set, frozenset, deque, KeysView, ValuesView, ItemsView)  # without order, or without lasting names
 
 
+KINDS: dict[str, tuple[type, ...]] = {
+    "part": (Part,),
+    "tensor": (Tensor,),
+    "list": (list, tuple),
+    "dict": (Mapping,),
+    "other": (*OTHER_CONTAINERS, np.ndarray),
+}
+_kind_of_class: dict[type, str] = {}  # found once for each class: to ask an abstract class takes time
+
+
+def kind_of(value: object) -> str:
+    """What a value is to a search: a "part" or a "tensor", a "list", a "dict", an "other" container, or "", nothing to it."""
+    cls = type(value)
+    if cls not in _kind_of_class:
+        _kind_of_class[cls] = next((kind for kind, classes in KINDS.items() if issubclass(cls, classes)), "")
+    return _kind_of_class[cls]
+
+
 def belongs_to_the_state(value: object) -> bool:
     """True for a Parameter (frozen or not), a Buffer, and a plain tensor that a user made for training."""
     if isinstance(value, (Parameter, Buffer)):
@@ -41,18 +59,21 @@ def belongs_to_the_state(value: object) -> bool:
     return isinstance(value, Tensor) and value.requires_grad and value.is_leaf
 
 
-def items(name: str, value: Any, opened: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """An attribute -> (dotted name, item) of it: itself, or what lies in the (nested) list, tuple or dict, in its order.
+def find(name: str, value: Any, found: list[tuple[str, Any]], opened: tuple[int, ...] = ()) -> None:
+    """An attribute -> appends (dotted name, part or tensor) to `found`: itself, or what lies in a (nested) list, tuple or dict.
 
-    The names are those of the places: "blocks.0.1", "heads.left". Raises ArgumentError for other containers of parts.
+    The names are those of the places, in their order: "blocks.0.1", "heads.left". Raises ArgumentError for other containers.
     """
-    if isinstance(value, (list, tuple, Mapping)):
+    kind = kind_of(value)
+    if kind in ("part", "tensor"):
+        found.append((name, value))
+    elif kind in ("list", "dict"):
         if id(value) not in opened:  # a list may hold itself
-            for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
-                yield from items(f"{name}.{key}" if name else str(key), item, (*opened, id(value)))
-    else:
+            for key, item in value.items() if kind == "dict" else enumerate(value):
+                if kind_of(item):
+                    find(f"{name}.{key}" if name else str(key), item, found, (*opened, id(value)))
+    elif kind == "other":
         refuse_other_containers(name, value)
-        yield name, value
 
 
 def refuse_other_containers(name: str, value: Any) -> None:
@@ -67,11 +88,11 @@ def refuse_other_containers(name: str, value: Any) -> None:
 
 
 def _is_other_container(value: Any) -> bool:
-    return isinstance(value, OTHER_CONTAINERS) or (isinstance(value, np.ndarray) and value.dtype == object)
+    return kind_of(value) == "other" and (not isinstance(value, np.ndarray) or value.dtype == object)
 
 
 def _holds_parts(value: Any) -> bool:
-    if isinstance(value, (list, tuple, Mapping)) or _is_other_container(value):
+    if kind_of(value) in ("list", "dict") or _is_other_container(value):
         return any(map(_holds_parts, _inside(value)))
     return isinstance(value, Part) or belongs_to_the_state(value)
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from ..backend import Array, array_module, device_of, run_on
 from ..errors import ArgumentError
 from ..guard.operands import require_same_device
@@ -22,7 +24,7 @@ def clip_gradient_norm(parameters: Iterable[Tensor] | Tensor, limit: float) -> A
     Source: Pascanu et al., 2013.
     """
     name = "clip_gradient_norm"
-    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0:
+    if isinstance(limit, bool) or not isinstance(limit, (int, float, np.number)) or not limit > 0:
         raise ArgumentError(f"{name}: bad limit", expected="a number above 0", got=repr(limit))
     listed: list[Any] = as_list(name, parameters)
     if not all(isinstance(parameter, Tensor) for parameter in listed):
@@ -33,7 +35,7 @@ def clip_gradient_norm(parameters: Iterable[Tensor] | Tensor, limit: float) -> A
         return None
     for gradient in gradients:
         require_same_device(name, device_of(gradients[0]), device_of(gradient))
-    return run_on(gradients[0], _shorten, gradients, limit)
+    return run_on(gradients[0], _shorten, gradients, float(limit))
 
 
 def _shorten(gradients: list[Array], limit: float) -> Array:

@@ -33,7 +33,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 def checked(optimizer: str, name: str, value: Any) -> Any:
     """The value of a setting, as Python numbers. Raises ArgumentError if it is none that the setting may have."""
-    is_right, expected = RULES[name]
+    is_right, expected = RULES.get(name, (lambda value: True, ""))  # an optimiser of a user's may have settings of its own
     if not is_right(value):
         raise ArgumentError(f"{optimizer}: bad {name}", expected=expected, got=repr(value))
     if name == "betas":
@@ -53,6 +53,9 @@ class ParameterGroup(dict[str, Any]):
         if self.get("nesterov") and not self["momentum"]:
             raise ArgumentError(f"{optimizer}: bad nesterov", expected="False, or momentum > 0", got="True, without momentum")
 
+    def __reduce__(self) -> Any:
+        return _group, (self.optimizer, dict(self))  # copies and pickles are made of a plain dict
+
     def __setitem__(self, name: str, value: Any) -> None:
         if name not in self or name == "params":
             raise ArgumentError(
@@ -67,6 +70,12 @@ class ParameterGroup(dict[str, Any]):
         """As that of a dict, with the same checks as group[name] = value."""
         for name, value in dict(*others, **settings).items():
             self[name] = value
+
+
+def _group(optimizer: str, values: dict[str, Any]) -> ParameterGroup:
+    """The copy of a group."""
+    settings = dict(values)
+    return ParameterGroup(optimizer, settings.pop("params"), settings)
 
 
 class Setting:

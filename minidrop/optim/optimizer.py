@@ -20,8 +20,8 @@ class Optimizer:
     parameters: tensors, or groups of them with settings of their own: [{"params": [...], "lr": 0.01}, {"params": [...]}].
     `optimizer.lr` is the rate of all groups, `optimizer.param_groups[1]["lr"]` that of one; both may be set between steps.
 
-    `slots` names the arrays kept per parameter (a velocity, a moment), `settings` the numbers per group, `counters` the numbers
-    per parameter. `step` skips parameters without a gradient.
+    `slots` names the arrays kept per parameter (a velocity, a moment), `settings` the values per group beside these two,
+    `counters` the numbers per parameter. `step` skips parameters without a gradient.
     """
 
     slots: tuple[str, ...] = ()
@@ -34,6 +34,10 @@ class Optimizer:
         self, parameters: Iterable[Tensor] | Iterable[Mapping[str, Any]], lr: float, weight_decay: float, **settings: Any
     ) -> None:
         name = type(self).__name__
+        if set(settings) != set(self.settings):
+            help = f"{name}.__init__ hands them on: super().__init__(parameters, lr, weight_decay, momentum=momentum)"
+            expected, got = (", ".join(sorted(names)) or "none" for names in (self.settings, settings))
+            raise ArgumentError(f"{name}: other settings than the class names", expected=expected, got=got, help=help)
         self.defaults = {"lr": lr, "weight_decay": weight_decay, **settings}
         self.steps = 0
         self.parameters: list[Tensor] = []
