@@ -262,7 +262,9 @@ class TestDigits:
 
     def test_without_scikit_learn(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-        with pytest.raises(DataError, match=r"which is missing\n  expected: .*scikit-learn\n  got: .*\n  help: pip install"):
+        with pytest.raises(
+            DataError, match=r"which is missing\n  expected: .*scikit-learn\n  got: .*\n  help: python -m pip install"
+        ):
             datasets.digits()
 
 

@@ -596,4 +596,8 @@ def test_small_formulas():
 def test_a_missing_package_is_named_before_any_work(package, arguments, extra, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     printed = minidrop("reproduce", "--iterations", 4, *arguments, "--out", tmp_path / "out", status=1)
-    assert package in printed and f"pip install 'minidrop[{extra}]'" in printed and not (tmp_path / "out").exists()
+    assert (
+        package in printed
+        and f'python -m pip install ".[{extra}]" in the checkout' in printed
+        and not (tmp_path / "out").exists()
+    )
