@@ -100,8 +100,8 @@ def test_what_cannot_be_compared(fresh, tmp_path):
     folder, data = fresh
     with pytest.raises(DataError, match="made with other data"):
         again(folder, data=(small_data.make(seed=5), data[1]))
-    with pytest.raises(DataError, match="no such run"):
-        again(folder, names=("cnn_seed9",), data=data)
+    with pytest.raises(DataError, match=r"no such run(.|\n)*got: cnn_sed0\n  help: did you mean 'cnn_seed0'\?"):
+        again(folder, names=("cnn_sed0",), data=data)
     with pytest.raises(DataError, match="nothing to compare"):
         again(folder, 5, data=data)
     assert CliRunner().invoke(main, ["again", str(tmp_path)]).exit_code == 1

@@ -8,7 +8,9 @@ import sys
 import pytest
 
 from minidrop import backend
-from minidrop.errors import did_you_mean, missing_package
+from minidrop.errors import ArgumentError, did_you_mean, missing_package
+from minidrop.paper.networks import find_size
+from minidrop.paper.protocol import find_protocol
 
 IN_THE_CHECKOUT = 'python -m pip install ".[{}]" in the checkout'
 
@@ -35,3 +37,11 @@ class TestInstallHints:
 )
 def test_did_you_mean(word, meant):
     assert did_you_mean(word, ["cnn", "dropout", "beta-scaled"]) == (f"did you mean {meant!r}?" if meant else "")
+
+
+@pytest.mark.parametrize(
+    ("find", "word", "meant"), [(find_size, "publshed", "published"), (find_protocol, "Carefull", "careful")]
+)
+def test_the_names_of_sizes_and_protocols_are_suggested(find, word, meant):
+    with pytest.raises(ArgumentError, match=f"help: did you mean {meant!r}"):
+        find(word)
