@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,7 @@ import click
 from .. import datasets
 from ..backend import require_device
 from ..errors import StateError
-from ..paper.history import Divergence
-from ..paper.networks import SIZES, find_size, require_room
+from ..paper.networks import require_room
 from ..paper.protocol import PROTOCOLS, Protocol
 from ..paper.reproduce import cluster, execute, grid
 from ..paper.reproduce.compare import compare
@@ -24,50 +21,10 @@ from ..paper.reproduce.grid import Grid
 from ..paper.reproduce.page import require_packages, write_report
 from ..paper.reproduce.published import read_curves
 from ..paper.run import Run
-from ..paper.settings import settings_of
-from ..paper.variants import VARIANTS
+from .bar import Bar
+from .options import options_of
 
 INTERRUPTED = 130  # the exit status that shells give a program ended by Ctrl-C
-
-
-def _variants(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
-    return None if value is None else tuple(value.replace(",", " ").split())
-
-
-def _network(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    find_size(value)
-    return value
-
-
-# What click cannot derive from a dataclass field.
-BY_HAND: dict[str, dict[str, Any]] = {
-    "dataset": {"type": click.Choice(datasets.NAMES)},
-    "network": {"callback": _network, "metavar": f"[{'|'.join(SIZES)}]"},
-    "variants": {"callback": _variants, "default": " ".join(VARIANTS)},
-    "cuda_graphs": {"param_decls": ["--cuda-graphs/--no-cuda-graphs"]},
-}
-
-
-def options_of(*kinds: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """An option for each setting of these dataclasses, with its default, limits and help."""
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for field in reversed([field for kind in kinds for field in settings_of(kind)]):
-            limits, by_hand = field.metadata, dict(BY_HAND.get(field.name, {}))
-            names = by_hand.pop("param_decls", ["--" + field.name.replace("_", "-")])
-            options: dict[str, Any] = {"default": None if limits["shown"] else field.default, "help": limits["help"]}
-            if limits["shown"]:
-                options["help"] += f"  [default: {limits['shown']}]"
-            if limits["least"] is not None:
-                options["type"] = click.IntRange(limits["least"])
-            if limits["above"] is not None:
-                options["type"] = click.FloatRange(limits["above"], min_open=True)
-            if limits["choices"]:
-                options["type"] = click.Choice(limits["choices"])
-            command = click.option(*names, **{**options, **by_hand})(command)
-        return command
-
-    return add
 
 
 @click.command("reproduce", context_settings={"show_default": True})
@@ -130,7 +87,7 @@ def reproduce_command(
         client = stack.enter_context(cluster.cluster(jobs, scheduler)) if jobs > 1 or scheduler else None
         grid.prepare(folder, plan, data)
         click.echo(f"{len(runs)} runs of {run.iterations:,} iterations: {data[0].label}, {run.network} network -> {folder}")
-        bar = stack.enter_context(_Bar(runs))
+        bar = stack.enter_context(Bar(runs))
         if client is None:
             finished = execute.one_after_the_other(runs, folder, data, bar)
         else:
@@ -174,47 +131,6 @@ def _plan(context: click.Context, given: dict[str, Any], out: Path | None, resum
     if given["dataset"] != "digits":
         settings.setdefault("iterations", 20_000)
     return Grid.of(**settings)
-
-
-class _Bar:
-    """A progress bar over all runs: steps, steps per second, time left; loss and accuracy of the run that reported last."""
-
-    def __init__(self, runs: list[Any]) -> None:
-        self.total = sum(run.iterations for run in runs)
-        self.reached: dict[str, int] = {}
-        self.written = 0.0
-
-    def __enter__(self) -> _Bar:
-        from tqdm import tqdm
-
-        # disable=None: no bar if the output is a file or a pipe; the lines of `finished` are still written
-        self.bar = tqdm(total=self.total, unit="step", dynamic_ncols=True, mininterval=0.5, disable=None)
-        return self
-
-    def __call__(self, name: str, iteration: int, loss: float, accuracy: float) -> None:
-        """A run has reached `iteration`."""
-        if name not in self.reached and iteration > 1:
-            self.reached[name] = iteration - 1
-            if not self.bar.disable:
-                self.bar.initial += iteration - 1  # done before this call: must not count as speed
-                self.bar.n += iteration - 1
-        self.bar.update(iteration - self.reached.get(name, 0))
-        self.reached[name] = iteration
-        if time.monotonic() - self.written > 0.5 and not math.isnan(loss):
-            self.written = time.monotonic()
-            self.bar.set_postfix_str(f"{name}: loss {loss:.3f}, accuracy {accuracy:.3f}", refresh=False)
-
-    def finished(self, outcome: dict[str, Any]) -> None:
-        """A run has ended."""
-        run = Run.from_dict(outcome["run"])
-        if outcome["stopped"] != "interrupted":
-            self(run.name, run.iterations, math.nan, math.nan)  # also for a run finished before this call
-        accuracy = "" if outcome["test_accuracy"] is None else f", {outcome['test_accuracy']:.4f} of the test set"
-        wrong = f"; {Divergence(outcome['divergence'])}" if outcome["divergence"] else ""
-        self.bar.write(f"{run.name}: {outcome['stopped'] or 'done'} at {outcome['iteration']:,}{accuracy}{wrong}")
-
-    def __exit__(self, *_error: object) -> None:
-        self.bar.close()
 
 
 @click.command("report")
