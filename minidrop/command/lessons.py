@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from ..errors import DataError, missing_package
 @click.argument("jupyter_options", nargs=-1, type=click.UNPROCESSED)
 @click.option("--list", "only_list", is_flag=True, help="List the lessons without opening one.")
 def lessons_command(number: str | None, jupyter_options: tuple[str, ...], only_list: bool) -> None:
-    """Open JupyterLab on the lessons, or on lesson NUMBER, such as 07.
+    """Open the lessons in JupyterLab, or lesson NUMBER, such as 07.
 
     Further options, such as --no-browser, are passed to JupyterLab.
     """
@@ -38,7 +39,16 @@ def lessons_command(number: str | None, jupyter_options: tuple[str, ...], only_l
             "the lessons open in JupyterLab, which is missing", "the package jupyterlab", "lessons", error
         ) from error
     command = [sys.executable, "-m", "jupyterlab", str(start), f"--ServerApp.root_dir={folder}", *jupyter_options]
-    sys.exit(subprocess.run(command, check=False).returncode)
+    status = subprocess.run(command, check=False).returncode
+    if status and runs_as_root() and "--allow-root" not in jupyter_options:
+        again = " ".join(["minidrop lessons", *([number] if number else []), *jupyter_options, "--allow-root"])
+        click.echo(f"JupyterLab does not start as root, as in a container, unless it is told so: {again}", err=True)
+    sys.exit(status)
+
+
+def runs_as_root() -> bool:
+    """Whether this process may do everything."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def find(notebooks: list[Path], number: str) -> Path:
