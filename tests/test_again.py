@@ -53,7 +53,7 @@ def test_a_whole_experiment_comes_out_again(fresh):
     assert list(found) == ["cnn_seed0", "beta-scaled_seed0", "cnn_seed1", "beta-scaled_seed1"]
     assert all(differences == [] for differences in found.values()) and dict(seen) == found
     shown = CliRunner().invoke(main, ["again", str(folder), "--iterations", "15", "--run", "cnn_seed1"])
-    assert shown.exit_code == 0 and "cnn_seed1: the same, bit for bit\n1 of 1 runs are the same" in shown.output
+    assert shown.exit_code == 0 and "cnn_seed1: the same, bit for bit\n1 of 1 run is the same" in shown.output
 
 
 def test_one_changed_digit_is_noticed(fresh):

@@ -9,6 +9,29 @@ from typing import Any
 from ..paper.history import Divergence
 from ..paper.run import Run
 
+LEAST = 10  # characters of the bar itself
+
+# What stands around it, from the most to the least: {postfix} is loss and accuracy of a run.
+FORMATS = (
+    "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+    "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]",
+    "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]",
+    "{l_bar}{bar}| {remaining} left",
+    "{l_bar}{bar}|",
+)
+
+
+def richest_format(values: dict[str, Any]) -> str:
+    """The first of FORMATS that leaves the bar at least LEAST characters; `values` as `tqdm.format_dict` gives them."""
+    from tqdm import tqdm
+
+    columns = values["ncols"]
+    for text in FORMATS:
+        around = tqdm.format_meter(**{**values, "ncols": None, "bar_format": text.replace("{bar}", "")})
+        if not columns or len(around) + LEAST <= columns:
+            return text
+    return FORMATS[-1]
+
 
 class Bar:
     """A progress bar over all runs: steps, steps per second, time left; loss and accuracy of the run that reported last."""
@@ -21,8 +44,16 @@ class Bar:
     def __enter__(self) -> Bar:
         from tqdm import tqdm
 
+        class Fitted(tqdm):  # type: ignore[misc]
+            """Its tail gives way before the bar does."""
+
+            @property
+            def format_dict(self) -> dict[str, Any]:
+                values = super().format_dict
+                return {**values, "bar_format": richest_format(values)}
+
         # disable=None: no bar if the output is a file or a pipe; the lines of `finished` are still written
-        self.bar = tqdm(total=self.total, unit="step", dynamic_ncols=True, mininterval=0.5, disable=None)
+        self.bar = Fitted(total=self.total, unit="step", dynamic_ncols=True, mininterval=0.5, disable=None)
         return self
 
     def __call__(self, name: str, iteration: int, loss: float, accuracy: float) -> None:
