@@ -70,6 +70,17 @@ def test_one_changed_digit_is_noticed(fresh):
     assert shown.exit_code == 1 and "3 of 4 runs are the same" in shown.output
 
 
+@pytest.mark.parametrize(
+    "arguments", [["--run", "cnn_seed1", "beta-scaled_seed0"], ["--run", "cnn_seed1", "--run", "beta-scaled_seed0"]]
+)
+def test_several_runs_are_named(fresh, arguments):
+    folder, _ = fresh
+    shown = CliRunner().invoke(main, ["again", str(folder), "--iterations", "15", *arguments])
+    assert shown.exit_code == 0 and "cnn_seed1: " in shown.output and "2 of 2 runs are the same" in shown.output
+    shown = CliRunner().invoke(main, ["again", str(folder), *arguments, "beta-scaled_sed1"])
+    assert shown.exit_code == 1 and "did you mean 'beta-scaled_seed1'?" in shown.output
+
+
 def test_another_end_and_another_length_are_noticed(fresh):
     folder, data = fresh
     path = folder / "history" / "cnn_seed0.json"

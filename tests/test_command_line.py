@@ -141,6 +141,14 @@ def test_commands_and_options_are_suggested(arguments, meant):
     assert "No such" in refused(*arguments) and f"'{meant}'" in refused(*arguments)
 
 
+def test_a_folder_that_is_nearly_there(tmp_path):
+    (tmp_path / "digits-lite-paper").mkdir()
+    for command in (["report"], ["again"], ["compare", tmp_path]):
+        printed = refused(*command, tmp_path / "digits-lite-pape")
+        assert f"help: did you mean '{tmp_path / 'digits-lite-paper'}'?" in printed
+    assert "help" not in refused("report", tmp_path / "elsewhere" / "x")
+
+
 def test_good_numbers_are_taken(tmp_path):
     minidrop("reproduce", "--variants", "cnn-clip_norm=1e0", "--iterations", "2", "--learning-rate", "1e-3", "--out", tmp_path)
     assert read_grid(tmp_path).run.learning_rate == 1e-3

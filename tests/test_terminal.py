@@ -89,7 +89,7 @@ class TestOverview:
         ]
 
     def test_the_command_that_it_names_is_understood(self, tmp_path, monkeypatch):
-        """Each kind of advice: without the ReLU, more seeds, the paper's own, what is not done."""
+        """Each kind of advice: without the ReLU, more seeds, longer, the paper's own, what is not done."""
         given = {}
         monkeypatch.setattr(
             "minidrop.command.reproduce._plan", lambda _context, options, *_more: given.update(options) or 1 / 0
@@ -97,12 +97,13 @@ class TestOverview:
         made = {
             "losing": ({"variants": ("cnn",), "seeds": 2, "iterations": 5_000}, {"lost_classes": 2}, {"variants": ("cnn-linear",), "iterations": 5_000, "seeds": 2}),
             "one": ({"variants": ("cnn",), "iterations": 5_000}, {}, {"seeds": 3, "resume": True}),
+            "short": ({"variants": ("cnn",), "iterations": 3_000}, {"lost_classes": 2}, {"iterations": 4_000, "resume": True}),
             "small": ({"variants": ("cnn",), "seeds": 2, "iterations": 5_000}, {}, {"dataset": "mnist", "network": "published"}),
         }  # fmt: skip
         for name, (settings, columns, expected) in made.items():
             folder = tmp_path / f"my {name}"
             constant = {column: (lambda _, value=value: value) for column, value in columns.items()}
-            experiment(folder, lambda run, c=constant: every_thousand(5_000, lambda _: 0.5, **c), **settings)
+            experiment(folder, lambda run, c=constant: every_thousand(run.iterations, lambda _: 0.5, **c), **settings)
             command = shlex.split(sentences(overview(folder, {}, 80))[3])
             given.clear()
             CliRunner().invoke(main, command[1:])

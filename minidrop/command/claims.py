@@ -61,11 +61,12 @@ def draws_command(folder: Path, draws: int, seed: int) -> None:
     click.echo(f"draws.json, layers.csv and units.csv lie in {folder}")
 
 
-@click.command("again")
+@click.command("again", context_settings={"allow_extra_args": True})
 @click.argument("folder", type=Place(exists=True, file_okay=False))
 @click.option("--iterations", type=Whole(1), default=None, help="Iterations of each run to repeat.  [default: all]")
-@click.option("--run", "names", multiple=True, metavar="NAME", help="Only this run, such as cnn_seed0; can be repeated.")
-def again_command(folder: Path, iterations: int | None, names: tuple[str, ...]) -> None:
+@click.option("--run", "names", multiple=True, metavar="NAMES", help="Only these runs, such as cnn_seed0.")
+@click.pass_context
+def again_command(context: click.Context, folder: Path, iterations: int | None, names: tuple[str, ...]) -> None:
     """Train stored runs again: is every bit the same?
 
     On the CPU, whatever the runs of FOLDER were made on. Exit status 1 if one is not the same.
@@ -76,7 +77,7 @@ def again_command(folder: Path, iterations: int | None, names: tuple[str, ...]) 
     def report(name: str, differences: list[str]) -> None:
         click.echo(f"{name}: {'; '.join(differences) or 'the same, bit for bit'}")
 
-    found = again(folder, iterations, names, report=report)
+    found = again(folder, iterations, (*names, *context.args), report=report)  # several names may follow one --run
     different = sum(bool(differences) for differences in found.values())
     if not found:
         raise DataError(f"{folder.name} has no runs", expected="an experiment's folder with rows", got="none")

@@ -83,8 +83,11 @@ class Place(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path."""
-        name = param.human_readable_name if param is not None else "path"
-        return super().convert(expanded(str(value), name), param, ctx)
+        path = expanded(str(value), param.human_readable_name if param is not None else "path")
+        if self.exists and not path.exists():
+            near = [str(path.parent / other.name) for other in path.parent.iterdir()] if path.parent.is_dir() else []
+            _refuse(value, "what is there", did_you_mean(str(path), near), param, ctx)
+        return super().convert(path, param, ctx)
 
 
 class Named(click.Command):

@@ -25,7 +25,7 @@ from ..paper.reproduce.lock import only_one_process
 from ..paper.reproduce.page import require_packages, write_report
 from ..paper.reproduce.published import Curves, read_curves
 from ..paper.reproduce.terminal import overview
-from ..paper.run import Run
+from ..paper.run import Run, usual_iterations
 from .bar import Bar
 from .options import Named, OneOf, Place, Whole, options_of, width
 
@@ -147,8 +147,7 @@ def _plan(context: click.Context, given: dict[str, Any], out: Path | None, resum
     if resume and (folder / "config.json").exists():
         return Grid.of(**{**grid.read_grid(folder).settings, **{name: given[name] for name in by_hand}})
     settings = {name: value for name, value in given.items() if value is not None}
-    if given["dataset"] != "digits":
-        settings.setdefault("iterations", 20_000)
+    settings.setdefault("iterations", usual_iterations(given["dataset"]))
     return Grid.of(**settings)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...errors import DataError
 from ..history import CLASSES, counted, summarise
+from ..run import usual_iterations
 from ..variants import Variant
 from .grid import Finished, read_config, read_grid, read_runs
 from .published import NAMES, TABLES
@@ -85,6 +86,9 @@ def next_step(folder: Path, config: dict[str, Any], runs: list[Finished], planne
     at = shlex.quote(str(folder))
     if sum(run.done for run in runs) < planned:
         return f"{start}the runs that are not done.", f"minidrop reproduce --resume --out {at}"
+    usual = usual_iterations(settings["dataset"])
+    if settings["iterations"] < usual:
+        return f"{start}train longer.", f"minidrop reproduce --resume --iterations {usual} --out {at}"
     lost = {name: mean([run.rows[-1]["lost_classes"] for run in mine]) for name, mine in by_variant(config, runs).items()}
     names = [f"{name}-linear" for name in lost if lost[name] >= 0.5 and "linear" not in Variant(name).options]
     if names and settings["protocol_values"]["relu_logits"]:
@@ -102,7 +106,7 @@ def next_step(folder: Path, config: dict[str, Any], runs: list[Finished], planne
 def other_options(settings: dict[str, Any]) -> str:
     """The options that a new experiment needs to be like this one but for its variants."""
     usual = {"dataset": "digits", "network": "lite", "protocol": "paper", "seeds": 1}
-    usual["iterations"] = 4000 if settings["dataset"] == "digits" else 20_000
+    usual["iterations"] = usual_iterations(settings["dataset"])
     return "".join(f" --{name} {settings[name]}" for name, value in usual.items() if settings[name] != value)
 
 
