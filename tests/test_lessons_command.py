@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -44,6 +45,24 @@ def test_it_opens_jupyterlab_on_a_lesson(started, arguments, name):
 def test_a_list_of_the_lessons():
     result = CliRunner().invoke(main, ["lessons", "--list"])
     assert result.exit_code == 0 and "10-autopsy-of-a-crash" in result.output.split() and len(result.output.split()) == 16
+
+
+def test_ctrl_c_is_jupyterlabs_own(monkeypatch, tmp_path):
+    """A terminal sends it to both; JupyterLab asks whether to stop, and is not killed meanwhile: its status is passed on."""
+    (tmp_path / "jupyterlab").mkdir()
+    (tmp_path / "jupyterlab" / "__init__.py").touch()
+    asks = """if True:
+        import os, signal, sys, time
+        signal.signal(signal.SIGINT, lambda *_: (time.sleep(1), sys.exit(7)))
+        os.kill(os.getppid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)"""
+    (tmp_path / "jupyterlab" / "__main__.py").write_text(asks)
+    code = "import sys; from minidrop.command import main; main(['lessons'])"
+    path = os.pathsep.join([str(tmp_path), str(LESSONS.parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 7 and "Aborted" not in done.stderr and "interrupted" not in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("number", ["99", "seven", "7x"])
