@@ -12,7 +12,9 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name and error.name.partition(".")[0] == "minidrop":
             raise
-        sys.exit(f"minidrop: the command line needs {error.name}\n  help: pip install 'minidrop[reproduce]'")
+        from .errors import install
+
+        sys.exit(f"minidrop: the command line needs {error.name}\n  help: {install('reproduce')}")
     command()
 
 

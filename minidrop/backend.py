@@ -25,9 +25,7 @@ from .errors import ArgumentError, CaptureError, DeviceError
 
 DEFAULT_MATH, TF32_MATH = 0, 3  # cublasMath_t
 
-INSTALL_HELP = (
-    "pip install cupy-cuda12x (CUDA 12) or cupy-cuda13x (CUDA 13), or pip install 'minidrop[cuda12]' / 'minidrop[cuda13]'"
-)
+INSTALL_HELP = "python -m pip install cupy-cuda12x (for CUDA 12) or cupy-cuda13x (for CUDA 13)"
 
 
 def array_module(array: Array) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class MinidropError(Exception):
     """Base of every error that minidrop raises on purpose.
@@ -81,4 +83,18 @@ class DataError(MinidropError, ValueError):
 
 def missing_package(problem: str, packages: str, extra: str, error: ImportError) -> DataError:
     """The error to raise when an optional package cannot be imported; `extra` of minidrop installs it."""
-    return DataError(problem, expected=packages, got=str(error), help=f"pip install 'minidrop[{extra}]'")
+    return DataError(problem, expected=packages, got=str(error), help=install(extra))
+
+
+def install(extra: str) -> str:
+    """The command that installs `extra`: from the checkout, for minidrop is on no package index."""
+    return f'python -m pip install ".[{extra}]" in the checkout'
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """Say "did you mean 'dropout'?", of the one of `words` that is closest to `word`; "" if none is close."""
+    import difflib  # here, so that importing minidrop stays fast
+
+    by_letters = {other.casefold(): other for other in words}
+    close = difflib.get_close_matches(word.casefold(), by_letters, n=1)
+    return f"did you mean {by_letters[close[0]]!r}?" if close else ""

@@ -154,7 +154,18 @@ def _require_digests(path: Path, text: str, arrays: dict[str, Any]) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that its name always refers to the complete old file or the complete new one."""
+    """Write a file so that its name always refers to the complete old file or the complete new one.
+
+    An OSError, such as that of a full disk, names `path`.
+    """
+    try:
+        _write_atomically(path, content)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # not the temporary file's name, or none
+        raise
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

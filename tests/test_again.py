@@ -53,7 +53,7 @@ def test_a_whole_experiment_comes_out_again(fresh):
     assert list(found) == ["cnn_seed0", "beta-scaled_seed0", "cnn_seed1", "beta-scaled_seed1"]
     assert all(differences == [] for differences in found.values()) and dict(seen) == found
     shown = CliRunner().invoke(main, ["again", str(folder), "--iterations", "15", "--run", "cnn_seed1"])
-    assert shown.exit_code == 0 and "cnn_seed1: the same, bit for bit\n1 of 1 runs are the same" in shown.output
+    assert shown.exit_code == 0 and "cnn_seed1: the same, bit for bit\n1 of 1 run is the same" in shown.output
 
 
 def test_one_changed_digit_is_noticed(fresh):
@@ -68,6 +68,17 @@ def test_one_changed_digit_is_noticed(fresh):
     assert again(folder, 10, data=data)["cnn_seed1"] == []  # the first row is right
     shown = CliRunner().invoke(main, ["again", str(folder)])
     assert shown.exit_code == 1 and "3 of 4 runs are the same" in shown.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--run", "cnn_seed1", "beta-scaled_seed0"], ["--run", "cnn_seed1", "--run", "beta-scaled_seed0"]]
+)
+def test_several_runs_are_named(fresh, arguments):
+    folder, _ = fresh
+    shown = CliRunner().invoke(main, ["again", str(folder), "--iterations", "15", *arguments])
+    assert shown.exit_code == 0 and "cnn_seed1: " in shown.output and "2 of 2 runs are the same" in shown.output
+    shown = CliRunner().invoke(main, ["again", str(folder), *arguments, "beta-scaled_sed1"])
+    assert shown.exit_code == 1 and "did you mean 'beta-scaled_seed1'?" in shown.output
 
 
 def test_another_end_and_another_length_are_noticed(fresh):
@@ -100,8 +111,8 @@ def test_what_cannot_be_compared(fresh, tmp_path):
     folder, data = fresh
     with pytest.raises(DataError, match="made with other data"):
         again(folder, data=(small_data.make(seed=5), data[1]))
-    with pytest.raises(DataError, match="no such run"):
-        again(folder, names=("cnn_seed9",), data=data)
+    with pytest.raises(DataError, match=r"no such run(.|\n)*got: cnn_sed0\n  help: did you mean 'cnn_seed0'\?"):
+        again(folder, names=("cnn_sed0",), data=data)
     with pytest.raises(DataError, match="nothing to compare"):
         again(folder, 5, data=data)
     assert CliRunner().invoke(main, ["again", str(tmp_path)]).exit_code == 1

@@ -217,7 +217,9 @@ class TestCommands:
         printed = run("list")
         for name in datasets.NAMES:
             assert f"{name:14} {entry(name)['title']}: " in printed and entry(name)["licence"] in printed
-        assert "1,437 + 360 images, embedded; CC BY 4.0\n" + 15 * " " + "comes with scikit-learn" in printed
+        assert "1,437 + 360 images, embedded;\n" + 15 * " " + "CC BY 4.0\n" + 15 * " " + "comes with scikit-learn" in printed
+        about = [line for line in printed.splitlines() if str(tmp_path) not in line]  # a path is not broken
+        assert max(map(len, about)) <= 80
         assert (
             "MNIST: 10 + 4 images, 12 MB to download; CC BY-SA 3.0\n" + 15 * " " + f"in {tmp_path / 'data' / 'mnist'}\n"
             in printed

@@ -13,6 +13,7 @@ import pathlib
 import struct
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ import pytest
 import minidrop as md
 from minidrop import datasets
 from minidrop.datasets import Dataset, store
+from minidrop.datasets.fetch import default_root
 from minidrop.datasets.manifest import entry, manifest
 from minidrop.errors import ArgumentError, DataError
 
@@ -178,6 +180,9 @@ class TestFormats:
             datasets.load("imagenet")
         with pytest.raises(ArgumentError, match="unknown dataset"):
             entry("imagenet")
+        for call in (datasets.load, entry):
+            with pytest.raises(ArgumentError, match="help: did you mean 'mnist'"):
+                call("minst")
 
 
 class TestSearch:
@@ -211,6 +216,87 @@ class TestSearch:
         assert store.cache_folder() is None
         monkeypatch.delitem(sys.modules, "platformdirs")
         assert store.cache_folder().parts[-2:] == ("minidrop", "datasets")
+
+
+# How others lay the files out and call them: the folder below the named one, and a file's name in it.
+LAYOUTS = {
+    "torchvision": (lambda folder: f"{OTHER_NAMES[folder]}/raw", lambda name: name),
+    "another name": (lambda folder: OTHER_NAMES[folder], lambda name: name),
+    "upper case": (str.upper, str.upper),
+    "dots": (str, lambda name: name.replace("-idx", ".idx")),
+    "a folder twice": (lambda folder: f"{folder}/{folder}", str),
+    "a folder for each file": (str, lambda name: f"{name}/{name}"),
+    "a folder with dots for each file": (str, lambda name: f"{name.replace('-idx', '.idx')}/{name}"),
+    "the folder itself": (lambda folder: ".", str),
+}
+OTHER_NAMES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar-10-batches-bin": "cifar10"}
+
+
+class TestLayouts:
+    @pytest.mark.parametrize("packed", [True, False])
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
+    def test_all_are_found(self, roots, name, layout, packed):
+        below, called = LAYOUTS[layout]
+        if (name, layout, packed) == ("fashion_mnist", "the folder itself", False):
+            below = lambda folder: "."  # noqa: E731
+            roots[0] = roots[0].parent / "fashion-mnist"  # no digest tells its plain files from MNIST's, but the name does
+        files = contents(name)
+        for file, content in files.items():
+            path = roots[0] / below(entry(name)["folder"]) / (called(file) + (".gz" if packed else ""))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(gz(content) if packed else content)
+        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+            patch.setenv(store.VARIABLE, str(roots[0]))
+            warnings.simplefilter("ignore")  # plain files of Fashion-MNIST have no published digest
+            train, test = datasets.load(name), datasets.load(name, "test")
+        assert train.label.startswith(entry(name)["title"]) and test.labels.tolist() == [0, 1, 2, 3]
+        assert train.images.tobytes()[-5:] == files[entry(name)["files"][-2 if name == "cifar10" else 0]["name"]][-5:]
+
+    def test_the_usual_names_come_first(self, roots):
+        put(roots[0] / "mnist", contents("mnist"))
+        put(roots[0] / "MNIST" / "raw", contents("mnist", seed=1))
+        put(roots[0] / "mnist", {"TRAIN-IMAGES.idx3-ubyte": b"other"}, packed=False)
+        assert store.locate("mnist", entry("mnist")) == roots[0] / "mnist" and datasets.mnist().label == "MNIST"
+
+    @pytest.mark.parametrize("called", ["data", "mnist", "fashion-mnist", "FashionMNIST/raw"])
+    @pytest.mark.parametrize("content", ["mnist", "fashion_mnist"])
+    def test_one_is_not_taken_for_the_other(self, roots, monkeypatch, called, content):
+        """MNIST and Fashion-MNIST call their files alike: a folder's name decides, then a digest."""
+        folder = put(roots[0] / called, contents(content, seed=3 if content == "mnist" else 4))
+        for file in small(content)["files"]:
+            packed = gz(contents(content, seed=3 if content == "mnist" else 4)[file["name"]])
+            known = next(own for own in entry(content)["files"] if own["name"] == file["name"])
+            known.update(
+                archive_sha256=digest(packed), **({"sha256": digest(gzip.decompress(packed))} if "sha256" in known else {})
+            )
+        for name in ("mnist", "fashion_mnist"):  # the labels of the two are alike here; those of the real ones are not
+            for file in entry(name)["files"]:
+                if "labels" in file["name"] and name != content:
+                    file.update(archive_sha256="0" * 64, **({"sha256": "0" * 64} if "sha256" in file else {}))
+        monkeypatch.setenv(store.VARIABLE, str(folder))
+        other = "fashion_mnist" if content == "mnist" else "mnist"
+        right = {"data": content, "mnist": "mnist"}.get(called, "fashion_mnist")
+        for name in (content, other):
+            found = store.folders(folder, name, entry(name))
+            assert (folder in found) == (name == right), name
+
+    def test_the_error_names_the_right_level(self, roots):
+        with pytest.raises(DataError, match="Fashion-MNIST is not here") as error:
+            datasets.fashion_mnist()
+        assert f"no folder {roots[0] / 'fashion-mnist'}" in error.value.got
+        assert error.value.help.startswith(
+            "`minidrop data fetch fashion_mnist`, or put the files into a folder fashion-mnist and "
+        )
+        assert error.value.help.endswith(f"name it, or the one above it, in ${store.VARIABLE}")
+
+    def test_nobodys_home(self, roots, monkeypatch):
+        monkeypatch.setenv(store.VARIABLE, "~nosuchuser/data")
+        for call in (datasets.mnist, default_root):
+            with pytest.raises(
+                DataError, match=r"MINIDROP_DATASETS: there is no such home folder\n(.*)\n  got: '~nosuchuser/data'"
+            ):
+                call()
 
 
 class TestLabels:
@@ -262,7 +348,9 @@ class TestDigits:
 
     def test_without_scikit_learn(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-        with pytest.raises(DataError, match=r"which is missing\n  expected: .*scikit-learn\n  got: .*\n  help: pip install"):
+        with pytest.raises(
+            DataError, match=r"which is missing\n  expected: .*scikit-learn\n  got: .*\n  help: python -m pip install"
+        ):
             datasets.digits()
 
 

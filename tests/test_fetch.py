@@ -224,11 +224,25 @@ class TestWhatIsThere:
         assert datasets.mnist(download=True).label == "MNIST" and len(datasets.load("mnist", "test", download=True)) == 4
         assert len(server.asked) == 4
 
+    @pytest.mark.parametrize("folder", ["MNIST/raw", "MNIST", "mnist/mnist"])
+    def test_files_in_another_layout_are_completed_where_they_lie(self, server, tmp_path, folder):
+        there = put(tmp_path / folder, {name: contents("mnist")[name[:-3]] for name in FILES[:3]}, packed=False)
+        assert fetch("mnist", tmp_path) == there and server.count() == {FILES[3]: 1}
+        assert tree(there).keys() == set(FILES) and left(tmp_path).keys() == {f"{folder}/{name}" for name in FILES}
+
+    def test_a_file_in_a_folder_of_its_name_is_replaced_there(self, server, tmp_path):
+        put(tmp_path / "mnist" / FILES[0], {FILES[0]: b"my own"}, packed=False)
+        fetch("mnist", tmp_path, replace=True)
+        assert left(tmp_path) == {
+            f"mnist/{FILES[0]}/{FILES[0]}" if name == f"mnist/{FILES[0]}" else name: content
+            for name, content in whole(server).items()
+        }
+
     @pytest.mark.parametrize("package", ["pooch", "filelock", "requests"])
     def test_without_the_packages(self, server, monkeypatch, tmp_path, package):
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(
-            DataError, match=rf"downloads need more packages(.|\n)*{package}(.|\n)*help: pip install 'minidrop\["
+            DataError, match=rf"downloads need more packages(.|\n)*{package}(.|\n)*help: python -m pip install ..\["
         ):
             fetch("mnist", tmp_path)
 

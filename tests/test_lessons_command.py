@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -46,6 +47,24 @@ def test_a_list_of_the_lessons():
     assert result.exit_code == 0 and "10-autopsy-of-a-crash" in result.output.split() and len(result.output.split()) == 16
 
 
+def test_ctrl_c_is_jupyterlabs_own(monkeypatch, tmp_path):
+    """A terminal sends it to both; JupyterLab asks whether to stop, and is not killed meanwhile: its status is passed on."""
+    (tmp_path / "jupyterlab").mkdir()
+    (tmp_path / "jupyterlab" / "__init__.py").touch()
+    asks = """if True:
+        import os, signal, sys, time
+        signal.signal(signal.SIGINT, lambda *_: (time.sleep(1), sys.exit(7)))
+        os.kill(os.getppid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)"""
+    (tmp_path / "jupyterlab" / "__main__.py").write_text(asks)
+    code = "import sys; from minidrop.command import main; main(['lessons'])"
+    path = os.pathsep.join([str(tmp_path), str(LESSONS.parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 7 and "Aborted" not in done.stderr and "interrupted" not in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("number", ["99", "seven", "7x"])
 def test_a_lesson_that_is_not_there(started, number):
     result = CliRunner().invoke(main, ["lessons", number])
@@ -56,7 +75,7 @@ def test_a_lesson_that_is_not_there(started, number):
 def test_without_jupyterlab(monkeypatch):
     monkeypatch.setitem(sys.modules, "jupyterlab", None)
     result = CliRunner().invoke(main, ["lessons"])
-    assert result.exit_code == 1 and "minidrop[lessons]" in result.output
+    assert result.exit_code == 1 and 'python -m pip install ".[lessons]" in the checkout' in result.output
 
 
 def test_without_a_checkout(monkeypatch, tmp_path):
@@ -75,6 +94,8 @@ def test_in_the_checkouts_folder_with_minidrop_elsewhere(started, monkeypatch, t
 
 def test_jupyterlab_itself_starts():
     """Not a stand-in: if JupyterLab is installed, it accepts the options that we pass."""
-    pytest.importorskip("jupyterlab", reason="JupyterLab is not among the packages for the tests: pip install '.[lessons]'")
+    pytest.importorskip(
+        "jupyterlab", reason="JupyterLab is not among the packages for the tests: python -m pip install '.[lessons]'"
+    )
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={LESSONS}", "--version"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

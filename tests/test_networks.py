@@ -180,13 +180,34 @@ def test_what_the_names_mean():
 @pytest.mark.parametrize(
     ("name", "problem"),
     [("resnet", "unknown base"), ("", "unknown base"), ("cnn-scaled", "'scaled' does not go with cnn"), ("beta-detach", "detach without scaled"),
-     ("beta-scaled-scaled", "twice"), ("alpha-p_max=.9", "p_max= does not go with alpha"), ("beta-p_max=high", "p_max=high: not a number"), ("beta-size=3", "size= does not go"), ("beta-p_max=.9_5", "not a number"), ("beta-p_max= .95", "not a number"), ("beta-p_max=nan", "not a number"),
+     ("beta-scaled-scaled", "twice"), ("alpha-p_max=.9", "p_max= does not go with alpha"), ("beta-p_max=high", "p_max=high: not a number"), ("beta-size=3", "unknown option size="), ("beta-p_max=.9_5", "not a number"), ("beta-p_max= .95", "not a number"), ("beta-p_max=nan", "not a number"),
      ("beta-slope=1", "slope= does not go with beta"), ("alpha-c=.1", "c= does not go with alpha"), ("alpha-slope=1e", "not a number like .95 or 1e-3"),
-     ("beta-scaled-expectation", "leave one out"), ("dropout-0.3", "does not go with dropout"), ("cnn-learning_rate=-1e-3", "not a number|not above 0"), ("beta-", "'' does not go")],
+     ("beta-scaled-expectation", "leave one out"), ("dropout-0.3", "unknown option '0.3'"), ("cnn-learning_rate=-1e-3", "not a number|not above 0"), ("beta-", "unknown option ''")],
 )  # fmt: skip
 def test_names_that_say_nothing(name, problem):
     with pytest.raises(ArgumentError, match=problem):
         Variant(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("dropuot", "dropout"), ("beta-sclaed", "beta-scaled"), ("beta_scaled", "beta-scaled"), ("Beta-Scaled", "beta-scaled"),
+     ("scaled-beta", "beta-scaled"), ("scaled", "beta-scaled"), ("learning_rate=1e-3", "cnn-learning_rate=1e-3"),
+     ("cnn-learning-rate=1e-3", "cnn-learning_rate=1e-3"), ("beta-pmax=.9", "beta-p_max=.9"), ("slope=1", "alpha-slope=1"),
+     ("beta-scaled-detatch-Batchnrom", "beta-scaled-detach-batchnorm"), ("cnn-lerning_rate=.1", "cnn-learning_rate=.1")],
+)  # fmt: skip
+def test_a_name_that_is_nearly_one(name, meant):
+    with pytest.raises(ArgumentError, match=f"unknown variant '{name}'") as error:
+        Variant(name)
+    assert error.value.help == f"did you mean {meant!r}?" and Variant(meant).name == meant
+
+
+@pytest.mark.parametrize("name", ["resnet", "", "cnn-scaled", "beta-detach", "cnn-learning_rate=x"])
+def test_a_name_that_is_far_from_every_one(name):
+    """No suggestion that would not be accepted, nor the name itself."""
+    with pytest.raises(ArgumentError) as error:
+        Variant(name)
+    assert "mean" not in error.value.help and "beta-scaled-detach, cnn-learning_rate=1e-3" in error.value.help
 
 
 def test_the_settings_that_the_published_logs_may_have():
@@ -367,7 +388,7 @@ def test_numbers_for_the_step_are_for_all():
         "cnn-p_max=.9": "p_max= does not go with cnn",
         "cnn-clip_norm=0": "clip_norm=0: not above 0",
         "cnn-composed": "'composed' does not go with cnn",
-        "cnn-rate=.1": "rate= does not go with cnn",
+        "cnn-rate=.1": "unknown option rate=",
         "beta-composed-expectation": "composed or expectation",
     }.items():
         with pytest.raises(ArgumentError, match=problem):

@@ -9,36 +9,38 @@ import click
 
 from ..errors import DataError
 from ..paper.claims.write import write_ledger
+from ..paper.history import share
 from ..paper.reproduce.again import again, other_machine
 from ..paper.reproduce.draws import DRAWS, write_draws
 from ..paper.reproduce.grid import read_config
 from ..paper.reproduce.page import require_packages
 from .lessons import lessons_folder
+from .options import Place, Whole
 
 
 @click.command("claims")
 @click.option(
     "--results",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=Place(exists=True, file_okay=False),
     default=None,
     help="Folder of stored experiments.  [default: lessons/results of the checkout]",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Place(file_okay=False),
     default=None,
     help="Where CLAIMS.md goes.  [default: lessons of the checkout]",
 )
 @click.option(
     "--published",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=Place(exists=True, dir_okay=False),
     default=None,
     help="CSV of the author's logs: recompute logs.json from it.",
 )
 def claims_command(results: Path | None, out: Path | None, published: Path | None) -> None:
-    """Judge every claim of the paper by the stored runs, and write the verdicts to CLAIMS.md.
+    """Judge every claim of the paper by the stored runs.
 
-    This also draws the figure of the crash, crash.png.
+    The verdicts go into CLAIMS.md; the figure of the crash, crash.png, is drawn too.
     """
     require_packages()
     lessons = lessons_folder() if results is None or out is None else out
@@ -47,23 +49,27 @@ def claims_command(results: Path | None, out: Path | None, published: Path | Non
 
 
 @click.command("draws")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--draws", type=click.IntRange(1), default=DRAWS, help="Masks per layer and input.")
-@click.option("--seed", type=click.IntRange(0), default=0)
+@click.argument("folder", type=Place(file_okay=False))
+@click.option("--draws", type=Whole(1), default=DRAWS, help="Masks per layer and input.")
+@click.option("--seed", type=Whole(0), default=0)
 def draws_command(folder: Path, draws: int, seed: int) -> None:
-    """Draw masks many times and compare mean outputs with those for the mean mask. Writes CSV files into FOLDER."""
+    """Compare mean outputs over many masks with the mean mask's.
+
+    Writes draws.json and two CSV files into FOLDER.
+    """
     write_draws(folder, draws, seed)
     click.echo(f"draws.json, layers.csv and units.csv lie in {folder}")
 
 
-@click.command("again")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--iterations", type=click.IntRange(1), default=None, help="Iterations of each run to repeat.  [default: all]")
-@click.option("--run", "names", multiple=True, metavar="NAME", help="Only this run, such as cnn_seed0; can be repeated.")
-def again_command(folder: Path, iterations: int | None, names: tuple[str, ...]) -> None:
-    """Train the stored runs of FOLDER again, on the CPU, and report whether each gives the same result, bit for bit.
+@click.command("again", context_settings={"allow_extra_args": True})
+@click.argument("folder", type=Place(exists=True, file_okay=False))
+@click.option("--iterations", type=Whole(1), default=None, help="Iterations of each run to repeat.  [default: all]")
+@click.option("--run", "names", multiple=True, metavar="NAMES", help="Only these runs, such as cnn_seed0.")
+@click.pass_context
+def again_command(context: click.Context, folder: Path, iterations: int | None, names: tuple[str, ...]) -> None:
+    """Train stored runs again: is every bit the same?
 
-    Exit status 1 if one does not.
+    On the CPU, whatever the runs of FOLDER were made on. Exit status 1 if one is not the same.
     """
     for difference in other_machine(read_config(folder)["provenance"][-1]):
         click.echo(f"note: made elsewhere, so the last bits may differ. {difference}", err=True)
@@ -71,9 +77,9 @@ def again_command(folder: Path, iterations: int | None, names: tuple[str, ...]) 
     def report(name: str, differences: list[str]) -> None:
         click.echo(f"{name}: {'; '.join(differences) or 'the same, bit for bit'}")
 
-    found = again(folder, iterations, names, report=report)
+    found = again(folder, iterations, (*names, *context.args), report=report)  # several names may follow one --run
     different = sum(bool(differences) for differences in found.values())
     if not found:
         raise DataError(f"{folder.name} has no runs", expected="an experiment's folder with rows", got="none")
-    click.echo(f"{len(found) - different} of {len(found)} runs are the same")
+    click.echo(f"{share(len(found) - different, len(found), 'run')} the same")
     sys.exit(1 if different else 0)

@@ -13,9 +13,18 @@ from ..datasets import store
 from ..datasets.fetch import fetch
 from ..datasets.manifest import entry, manifest
 from ..errors import MinidropError
+from .options import Place, width
 
 
-@click.group("data", context_settings={"show_default": True})
+class InOrder(click.Group):
+    """A group that lists its commands in the order of use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, in the order in which they were added."""
+        return list(self.commands)
+
+
+@click.group("data", cls=InOrder, context_settings={"show_default": True})
 def data_commands() -> None:
     """The datasets: list, download and verify them."""
 
@@ -25,7 +34,10 @@ def list_command() -> None:
     """List every dataset, its size and its location."""
     for name, table in manifest().items():
         size = "embedded" if table.get("embedded") else f"{_download_bytes(table) / 1e6:,.0f} MB to download"
-        click.echo(f"{name:14} {table['title']}: {table['train']:,} + {table['test']:,} images, {size}; {table['licence']}")
+        about = f"{name:14} {table['title']}: {table['train']:,} + {table['test']:,} images, {size}; "
+        whole = about + table["licence"]
+        for line in [whole] if len(whole) <= width() else [about.rstrip(), f"{'':14} {table['licence']}"]:
+            click.echo(line)
         click.echo(f"{'':14} {_place(name, table)}")
     click.echo("looked in: " + "; ".join(str(root) for root in store.roots()))
 
@@ -43,7 +55,7 @@ def _place(name: str, table: dict[str, Any]) -> str:
 @data_commands.command("fetch")
 @click.argument("name")
 @click.option("--replace", is_flag=True, help="Overwrite existing files that are not the canonical ones.")
-@click.option("--to", type=click.Path(path_type=Path, file_okay=False), default=None, help="Folder to download to.")
+@click.option("--to", type=Place(file_okay=False), default=None, help="Folder to download to.")
 def fetch_command(name: str, replace: bool, to: Path | None) -> None:
     """Download a dataset and check it by SHA-256."""
     click.echo(f"{name} lies in {fetch(name, to, replace)}")
@@ -52,9 +64,10 @@ def fetch_command(name: str, replace: bool, to: Path | None) -> None:
 @data_commands.command()
 @click.argument("name", required=False)
 def verify(name: str | None) -> None:
-    """Check every file of a dataset (without NAME: of all that are present) against the manifest.
+    """Check every file of a dataset against the manifest.
 
-    Exit status 1 if a file is damaged, or neither canonical nor part of a copy listed in the manifest.
+    Without NAME: of all that are present. Exit status 1 if a file is damaged, or neither canonical nor part of a copy listed
+    in the manifest.
     """
     good = True
     for one in [name] if name else manifest():

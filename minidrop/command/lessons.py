@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -18,7 +23,7 @@ from ..errors import DataError, missing_package
 @click.argument("jupyter_options", nargs=-1, type=click.UNPROCESSED)
 @click.option("--list", "only_list", is_flag=True, help="List the lessons without opening one.")
 def lessons_command(number: str | None, jupyter_options: tuple[str, ...], only_list: bool) -> None:
-    """Open JupyterLab on the lessons, or on lesson NUMBER, such as 07.
+    """Open the lessons in JupyterLab, or lesson NUMBER, such as 07.
 
     Further options, such as --no-browser, are passed to JupyterLab.
     """
@@ -38,7 +43,30 @@ def lessons_command(number: str | None, jupyter_options: tuple[str, ...], only_l
             "the lessons open in JupyterLab, which is missing", "the package jupyterlab", "lessons", error
         ) from error
     command = [sys.executable, "-m", "jupyterlab", str(start), f"--ServerApp.root_dir={folder}", *jupyter_options]
-    sys.exit(subprocess.run(command, check=False).returncode)
+    with jupyter_asks_after_ctrl_c():
+        status = subprocess.run(command, check=False).returncode
+    if status and runs_as_root() and "--allow-root" not in jupyter_options:
+        again = " ".join(["minidrop lessons", *([number] if number else []), *jupyter_options, "--allow-root"])
+        click.echo(f"JupyterLab does not start as root, as in a container, unless it is told so: {again}", err=True)
+    sys.exit(status)
+
+
+@contextlib.contextmanager
+def jupyter_asks_after_ctrl_c() -> Iterator[None]:
+    """Ctrl-C reaches JupyterLab too, which asks whether to stop: this process must not end it before it has its answer."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda _signal, _frame: None)  # not SIG_IGN, which a child would inherit
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def runs_as_root() -> bool:
+    """Whether this process may do everything."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def find(notebooks: list[Path], number: str) -> Path:

@@ -22,7 +22,7 @@ from . import store
 from .dataset import Dataset
 from .formats import parse_cifar, parse_idx, require_labels
 from .loader import Loader, batches
-from .manifest import entry
+from .manifest import entry, unknown
 
 __all__ = ["Dataset", "Loader", "batches", "cifar10", "digits", "fashion_mnist", "load", "mnist"]
 
@@ -84,7 +84,7 @@ def load(name: str, split: str = "train", download: bool = False) -> Dataset:
         return digits(split)
     loaders = {"mnist": mnist, "fashion_mnist": fashion_mnist, "cifar10": cifar10}
     if name not in loaders:
-        raise ArgumentError("unknown dataset", expected="one of " + ", ".join(NAMES), got=repr(name))
+        raise unknown(name)
     return loaders[name](split, download)
 
 

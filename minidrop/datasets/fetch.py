@@ -29,8 +29,8 @@ HELP = "check the connection, or put the files there by hand: `minidrop data lis
 
 def default_root() -> Path:
     """Where downloads go: the folder that $MINIDROP_DATASETS names, else the checkout's datasets/, else the user's cache."""
-    if os.environ.get(store.VARIABLE):
-        return Path(os.environ[store.VARIABLE]).expanduser()
+    if (named := store.named_root()) is not None:
+        return named
     cache = store.cache_folder()
     if is_checkout() and os.access(CHECKOUT, os.W_OK):
         return CHECKOUT
@@ -50,22 +50,26 @@ def fetch(name: str, root: Path | None = None, replace: bool = False) -> Path:
     if table.get("embedded"):
         raise ArgumentError(f"{name}: nothing to fetch", expected="a dataset that is downloaded", got="one that is embedded")
     root = default_root() if root is None else root
-    folder: Path = root / table["folder"]
+    folder = store.home(root, name, table)
     try:
         from filelock import FileLock
 
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f".{table['folder']}.lock"):
-            _fetch_locked(name, table, folder, replace)
+            _fetch_locked(name, table, folder, root / f".{table['folder']}.partial", replace)
     except OSError as error:
-        raise DataError(f"{root} cannot be written", expected="a folder, room and permission", got=str(error)) from error
+        raise DataError(
+            f"{root} cannot be written",
+            expected="a folder, room and permission",
+            got=str(error),
+            help="what has arrived stays: the same command goes on with what is missing; --to names another folder",
+        ) from error
     except ImportError as error:
         raise missing_package("downloads need more packages", "pooch, filelock, tqdm", "reproduce", error) from error
     return folder
 
 
-def _fetch_locked(name: str, table: dict[str, Any], folder: Path, replace: bool) -> None:
-    partial = folder.parent / f".{folder.name}.partial"
+def _fetch_locked(name: str, table: dict[str, Any], folder: Path, partial: Path, replace: bool) -> None:
     shutil.rmtree(partial, ignore_errors=True)  # left over from an interruption; ours, because we hold the lock
     missing = []
     for file in table["files"]:
@@ -115,9 +119,11 @@ def _place(file: dict[str, Any], arrived: Path, folder: Path) -> None:
             got=f"{len(content)} bytes, sha256 {sha256(content)[:12]}...",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    old = store.find(folder, file["name"])
-    os.replace(arrived, folder / arrived.name)
-    if old is not None and old.name != arrived.name:
+    old, new = store.find(folder, file["name"]), folder / arrived.name
+    if new.is_dir():  # as some programs unpack: a folder of the file's name, with the file in it
+        new = new / arrived.name
+    os.replace(arrived, new)
+    if old is not None and old != new:
         old.unlink()  # `replace` was given: a plain file replaces a gzipped one, or the other way round
 
 

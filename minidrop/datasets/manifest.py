@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, did_you_mean
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent / "datasets"
 INSTALLED = Path(__file__).resolve().parent / "sheet"  # where a wheel contains the checkout's datasets/ (pyproject.toml)
@@ -29,6 +29,13 @@ def is_checkout() -> bool:
 def entry(name: str) -> dict[str, Any]:
     """The manifest's table of one dataset. Raises ArgumentError for a name that is not in it."""
     if name not in manifest():
-        raise ArgumentError("unknown dataset", expected="one of " + ", ".join(manifest()), got=repr(name))
+        raise unknown(name)
     table: dict[str, Any] = manifest()[name]
     return table
+
+
+def unknown(name: str) -> ArgumentError:
+    """The error about a dataset that is none of these."""
+    return ArgumentError(
+        "unknown dataset", expected="one of " + ", ".join(manifest()), got=repr(name), help=did_you_mean(str(name), manifest())
+    )

@@ -2,7 +2,7 @@
 
 Search order: the folder that $MINIDROP_DATASETS names, the checkout's datasets/, the user's cache folder. In each, a dataset
 has its own folder (mnist/, fashion-mnist/, cifar-10-batches-bin/). The first folder that holds every file of the split is
-used.
+used. `folders` and `find` also know how other programs lay the files out and write their names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..errors import DataError
 from .formats import read_bytes, sha256
-from .manifest import CHECKOUT, is_checkout
+from .manifest import CHECKOUT, is_checkout, manifest
 
 VARIABLE = "MINIDROP_DATASETS"
 
@@ -33,12 +33,28 @@ class File(NamedTuple):
 
 def roots() -> list[Path]:
     """The folders to search, in order."""
+    named, cache = named_root(), cache_folder()
+    checkout = CHECKOUT if is_checkout() else None
+    return [root for root in (named, checkout, cache) if root is not None]
+
+
+def named_root() -> Path | None:
+    """The folder that $MINIDROP_DATASETS names, if it is set. Raises DataError for the home of somebody who is not there."""
     named = os.environ.get(VARIABLE)
-    folders = [Path(named).expanduser()] if named else []
-    if is_checkout():
-        folders.append(CHECKOUT)
-    cache = cache_folder()
-    return folders if cache is None else [*folders, cache]
+    return expanded(named, f"${VARIABLE}") if named else None
+
+
+def expanded(path: str, what: str) -> Path:
+    """`path` with ~ and ~user as the folders that they stand for. Raises DataError, about `what`, for an unknown user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataError(
+            f"{what}: there is no such home folder",
+            expected="~ for your own, or ~ and the name of a user",
+            got=repr(path),
+            help="a folder whose name begins with ~ is written ./~name",
+        ) from error
 
 
 def cache_folder() -> Path | None:
@@ -57,27 +73,86 @@ def files_of(table: dict[str, Any], split: str | None = None) -> list[dict[str, 
 
 
 def find(folder: Path, name: str) -> Path | None:
-    """The file `name` in `folder`, plain or gzipped; None if neither is there."""
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    """The file `name` in `folder`, plain or gzipped; None if neither is there.
+
+    Its name may be written as other programs write it, T10K-images.idx3-ubyte, and it may lie in a folder of that name, as
+    some programs unpack it.
+    """
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    alike = [path for path in _inside(folder) if _letters(path.name) == _letters(name)]
+    within = [path for one in alike for path in _inside(one) if _letters(path.name) == _letters(name)]
+    return next((path for path in (*alike, *within) if path.is_file()), None)
+
+
+def folders(root: Path, name: str, table: dict[str, Any]) -> list[Path]:
+    """Where a dataset may lie below `root`, in the order of the search; first of all where minidrop itself puts it.
+
+    These are its own folder, under any of its names (MNIST/ and FashionMNIST/ are torchvision's), `raw` in it, and a folder
+    of the same name in it; and `root`, if that is the dataset's folder and not the one above.
+    """
+    own = root / table["folder"]
+    named = [path for path in _inside(root) if path != own and path.is_dir() and _letters(path.name) in _names(name, table)]
+    found = [own, *named, *([root] if _is_its_folder(root, name, table) else [])]
+    return [place for folder in found for place in (folder, folder / "raw", folder / own.name)]
+
+
+def home(root: Path, name: str, table: dict[str, Any], split: str | None = None) -> Path:
+    """The folder below `root` with most of a dataset's files; with none of them anywhere, where minidrop puts them."""
+    files = files_of(table, split)
+    return max(folders(root, name, table), key=lambda folder: sum(find(folder, file["name"]) is not None for file in files))
+
+
+def _is_its_folder(root: Path, name: str, table: dict[str, Any]) -> bool:
+    """Whether `root` itself is the dataset's folder: by its name, else by its files.
+
+    MNIST and Fashion-MNIST call their files alike, so that under another name a digest decides between the two.
+    """
+    here = root.resolve()
+    called = _letters(here.parent.name if here.name.casefold() == "raw" else here.name)
+    others = {other: entry for other, entry in manifest().items() if other != name and not entry.get("embedded")}
+    if called in _names(name, table) or any(called in _names(*other) for other in others.items()):
+        return called in _names(name, table)
+    there = [file for file in sorted(files_of(table), key=lambda file: int(file["bytes"])) if find(root, file["name"])]
+    if not there:
+        return False
+    if all(there[0]["name"] != file["name"] for entry in others.values() for file in files_of(entry)):
+        return True
+    try:
+        return bool(read(root, there[0], table).status)
+    except DataError:  # a damaged gzip file
+        return False
+
+
+def _names(name: str, table: dict[str, Any]) -> set[str]:
+    return {_letters(text) for text in (name, table["folder"], table["title"])}
+
+
+def _letters(name: str) -> str:
+    """What is left of a name if neither case nor hyphens and dots count, nor the ending .gz."""
+    return "".join(letter for letter in name.casefold().removesuffix(".gz") if letter.isalnum())
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def locate(name: str, table: dict[str, Any], split: str | None = None) -> Path:
     """The folder of a dataset. Raises DataError that lists the folders searched and the files missing."""
     looked = []
     for root in roots():
-        folder: Path = root / table["folder"]
+        folder = home(root, name, table, split)
         missing = [file["name"] for file in files_of(table, split) if find(folder, file["name"]) is None]
         if not missing:
             return folder
-        if folder.is_dir():
-            looked.append(f"{folder} lacks {', '.join(missing)}")
-        else:
-            looked.append(f"no folder {folder}")
+        looked.append(f"{folder} lacks {', '.join(missing)}" if folder.is_dir() else f"no folder {folder}")
     raise DataError(
         f"{table['title']} is not here",
         expected=f"{', '.join(file['name'] for file in files_of(table, split))} (gzipped or plain)",
         got="; ".join(looked) or "no folder to look in",
-        help=f"`minidrop data fetch {name}`, or put the files there, or name their folder in ${VARIABLE}",
+        help=f"`minidrop data fetch {name}`, or put the files into a folder {table['folder']} and name it, or the one above it,"
+        f" in ${VARIABLE}",
     )
 
 

@@ -58,8 +58,12 @@ class History:
         """Add a row, and a line to the file."""
         self.rows.append({name: row[name] for name in COLUMNS})
         if self.path is not None:
-            with self.path.open("a", newline="", encoding="utf-8") as file:
-                csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(self.rows[-1])
+            try:
+                with self.path.open("a", newline="", encoding="utf-8") as file:
+                    csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(self.rows[-1])
+            except OSError as error:
+                error.filename = str(self.path)
+                raise
 
     def forget_final_row(self, evaluate_every: int) -> None:
         """Remove the last row if it lies between two evaluations.
@@ -121,11 +125,12 @@ class Divergence:
         return bool(self.moments)
 
     def __str__(self) -> str:
-        parts = [
-            f"{kind} from iteration {moment['first']:,} ({moment['steps']:,} steps, the last at {moment['last']:,})"
-            for kind, moment in self.moments.items()
-        ]
-        return "; ".join(parts) or "none"
+        return "; ".join(f"{kind} {_when(**moment)}" for kind, moment in self.moments.items()) or "none"
+
+
+def _when(first: int, last: int, steps: int) -> str:
+    more = f", the last at {last:,}" if steps > 1 else ""
+    return f"from iteration {first:,} ({counted(steps, 'step')}{more})"
 
 
 def summarise(rows: list[dict[str, Any]], last: int = 20) -> dict[str, float]:
@@ -140,3 +145,13 @@ def summarise(rows: list[dict[str, Any]], last: int = 20) -> dict[str, float]:
         "mean_last": sum(tail) / len(tail),
         "evaluations": len(rows),
     }
+
+
+def counted(number: int, thing: str) -> str:
+    """1, "run" -> "1 run"; 2, "run" -> "2 runs"."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def share(number: int, whole: int, thing: str) -> str:
+    """1, 4, "run" -> "1 of 4 runs is"; 2, 4, "run" -> "2 of 4 runs are"."""
+    return f"{number:,} of {counted(whole, thing)} {'is' if 1 in (number, whole) else 'are'}"

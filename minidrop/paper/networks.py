@@ -37,7 +37,7 @@ from typing import NamedTuple
 
 from .. import nn
 from ..backend import Array, ones_like
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, ShapeError, did_you_mean
 from ..functional import dropalan
 from ..nn.module import Module
 from ..nn.sequential import Sequential
@@ -102,7 +102,8 @@ def find_size(name: str) -> Size:
     """The size of that name. Raises ArgumentError for any other; for `paper`, an earlier name, it names the replacements."""
     if name in SIZES:
         return SIZES[name]
-    problem, help = "unknown network", "published is the paper's, as its program computes it"
+    help = did_you_mean(str(name), SIZES) or "published is the paper's, as its program computes it"
+    problem = "unknown network"
     if name == "paper":
         problem = "there are two networks of the paper"
         help = (

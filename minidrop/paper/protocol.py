@@ -17,7 +17,7 @@ import numpy as np
 from ..backend import Array, device_of, run_on, to_device
 from ..datasets import Dataset
 from ..datasets.loader import normalise as normalise
-from ..errors import ArgumentError
+from ..errors import ArgumentError, did_you_mean
 from ..random import Generator
 from .settings import require_limits, setting
 
@@ -96,7 +96,8 @@ PROTOCOLS = {protocol.name: protocol for protocol in (PAPER, CAREFUL)}
 def find_protocol(name: str) -> Protocol:
     """The protocol of that name. Raises ArgumentError for any other."""
     if name not in PROTOCOLS:
-        raise ArgumentError("unknown protocol", expected="one of " + ", ".join(PROTOCOLS), got=repr(name))
+        help = did_you_mean(str(name), PROTOCOLS)
+        raise ArgumentError("unknown protocol", expected="one of " + ", ".join(PROTOCOLS), got=repr(name), help=help)
     return PROTOCOLS[name]
 
 

@@ -17,6 +17,11 @@ from .settings import require_limits, setting
 from .variants import Variant
 
 
+def usual_iterations(dataset: str) -> int:
+    """How many iterations `minidrop reproduce` takes if none are named."""
+    return 4000 if dataset == "digits" else 20_000
+
+
 @dataclass(frozen=True)
 class Run:
     """A run's settings: what its result depends on, and how it is executed, on which only the last bits depend.

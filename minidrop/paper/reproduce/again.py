@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets import Dataset
-from ...errors import DataError
+from ...errors import DataError, did_you_mean
 from ..history import COLUMNS
 from ..training import Result, Trainer, load_data
 from .grid import Finished, read_config, read_runs
@@ -42,12 +42,14 @@ def again(
             expected=f"{config['dataset']['label']}, sha256 {stored[0][:12]}..., {stored[1][:12]}...",
             got=f"{train_data.label}, sha256 {train_data.digest[:12]}..., {test_data.digest[:12]}...",
         )
-    unknown = set(names) - {run.run.name for run in runs}
+    there = [run.run.name for run in runs]
+    unknown = sorted(set(names) - set(there))
     if unknown:
         raise DataError(
             f"no such run in {folder.name}",
-            expected=f"some of {', '.join(run.run.name for run in runs)}",
-            got=", ".join(sorted(unknown)),
+            expected=f"some of {', '.join(there)}",
+            got=", ".join(unknown),
+            help=did_you_mean(unknown[0], there),
         )
     found = {}
     for run in runs:

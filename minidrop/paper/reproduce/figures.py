@@ -5,6 +5,9 @@ Colours: Okabe and Ito's palette, which colour-blind readers can tell apart; lin
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -19,7 +22,7 @@ from ...serialization import write_atomically
 from ...tensor import Tensor
 from ..history import COLUMNS
 from .grid import Finished
-from .published import NAMES
+from .published import NAMES, Curves
 
 DRAWS = 10_000
 
@@ -37,9 +40,15 @@ STYLE: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
+    "svg.hashsalt": "minidrop",  # its identifiers are drawn at random else
 }
 
-Curves = dict[str, list[dict[str, float]]]
+
+NOT_IN_IT: dict[str, dict[str, Any]] = {  # versions and dates: same data, same file
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+    "svg": {"Creator": None, "Date": None},
+}
 
 
 def look(variant: str, position: int) -> dict[str, Any]:
@@ -49,18 +58,33 @@ def look(variant: str, position: int) -> dict[str, Any]:
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": STYLES[(index + again) % len(STYLES)]}
 
 
-def draw(make: Callable[..., Any], *arguments: Any) -> bytes:
-    """The PNG of what make(figure, *arguments) draws into an empty figure."""
-    import matplotlib
+def load_matplotlib() -> Any:
+    """The module matplotlib, also where the variable MPLBACKEND names a window system that it does not know: none is needed."""
+    loaded = "matplotlib" in sys.modules
+    named = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+    finally:
+        if named is not None:
+            os.environ["MPLBACKEND"] = named
+    if named and not loaded:
+        with contextlib.suppress(ValueError):  # as its import does, but for the error
+            matplotlib.rcParams["backend"] = named
+    return matplotlib
+
+
+def draw(make: Callable[..., Any], *arguments: Any, kind: str = "png") -> bytes:
+    """What make(figure, *arguments) draws into an empty figure, as the content of a file: "png", "pdf" or "svg"."""
+    matplotlib = load_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+    with matplotlib.rc_context(STYLE):
         figure = Figure()
         FigureCanvasAgg(figure)
         make(figure, *arguments)
         file = BytesIO()
-        figure.savefig(file, format="png", metadata={"Software": None})  # no version in it: same data, same file
+        figure.savefig(file, format=kind, metadata=NOT_IN_IT[kind])
         return file.getvalue()
 
 

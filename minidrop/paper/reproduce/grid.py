@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,19 @@ from typing import Any
 from ...datasets import Dataset
 from ...errors import ArgumentError, DataError, StateError
 from ...serialization import write_atomically
-from ..history import Divergence, read_history
+from ..history import Divergence, counted, read_history
 from ..networks import find_size
 from ..protocol import find_protocol
 from ..run import Run
 from ..settings import require_limits, setting, settings_of
 from ..variants import VARIANTS, Variant
+from . import lock
 from .provenance import provenance
 
 # What may differ when an experiment is resumed; the first three may only grow.
 MAY_CHANGE = ("variants", "iterations", "seeds", "on_divergence", "checkpoint_every", "device", "cuda_graphs")
+
+WHEN_DONE = "finds something to do if more --iterations, --seeds or --variants are named"
 
 # Settings that the oldest experiments lack, with the values they had.
 LATER: dict[str, Any] = {
@@ -127,24 +131,31 @@ def steps_path(folder: Path, run: Run) -> Path:
 def require_free(folder: Path, grid: Grid, resume: bool) -> None:
     """Raise StateError unless the folder is new or empty or, with `resume`, holds this experiment.
 
-    Variants, seeds and iterations may have grown, and how it is executed may differ (MAY_CHANGE); nothing else.
+    Variants, seeds and iterations may have grown, and how it is executed may differ (MAY_CHANGE); nothing else. What a process
+    leaves that was killed before it had written config.json counts as nothing.
     """
     if (folder / "config.json").exists():
         if not resume:
+            runs, done = read_grid(folder).runs(), sum(run.done for run in read_runs(folder))
             raise StateError(
                 f"{folder} holds an experiment already",
-                expected="a new folder, or --resume",
-                got="config.json in it",
-                help="--resume goes on where it stopped; --out names another folder",
+                expected="a new folder with --out, or --resume",
+                got=f"{done} of {counted(len(runs), 'run')} done",
+                help=f"minidrop report {shlex.quote(str(folder))} shows its results again; minidrop reproduce --resume --out"
+                f" {shlex.quote(str(folder))} " + (WHEN_DONE if done == len(runs) else "goes on where it stopped"),
             )
         _require_same(folder, stored_settings(folder), config_settings(grid))
-    elif folder.exists() and any(not path.match(".config.json.*.tmp") for path in folder.iterdir()):
+    elif folder.is_dir() and any(not _left_by_a_kill(path) for path in folder.iterdir()):
         raise StateError(
             f"{folder} is not empty",
             expected="a new or empty folder",
             got="files, but no config.json",
             help="name another with --out",
         )
+
+
+def _left_by_a_kill(path: Path) -> bool:
+    return path.name == lock.NAME or path.match(".config.json.*.tmp")
 
 
 def prepare(folder: Path, grid: Grid, data: tuple[Dataset, Dataset]) -> None:

@@ -9,18 +9,20 @@ from typing import Any
 
 from ...errors import DataError, missing_package
 from ...serialization import write_atomically
-from .figures import Curves, write_figures
-from .grid import Finished, read_config, read_grid, read_runs
+from ..history import share
+from .figures import load_matplotlib, write_figures
+from .grid import read_config, read_grid, read_runs
 from .provenance import describe
-from .published import NAMES
-from .table import HEADER, markdown, notes, rows_of, table, title
+from .published import Curves
+from .table import HEADER, at_equal_iteration, markdown, notes, rows_of, table, title
 
 
 def require_packages() -> None:
     """Raise DataError if the packages for a report are not installed."""
     try:
         import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
+
+        load_matplotlib()
     except ImportError as error:
         raise missing_package("a report needs more packages", "matplotlib and jinja2", "reproduce", error) from error
 
@@ -46,6 +48,7 @@ def write_report(folder: Path, published: Curves) -> str:
         {"name": name, "caption": caption, "data": base64.b64encode((folder / name).read_bytes()).decode()}
         for name, caption in write_figures(folder, runs, published, above).items()
     ]
+    missing = len(planned) - sum(run.done for run in runs)
     page = _template().render(
         title=title(config).replace("`", ""),
         header=HEADER,
@@ -56,36 +59,10 @@ def write_report(folder: Path, published: Curves) -> str:
         settings=json.dumps(settings, indent=2),
         dataset=config["dataset"],
         provenance=[describe(origin) for origin in config["provenance"]],
-        planned=len(planned),
-        unfinished=len(planned) - sum(run.done for run in runs),
+        unfinished=share(missing, len(planned), "run") if missing else "",
     )
     write_atomically(folder / "report.html", page.encode())
     return text
-
-
-def at_equal_iteration(runs: list[Finished], curves: Curves) -> list[tuple[str, ...]]:
-    """Rows (the first is the header): published and our loss and accuracy where both exist; about ten per variant."""
-    rows: list[tuple[str, ...]] = []
-    for variant, published in curves.items():
-        theirs = {row["iteration"]: row for row in published}
-        for run in (run for run in runs if run.run.variant == variant and run.run.seed == 0):
-            common = [row for row in run.rows if row["iteration"] in theirs]
-            early, late = common[:4], common[4:]  # the rise in full, then about five more, including the last
-            step = max(1, len(late) // 5)
-            picked = early + late[::-step][::-1]
-            rows += [
-                (
-                    NAMES[variant],
-                    f"{row['iteration']:,}",
-                    f"{theirs[row['iteration']]['loss']:.3f}",
-                    f"{row['loss']:.3f}",
-                    f"{theirs[row['iteration']]['accuracy']:.4f}",
-                    f"{row['accuracy']:.4f}",
-                )
-                for row in picked
-            ]
-    header = ("network", "iteration", "loss: published", "loss: ours", "accuracy: published", "accuracy: ours")
-    return [header, *rows] if rows else []
 
 
 def _template() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
@@ -36,23 +37,32 @@ def describe(origin: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in origin["packages"].items())
     machine = f"{origin['machine']['processor']}, {origin['machine']['cores']} cores"
     where = f"{machine}, {origin['gpu']}" if origin["gpu"] else machine
-    return (
-        f"minidrop {origin['minidrop']}, commit {origin['commit'] or 'unknown'}, Python {origin['python']}, {packages}; "
-        f"{where}; {origin['date']}"
-    )
+    made_by = f", commit {origin['commit']}" if origin["commit"] else ""  # not known of every installed package
+    return f"minidrop {origin['minidrop']}{made_by}, Python {origin['python']}, {packages}; {where}; {origin['date']}"
 
 
 def commit() -> str | None:
-    """The commit of the checkout that minidrop runs from, with "+changes" if files differ from it; None outside a checkout."""
+    """The commit that minidrop is from, with "+changes" if files of a checkout differ from it; None if it is not known.
+
+    It is known in a checkout, and where pip installed from a repository's address (PEP 610 has it noted then).
+    """
     root = Path(minidrop.__file__).resolve().parent.parent
     if not (root / ".git").exists():
-        return None
+        return _installed_from()
     try:
         revision = _git(root, "rev-parse", "--short", "HEAD")
         changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", "minidrop")
     except (OSError, subprocess.CalledProcessError):
         return None
     return revision + ("+changes" if changed else "")
+
+
+def _installed_from() -> str | None:
+    try:
+        noted = importlib.metadata.distribution("minidrop").read_text("direct_url.json")
+        return str(json.loads(noted or "{}")["vcs_info"]["commit_id"])[:7]
+    except (importlib.metadata.PackageNotFoundError, ValueError, KeyError):
+        return None
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -63,6 +63,7 @@ LOGS: dict[str, dict[str, tuple[str, int]]] = {
 
 
 Log = tuple[str, int]  # a log's name, and which of the runs in it
+Curves = dict[str, list[dict[str, float]]]  # rows of a log, by variant
 
 
 def read_logs(path: Path) -> dict[Log, list[dict[str, float]]]:
@@ -84,7 +85,7 @@ def read_logs(path: Path) -> dict[Log, list[dict[str, float]]]:
     return found
 
 
-def read_curves(path: Path, dataset: str) -> dict[str, list[dict[str, float]]]:
+def read_curves(path: Path, dataset: str) -> Curves:
     """{variant: rows} of the logs behind a dataset's table. Raises DataError also for a dataset that the paper did not use."""
     if dataset not in LOGS:
         raise DataError(f"{path}: nothing to lay beside", expected=f"a dataset of the paper: {', '.join(LOGS)}", got=dataset)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..history import summarise
+from ..history import counted, summarise
 from .grid import Finished
 from .provenance import describe
-from .published import NAMES, TABLES, Published
+from .published import NAMES, TABLES, Curves, Published
 
 NETWORKS = {
     "lite": ["`lite` is a smaller network than the published one, of the same shape."],
     "described": ["`described` is the network of the paper's text; its numbers come from another one, `published`."],
 }
+LENGTHS = (88_000, 250_000)  # iterations of the paper's shortest and longest run
 ENOUGH = 40  # evaluations; with fewer the mean of the last 20 is not shown
 HEADER = (
     "network",
@@ -57,7 +58,7 @@ def title(config: dict[str, Any]) -> str:
     own = [f", {name.replace('_', ' ')} {settings[name]:g}" for name in ("learning_rate", "clip_norm") if settings[name]]
     return (
         f"{config['dataset']['label']}: `{settings['network']}` network, `{settings['protocol']}` protocol, "
-        f"{settings['iterations']:,} iterations, {settings['seeds']} seed{'s' if settings['seeds'] > 1 else ''}{''.join(own)}"
+        f"{counted(settings['iterations'], 'iteration')}, {counted(settings['seeds'], 'seed')}{''.join(own)}"
     )
 
 
@@ -98,7 +99,7 @@ def troubles(runs: list[Finished]) -> list[str]:
     """Notes on single runs: divergence, and runs that are not done yet."""
     wrong = [f"seed {run.run.seed}: {run.divergence}" for run in runs if run.divergence]
     return wrong + [
-        f"seed {run.run.seed}: only {int(run.rows[-1]['iteration']):,} iterations yet" for run in runs if not run.done
+        f"seed {run.run.seed}: only {counted(int(run.rows[-1]['iteration']), 'iteration')} yet" for run in runs if not run.done
     ]
 
 
@@ -116,9 +117,10 @@ def notes(config: dict[str, Any], runs: list[Finished]) -> list[str]:
     """What a reader must know to interpret the table."""
     settings, values = config["settings"], config["settings"]["protocol_values"]
     images = next((run.result["evaluation_images"] for run in runs if run.result), None)
+    every = settings["evaluate_every"]
     measured = "images held out of the training set" if values["validation_share"] else "images of the test set"
     result = [
-        f"Ours was measured every {settings['evaluate_every']:,} iterations"
+        f"Ours was measured {'every iteration' if every == 1 else f'every {every:,} iterations'}"
         + (f" on {images:,} {measured}" if images else f" on {measured}")
         + (
             ", drawn anew each time." if values.get("evaluation_buffer") and images != config["dataset"]["test_images"] else "."
@@ -128,13 +130,38 @@ def notes(config: dict[str, Any], runs: list[Finished]) -> list[str]:
         "`spread` is the standard deviation of the peak over seeds; with more than one seed, the other columns are means.",
         "`lost classes`: classes whose own logit is 0 on all of their evaluation images, at the end; mean over seeds. Behind a "
         "ReLU such a class gets no gradient from its own images; each costs some ten points until it comes back.",
-        "The paper counts evaluations from 0, one per 1,000 iterations: add 1,000. Its runs were 88,000 to 250,000 iterations "
-        "long.",
+        "The paper counts evaluations from 0, one per 1,000 iterations: add 1,000. Its runs were "
+        f"{LENGTHS[0]:,} to {LENGTHS[1]:,} iterations long.",
     ]
     if settings["dataset"] not in TABLES:
         result.insert(0, f"The paper did not use {config['dataset']['label']}: beside ours stand its numbers for MNIST.")
     result += NETWORKS.get(settings["network"], [])
     return result
+
+
+def at_equal_iteration(runs: list[Finished], curves: Curves) -> list[tuple[str, ...]]:
+    """Rows (the first is the header): published and our loss and accuracy where both exist; about ten per variant."""
+    rows: list[tuple[str, ...]] = []
+    for variant, published in curves.items():
+        theirs = {row["iteration"]: row for row in published}
+        for run in (run for run in runs if run.run.variant == variant and run.run.seed == 0):
+            common = [row for row in run.rows if row["iteration"] in theirs]
+            early, late = common[:4], common[4:]  # the rise in full, then about five more, including the last
+            step = max(1, len(late) // 5)
+            picked = early + late[::-step][::-1]
+            rows += [
+                (
+                    NAMES[variant],
+                    f"{row['iteration']:,}",
+                    f"{theirs[row['iteration']]['loss']:.3f}",
+                    f"{row['loss']:.3f}",
+                    f"{theirs[row['iteration']]['accuracy']:.4f}",
+                    f"{row['accuracy']:.4f}",
+                )
+                for row in picked
+            ]
+    header = ("network", "iteration", "loss: published", "loss: ours", "accuracy: published", "accuracy: ours")
+    return [header, *rows] if rows else []
 
 
 def mean(values: list[float]) -> float:
