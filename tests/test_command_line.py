@@ -146,7 +146,9 @@ def test_a_folder_that_is_nearly_there(tmp_path):
     for command in (["report"], ["again"], ["compare", tmp_path]):
         printed = refused(*command, tmp_path / "digits-lite-pape")
         assert f"help: did you mean '{tmp_path / 'digits-lite-paper'}'?" in printed
-    assert "help" not in refused("report", tmp_path / "elsewhere" / "x")
+    printed = refused("report", tmp_path / "elsewhere" / "x")
+    assert "expected: a folder that is there\n" in printed and "help" not in printed
+    assert "expected: a file that is there\n" in refused("reproduce", "--published", tmp_path / "x.csv")
 
 
 def test_good_numbers_are_taken(tmp_path):

@@ -62,8 +62,16 @@ class TestLock:
         (tmp_path / "file").touch()
         with pytest.raises(StateError, match="cannot be used") as error, only_one_process(tmp_path / where):
             pass
-        assert "can be made" in error.value.expected and ": " in error.value.got and "--out" in error.value.help
+        assert "can be made" in error.value.expected and ": " in error.value.got and error.value.help == "name another folder"
         assert everything(tmp_path) == {"file": b""}
+
+    @pytest.mark.parametrize("command", [["draws"], ["claims", "--out"]])
+    def test_other_commands_do_not_work_for_nothing(self, command, tmp_path, monkeypatch):
+        for work in ("minidrop.paper.reproduce.draws.measure_draws", "minidrop.paper.claims.write.claims_text"):
+            monkeypatch.setattr(work, lambda *_: 1 / 0)
+        (tmp_path / "file").touch()
+        printed = minidrop(*command, tmp_path / "file" / "out", status=1)
+        assert f"Error: {tmp_path / 'file' / 'out'} cannot be used" in printed and "Not a directory" in printed
 
     def test_in_words_on_the_command_line(self, tmp_path):
         (tmp_path / "file").touch()

@@ -86,7 +86,8 @@ class Place(click.Path):
         path = expanded(str(value), param.human_readable_name if param is not None else "path")
         if self.exists and not path.exists():
             near = [str(path.parent / other.name) for other in path.parent.iterdir()] if path.parent.is_dir() else []
-            _refuse(value, "what is there", did_you_mean(str(path), near), param, ctx)
+            kind = "folder" if self.dir_okay else "file"
+            _refuse(value, f"a {kind} that is there", did_you_mean(str(path), near), param, ctx)
         return super().convert(path, param, ctx)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...serialization import write_atomically
 from ..reproduce.figures import COLOURS, draw
+from ..reproduce.lock import require_writable
 from ..reproduce.table import markdown
 from .course import training_claims
 from .crash import COMPOSED, EXPLICIT, crash_claims, died, totals
@@ -92,6 +93,7 @@ def write_ledger(results: Path, out: Path, published: Path | None = None) -> lis
     published: a CSV of the author's logs; what the ledger needs of it is derived first, and written to logs.json.
     All is computed before the first file is written. Returns what was written.
     """
+    require_writable(out)
     evidence = Evidence(results)
     files: dict[Path, bytes] = {}
     if published is not None:

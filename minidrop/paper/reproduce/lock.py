@@ -1,9 +1,10 @@
-"""One process at a time in an experiment's folder: a lock that lies in it."""
+"""Folders to write to: one process at a time in that of an experiment, by a lock that lies in it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,16 +23,12 @@ def only_one_process(folder: Path) -> Iterator[None]:
 
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o666))  # for its error: the lock's own may be a timeout
-    except OSError as error:
+        with _in_words(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o666))  # for its error: the lock's own may be a timeout
+    except StateError:
         _remove(new)
-        raise StateError(
-            f"{folder} cannot be used",
-            expected="a folder that can be made, or one that can be written",
-            got=f"{error.filename or folder}: {error.strerror}",
-            help="--out names another folder",
-        ) from error
+        raise
     try:
         with FileLock(folder / NAME, timeout=0):
             yield
@@ -46,6 +43,27 @@ def only_one_process(folder: Path) -> Iterator[None]:
     finally:
         if new and {path.name for path in folder.iterdir()} <= {NAME}:
             _remove(new)
+
+
+def require_writable(folder: Path) -> None:
+    """Make the folder, if need be, before the work whose results it is to hold. Raises StateError if it cannot be written."""
+    with _in_words(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+
+
+@contextlib.contextmanager
+def _in_words(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StateError(
+            f"{folder} cannot be used",
+            expected="a folder that can be made, or one that can be written",
+            got=f"{error.filename or folder}: {error.strerror}",
+            help="name another folder",
+        ) from error
 
 
 def _remove(new: list[Path]) -> None:
