@@ -26,6 +26,14 @@ from minidrop.paper.reproduce.lock import only_one_process
 SHORT = ["reproduce", "--variants", "cnn", "--iterations", 8, "--evaluate-every", 4]
 
 
+@pytest.fixture(autouse=True)
+def without_figures():
+    """They take their time, and test_reproduce.py draws them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "write_figures", lambda *_arguments: {})
+        yield
+
+
 def everything(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 

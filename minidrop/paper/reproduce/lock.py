@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +22,7 @@ def only_one_process(folder: Path) -> Iterator[None]:
 
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        with _in_words(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o666))  # for its error: the lock's own may be a timeout
+        require_writable(folder)  # for its error: the lock's own may be a timeout
     except StateError:
         _remove(new)
         raise
@@ -47,16 +44,10 @@ def only_one_process(folder: Path) -> Iterator[None]:
 
 def require_writable(folder: Path) -> None:
     """Make the folder, if need be, before the work whose results it is to hold. Raises StateError if it cannot be written."""
-    with _in_words(folder):
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-
-
-@contextlib.contextmanager
-def _in_words(folder: Path) -> Iterator[None]:
-    try:
-        yield
     except OSError as error:
         raise StateError(
             f"{folder} cannot be used",
