@@ -46,6 +46,17 @@ class TestLock:
         assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
         minidrop(*SHORT, "--out", tmp_path / "out")  # the lock alone is no experiment
 
+    def test_a_folder_of_the_other_process_is_not_removed(self, tmp_path, monkeypatch):
+        """Both start at once, and see no folder yet: the one without the lock leaves the other's alone."""
+        folder = tmp_path / "out"
+        exists = type(folder).exists
+        monkeypatch.setattr(type(folder), "exists", lambda path: path != folder and exists(path))
+        folder.mkdir()
+        with FileLock(folder / ".lock"):
+            with pytest.raises(StateError, match="another process"), only_one_process(folder):
+                pass
+            assert [path.name for path in folder.iterdir()] == [".lock"]
+
     def test_nothing_is_left_beside_the_folder(self, tmp_path):
         minidrop(*SHORT, "--out", tmp_path / "a" / "out")
         assert [path.name for path in tmp_path.iterdir()] == ["a"] and [p.name for p in (tmp_path / "a").iterdir()] == ["out"]
