@@ -228,7 +228,8 @@ class TestBreaks:
             wait_until(lambda: (folder / "table.md").exists())  # the figures come next
             child.send_signal(signal.SIGINT)
             output, error = child.communicate(timeout=60)
-        assert child.returncode == 130 and "Traceback" not in error, error
+        # CPython ends itself by SIGINT, which a shell calls 130 too, if the signal came inside an exec() of matplotlib's
+        assert child.returncode in (130, -signal.SIGINT) and "Traceback" not in error, error
         assert error.endswith(f"interrupted; go on with: minidrop report {folder}\n") and "What came: CNN" in output
         minidrop("report", folder)
 
