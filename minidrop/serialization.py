@@ -161,8 +161,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         _write_atomically(path, content)
     except OSError as error:
-        error.filename, error.filename2 = str(path), None  # not the temporary file's name, or none
-        raise
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # it named the temporary file, or none
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

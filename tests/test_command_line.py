@@ -146,7 +146,9 @@ def test_a_folder_that_is_nearly_there(tmp_path):
     for command in (["report"], ["again"], ["compare", tmp_path]):
         printed = refused(*command, tmp_path / "digits-lite-pape")
         assert f"help: did you mean '{tmp_path / 'digits-lite-paper'}'?" in printed
-    assert "help" not in refused("report", tmp_path / "elsewhere" / "x")
+    printed = refused("report", tmp_path / "elsewhere" / "x")
+    assert "expected: a folder that is there\n" in printed and "help" not in printed
+    assert "expected: a file that is there\n" in refused("reproduce", "--published", tmp_path / "x.csv")
 
 
 def test_good_numbers_are_taken(tmp_path):
@@ -163,8 +165,19 @@ class TestHomes:
     def test_of_nobody(self, arguments, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         printed = minidrop(*arguments, "~nosuchuser/x", status=1)
-        assert "there is no such home folder" in printed and "got: '~nosuchuser/x'" in printed and "./~name" in printed
+        name = arguments[-1] if arguments[-1].startswith("--") else {"compare": "RIGHT"}.get(arguments[0], "FOLDER")
+        assert (
+            f"Error: {name}: there is no such home folder" in printed
+            and "got: '~nosuchuser/x'" in printed
+            and "./~name" in printed
+        )
         assert list(tmp_path.iterdir()) == []
+
+    def test_of_nobody_in_the_environment(self, monkeypatch):
+        monkeypatch.setenv("MINIDROP_DATASETS", "~nosuchuser")
+        for command in (["data", "list"], ["data", "fetch", "mnist"], ["data", "verify", "mnist"]):
+            printed = minidrop(*command, status=1)
+            assert "$MINIDROP_DATASETS: there is no such home folder" in printed and "not here" not in printed
 
     def test_ones_own(self, tmp_path, monkeypatch):
         monkeypatch.setenv("HOME", str(tmp_path))

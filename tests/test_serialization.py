@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
 import random
@@ -201,6 +202,24 @@ def test_the_same_content_gives_the_same_bytes(tmp_path):
 def test_big_endian_numbers_come_back(tmp_path):
     md.save(tmp_path / "c", nn.ReLU(), curve=np.arange(3, dtype=">f4"))
     np.testing.assert_array_equal(md.load(tmp_path / "c").state["curve"], [0, 1, 2])
+
+
+def test_an_error_of_the_disk_names_the_file(tmp_path):
+    """Not the temporary file beside it, nor none, nor two."""
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for place, path in ((tmp_path / "none", tmp_path / "none" / "c"), (tmp_path, tmp_path / "c")):
+        with pytest.MonkeyPatch.context() as patch:
+            if place.exists():
+                patch.setattr(os, "fsync", full)
+            with pytest.raises(OSError, match=r"^\[Errno \d+\] [\w ]+: '[^']*'$") as error:
+                write_atomically(path, b"new")
+        assert error.value.filename == str(path) and error.value.errno in (errno.ENOENT, errno.ENOSPC)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match=r"^\[Errno \d+\] [\w ]+: '[^']*folder'$"):  # os.replace names two files
+        write_atomically(tmp_path / "folder", b"new")
 
 
 def test_an_error_while_writing_leaves_the_old_file(tmp_path, monkeypatch):

@@ -260,3 +260,28 @@ def test_importing_is_cheap():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     others = [name for name in result.stdout.split() if not name.startswith("minidrop")]
     assert not {"dataclasses", "inspect", "asyncio", "unittest", "http", "safetensors"} & set(others), others
+
+
+TOP = {"minidrop", "lessons", "tests", "datasets", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"}
+TOP |= {".ci", ".gitignore"}
+LARGEST = 2**20  # of a file, in bytes: a notebook with its figures takes half of that
+
+
+def strangers(files):
+    """Of {path: size}: what lies beside the wings at the top, and what is too large."""
+    return sorted(path for path, size in files.items() if path.split("/")[0] not in TOP or size > LARGEST)
+
+
+def test_nothing_but_the_project_is_committed():
+    root = ROOT
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    files = [name for name in listed.stdout.split("\0") if name and (root / name).exists()]
+    assert len(files) > 200
+    assert strangers({name: (root / name).stat().st_size for name in files}) == []
+
+
+def test_a_stranger_is_found():
+    files = {"README.md": 10, "py_spy-0.4.3.whl": 3 * 2**20, "lessons/results/x.csv": 2 * 2**20, "notes/a.md": 1}
+    assert strangers(files) == ["lessons/results/x.csv", "notes/a.md", "py_spy-0.4.3.whl"]

@@ -32,6 +32,7 @@ def data_commands() -> None:
 @data_commands.command("list")
 def list_command() -> None:
     """List every dataset, its size and its location."""
+    roots = store.roots()  # first of all: it may raise
     for name, table in manifest().items():
         size = "embedded" if table.get("embedded") else f"{_download_bytes(table) / 1e6:,.0f} MB to download"
         about = f"{name:14} {table['title']}: {table['train']:,} + {table['test']:,} images, {size}; "
@@ -39,7 +40,7 @@ def list_command() -> None:
         for line in [whole] if len(whole) <= width() else [about.rstrip(), f"{'':14} {table['licence']}"]:
             click.echo(line)
         click.echo(f"{'':14} {_place(name, table)}")
-    click.echo("looked in: " + "; ".join(str(root) for root in store.roots()))
+    click.echo("looked in: " + "; ".join(str(root) for root in roots))
 
 
 def _download_bytes(table: dict[str, Any]) -> int:

@@ -83,10 +83,12 @@ class Place(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path."""
-        path = expanded(str(value), param.human_readable_name if param is not None else "path")
+        name = "path" if param is None else param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+        path = expanded(str(value), name)
         if self.exists and not path.exists():
             near = [str(path.parent / other.name) for other in path.parent.iterdir()] if path.parent.is_dir() else []
-            _refuse(value, "what is there", did_you_mean(str(path), near), param, ctx)
+            kind = "folder" if self.dir_okay else "file"
+            _refuse(value, f"a {kind} that is there", did_you_mean(str(path), near), param, ctx)
         return super().convert(path, param, ctx)
 
 

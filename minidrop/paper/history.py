@@ -62,8 +62,7 @@ class History:
                 with self.path.open("a", newline="", encoding="utf-8") as file:
                     csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(self.rows[-1])
             except OSError as error:
-                error.filename = str(self.path)
-                raise
+                raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def forget_final_row(self, evaluate_every: int) -> None:
         """Remove the last row if it lies between two evaluations.

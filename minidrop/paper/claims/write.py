@@ -9,6 +9,7 @@ import numpy as np
 
 from ...serialization import write_atomically
 from ..reproduce.figures import COLOURS, draw
+from ..reproduce.lock import writable
 from ..reproduce.table import markdown
 from .course import training_claims
 from .crash import COMPOSED, EXPLICIT, crash_claims, died, totals
@@ -92,15 +93,16 @@ def write_ledger(results: Path, out: Path, published: Path | None = None) -> lis
     published: a CSV of the author's logs; what the ledger needs of it is derived first, and written to logs.json.
     All is computed before the first file is written. Returns what was written.
     """
-    evidence = Evidence(results)
-    files: dict[Path, bytes] = {}
-    if published is not None:
-        evidence.logs = derive(published, evidence)
-        files[results / LOGS_FILE] = as_bytes(evidence.logs)
-    files |= {out / "CLAIMS.md": claims_text(evidence).encode(), results / "crash.png": draw(crash_figure, evidence)}
-    for path, content in files.items():
-        write_atomically(path, content)
-    return list(files)
+    with writable(out):
+        evidence = Evidence(results)
+        files: dict[Path, bytes] = {}
+        if published is not None:
+            evidence.logs = derive(published, evidence)
+            files[results / LOGS_FILE] = as_bytes(evidence.logs)
+        files |= {out / "CLAIMS.md": claims_text(evidence).encode(), results / "crash.png": draw(crash_figure, evidence)}
+        for path, content in files.items():
+            write_atomically(path, content)
+        return list(files)
 
 
 def crash_figure(figure: Any, evidence: Evidence) -> None:

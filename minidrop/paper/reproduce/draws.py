@@ -30,6 +30,7 @@ from ...random import Generator
 from ...serialization import write_atomically
 from ...tensor import Tensor
 from ..history import rows_as_csv
+from .lock import writable
 from .provenance import provenance
 
 DRAWS, BATCHES = 10_000, 100
@@ -170,10 +171,10 @@ def _units(name: str, kind: Kind, draws: int, generator: Generator) -> list[dict
 
 def write_draws(folder: Path, draws: int = DRAWS, seed: int = 0) -> None:
     """Measure, and write draws.json, layers.csv and units.csv."""
-    layers, units = measure_draws(draws, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = {"draws": draws, "seed": seed, "units": UNITS, "inputs": INPUTS, "spread": SPREAD}
-    stored = {"settings": settings, "provenance": [provenance()]}
-    write_atomically(folder / "layers.csv", rows_as_csv(LAYER_COLUMNS, layers).encode())
-    write_atomically(folder / "units.csv", rows_as_csv(UNIT_COLUMNS, units).encode())
-    write_atomically(folder / "draws.json", (json.dumps(stored, indent=2) + "\n").encode())
+    with writable(folder):
+        layers, units = measure_draws(draws, seed)
+        settings = {"draws": draws, "seed": seed, "units": UNITS, "inputs": INPUTS, "spread": SPREAD}
+        stored = {"settings": settings, "provenance": [provenance()]}
+        write_atomically(folder / "layers.csv", rows_as_csv(LAYER_COLUMNS, layers).encode())
+        write_atomically(folder / "units.csv", rows_as_csv(UNIT_COLUMNS, units).encode())
+        write_atomically(folder / "draws.json", (json.dumps(stored, indent=2) + "\n").encode())

@@ -6,6 +6,7 @@ history/VARIANT_seedN.json       how the run ended: divergence, accuracy on the 
 history/VARIANT_seedN_steps.csv  the steps before something went wrong, if they were recorded
 checkpoints/VARIANT_seedN.safetensors; ..._peak.safetensors and ..._end.safetensors: the weights at the peak and at the end
 table.md, figure1.png ... figure4.png, diagnostics.png, report.html
+.lock                            held by the process that works on the folder (`lock.py`)
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""One process at a time in an experiment's folder: a lock that lies in it."""
+"""Folders to write to: one process at a time in that of an experiment, by a lock that lies in it."""
 
 from __future__ import annotations
 
 import contextlib
-import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,44 +14,46 @@ NAME = ".lock"  # in the folder; it stays there, for who removes a lock's file m
 
 @contextlib.contextmanager
 def only_one_process(folder: Path) -> Iterator[None]:
-    """Make the folder, if need be, and lock it; if nothing is written into a new one, it is removed again.
-
-    Raises StateError if another process on this machine has locked it, or if it cannot be made or written.
-    """
+    """`writable`, and locked. Raises StateError also if another process on this machine has locked the folder."""
     from filelock import FileLock, Timeout
 
+    with writable(folder) as new:
+        try:
+            with FileLock(folder / NAME, timeout=0):
+                yield
+        except Timeout as error:
+            new.clear()  # both saw no folder, and the other was faster: it is theirs
+            raise StateError(
+                f"another process is at work on {folder}",
+                expected="one at a time",
+                got="a lock that is held",
+                help="wait for it, or name another folder with --out",
+            ) from error
+
+
+@contextlib.contextmanager
+def writable(folder: Path) -> Iterator[list[Path]]:
+    """Make the folder, if need be, before the work whose results it is to hold; remove a new one if nothing is written to it.
+
+    Yields the folders that it may remove then, the innermost first. Raises StateError if the folder cannot be made or written.
+    """
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o666))  # for its error: the lock's own may be a timeout
-    except OSError as error:
-        _remove(new)
-        raise StateError(
-            f"{folder} cannot be used",
-            expected="a folder that can be made, or one that can be written",
-            got=f"{error.filename or folder}: {error.strerror}",
-            help="--out names another folder",
-        ) from error
-    try:
-        with FileLock(folder / NAME, timeout=0):
-            yield
-    except Timeout as error:
-        new = []  # theirs
-        raise StateError(
-            f"another process is at work on {folder}",
-            expected="one at a time",
-            got="a lock that is held",
-            help="wait for it, or name another folder with --out",
-        ) from error
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise StateError(
+                f"{folder} cannot be used",
+                expected="a folder that can be made, or one that can be written",
+                got=f"{error.filename or folder}: {error.strerror}",
+                help="name another folder",
+            ) from error
+        yield new
     finally:
-        if new and {path.name for path in folder.iterdir()} <= {NAME}:
-            _remove(new)
-
-
-def _remove(new: list[Path]) -> None:
-    """Remove folders that were made here, the innermost first, as long as they are empty."""
-    with contextlib.suppress(OSError):
-        if new:
-            (new[0] / NAME).unlink(missing_ok=True)
-        for path in new:
-            path.rmdir()
+        with contextlib.suppress(OSError):  # not empty
+            if new and [path.name for path in folder.iterdir()] == [NAME]:
+                (folder / NAME).unlink()
+            for path in new:
+                path.rmdir()
