@@ -31,7 +31,7 @@ class Capture:
         self.capturing = False
         self.kept: list[Any] = []  # arrays kept alive for the graph: matrices of convolutions, velocities
         self.gradients: list[tuple[Tensor, Array | None]] = []  # tensor, its gradient before the step changed it
-        self.settings: dict[Any, Any] = {}  # optimiser: its learning rate and the like when the graph was made
+        self.optimizers: dict[Any, Any] = {}  # optimiser: its settings and arrays when the graph was made
         self.counters: dict[Generator, Array] = {}  # one number each, on the GPU
         self.expected: dict[Generator, int] = {}  # the counter on the GPU at the end of the last step
         self.blocks: dict[Generator, int] = {}  # how far one step advances it
@@ -80,10 +80,11 @@ class CapturedStep:
     memory at each call, and the next call overwrites them.
 
     State that survives the step must be updated in place (as the optimisers do with parameters). If a parameter has been given
-    another array (by `load_state_dict`), or an optimiser another learning rate or other setting, the step is captured again;
-    other arrays (a velocity) must stay the same. The step may not read numbers back (`.item()`) or depend on other numbers that
-    Python changes between steps, and must set gradients to None before backward. `Optimizer.steps` does not count replays.
-    A capture takes longer than a step: with a schedule, change the rate every hundred steps rather than at each.
+    another array (by `load_state_dict`), or an optimiser another learning rate, setting or state, the step runs op by op
+    once, and is captured again; other arrays must stay the same. The step may not read numbers back (`.item()`) or
+    depend on other numbers that Python changes between steps, and must set gradients to None before backward.
+    `Optimizer.steps` does not count replays. A capture takes longer than a step: with a schedule, change the rate every hundred
+    steps rather than at each.
     """
 
     def __init__(self, step: Callable[..., Any], warm_up: int = WARM_UP) -> None:
@@ -154,7 +155,7 @@ class CapturedStep:
             self.capture.begin_step()
             if self.graph is not None and self.has_changed():
                 self.stream.synchronize()
-                self.graph = None  # capture it again
+                self.graph, self.calls = None, self.warm_up - 1  # one step op by op makes what it needs now, such as a velocity
             if self.calls >= self.warm_up and self.graph is None and self.reason is None:
                 self.capture_graph()
             if self.graph is None:
@@ -168,8 +169,8 @@ class CapturedStep:
     def has_changed(self) -> bool:
         """True if the graph no longer does what the step would do: numbers are in it as they were, and addresses."""
         seeds = any(generator.seed != seed for generator, seed in self.seeds.items())
-        settings = any(optimizer.numbers() != numbers for optimizer, numbers in self.capture.settings.items())
-        return seeds or settings or any(tensor.data is not array for tensor, array in self.parameters)
+        optimizers = any(optimizer.differs_from(before) for optimizer, before in self.capture.optimizers.items())
+        return seeds or optimizers or any(tensor.data is not array for tensor, array in self.parameters)
 
     def require_same(self, arrays: list[Array]) -> None:
         """Raise ShapeError unless the inputs are like those of the first call."""
@@ -193,7 +194,7 @@ class CapturedStep:
         before = {generator: generator.counter for generator in self.capture.counters}
         self.capture.gradients.clear()
         self.capture.kept.clear()
-        self.capture.settings.clear()
+        self.capture.optimizers.clear()
         ended = False
         self.stream.begin_capture()
         self.capture.capturing = True

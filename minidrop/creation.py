@@ -28,7 +28,7 @@ def ones(*shape: Any, dtype: Any = "float32", device: str = "cpu", requires_grad
 
 def full(shape: Any, value: float, dtype: Any = "float32", device: str = "cpu", requires_grad: bool = False) -> Tensor:
     """full((2, 3), value) -> (2, 3): all `value`."""
-    return _full("full", (shape,), arguments.number("full", "value", value), dtype, device, requires_grad)
+    return _full("full", (shape,), _plain_number("full", "value", value), dtype, device, requires_grad)
 
 
 def rand(
@@ -40,7 +40,7 @@ def rand(
 ) -> Tensor:
     """rand(2, 3) or rand((2, 3)) -> (2, 3): in [0, 1), equally likely; drawn from `generator`, else `default_generator()`."""
     lengths, kind = shapes.lengths("rand", shape), _floating("rand", dtype)
-    return Tensor((generator or default_generator()).uniform(lengths, kind, device), requires_grad)
+    return Tensor(_source("rand", generator).uniform(lengths, kind, device), requires_grad)
 
 
 def randn(
@@ -56,7 +56,7 @@ def randn(
     """
     lengths, kind = shapes.lengths("randn", shape), _floating("randn", dtype)
     empty_on(device)  # its errors come before a draw
-    return Tensor(to_device((generator or default_generator()).normal(lengths, kind), device), requires_grad)
+    return Tensor(to_device(_source("randn", generator).normal(lengths, kind), device), requires_grad)
 
 
 def arange(
@@ -72,7 +72,7 @@ def arange(
     Of integers int64 numbers, which can be indices, as in NumPy and PyTorch; of other numbers float32; or `dtype`.
     """
     first, end = (0, start) if stop is None else (start, stop)
-    given = [_plain_number(value) for value in (first, end, step)]
+    given = [_plain_number("arange", "bound or step", value) for value in (first, end, step)]
     whole = all(isinstance(value, int) for value in given)
     kind = _dtype("arange", ("int64" if whole else "float32") if dtype is None else dtype)
     begin, last, by = given
@@ -95,6 +95,9 @@ def ones_like(x: Operand, dtype: Any = None, requires_grad: bool = False) -> Ten
 
 def _full(name: str, shape: Any, value: float, dtype: Any, device: str, requires_grad: bool) -> Tensor:
     lengths, kind, where = shapes.lengths(name, shape), _dtype(name, dtype), empty_on(device)
+    limits = np.iinfo(kind) if kind.kind in "iu" else None
+    if limits and not (isinstance(value, int) and limits.min <= value <= limits.max):
+        raise ArgumentError(f"{name}: bad value", expected=f"an integer from {limits.min} to {limits.max}", got=repr(value))
     fill: Callable[..., Array] = array_module(where).full
     return Tensor(run_on(where, fill, lengths, value, kind), requires_grad)
 
@@ -109,11 +112,11 @@ def _steps(xp: Any, begin: Any, step: Any, count: int, whole: bool) -> Array:
     return begin + step * xp.arange(count, dtype="int64" if whole else "float64")
 
 
-def _plain_number(value: Any) -> Any:
+def _plain_number(name: str, argument: str, value: Any) -> Any:
     """An int or a float; NumPy's numbers count."""
     if isinstance(value, (int, np.integer)):
         return int(value)
-    return arguments.number("arange", "bound or step", value)
+    return arguments.number(name, argument, value)
 
 
 def _dtype(name: str, dtype: Any) -> Any:
@@ -122,13 +125,16 @@ def _dtype(name: str, dtype: Any) -> Any:
         kind = np.dtype(dtype)
     except TypeError:
         kind = np.dtype("O")
-    if kind.kind not in KINDS:
+    if kind.kind not in KINDS or dtype is None:
         raise DTypeError(f"{name}: bad dtype", expected="float32, float64, int64, bool, ...", got=repr(dtype))
     return kind
 
 
+def _source(name: str, generator: Any) -> Generator:
+    if generator is not None and not isinstance(generator, Generator):
+        raise ArgumentError(f"{name}: bad generator", expected="md.Generator(seed)", got=repr(generator)[:80])
+    return generator or default_generator()
+
+
 def _floating(name: str, dtype: Any) -> Any:
-    kind = _dtype(name, dtype)
-    if kind.kind != "f":
-        raise DTypeError(f"{name}: bad dtype", expected="float32 or float64", got=repr(dtype))
-    return kind
+    return arguments.float_type(name, dtype)

@@ -46,6 +46,7 @@ from .functions import (
     where as where,
 )
 from .guard import arguments, operands, shapes
+from .guard.labels import row_indices
 from .images import (
     CONVOLUTIONS as CONVOLUTIONS,
     avg_pool2d as avg_pool2d,
@@ -192,6 +193,7 @@ def batch_norm(
     """
     x = as_tensor(x)
     arguments.require_floating("batch_norm", x.dtype)
+    eps, momentum = arguments.positive("batch_norm", "eps", eps), arguments.probability("batch_norm", "momentum", momentum)
     if x.ndim < 2:
         raise ShapeError("batch_norm: x has the wrong rank", expected="(N, C) or (N, C, ...)", got=str(x.shape))
     arguments.require_batch("batch_norm", x.shape)
@@ -207,13 +209,13 @@ def batch_norm(
     if (running[0] is None) != (running[1] is None) or (running[0] is None and not training):
         raise ArgumentError("batch_norm: running statistics", expected="both, or in training none", got="one, or none")
     if not training:
-        return apply(norm.BatchNorm(float(eps), (running[0], running[1])), x, *parameters)
+        return apply(norm.BatchNorm(eps, (running[0], running[1])), x, *parameters)
     count = arguments.values_per_channel("batch_norm", x.shape)
-    op = norm.BatchNorm(float(eps), None)
+    op = norm.BatchNorm(eps, None)
     output = apply(op, x, *parameters)
     for kept, batch, scale in zip(running, (op.mean, op.variance), (1.0, count / (count - 1)), strict=True):
         if kept is not None:
-            run_on(kept, _move_towards, kept, batch, float(momentum), scale)
+            run_on(kept, _move_towards, kept, batch, momentum, scale)
     return output
 
 
@@ -225,13 +227,14 @@ def layer_norm(x: Operand, weight: Operand | None = None, bias: Operand | None =
     """
     x = as_tensor(x)
     arguments.require_floating("layer_norm", x.dtype)
+    eps = arguments.positive("layer_norm", "eps", eps)
     shapes.one_axis("layer_norm", x.shape, -1, fewest=1)
     parameters = [None if value is None else as_tensor(value) for value in (weight, bias)]
     arguments.require_type_of_layer("layer_norm", x, *parameters)
     for name, value in zip(("weight", "bias"), parameters, strict=True):
         arguments.require_vector("layer_norm", name, value, x.shape[-1])
     wide = x.astype("float32") if x.dtype == "float16" else x  # the largest float16 is 65504, the square of 256
-    y = (wide - wide.mean(axis=-1, keepdims=True)) / (wide.var(axis=-1, keepdims=True) + float(eps)).sqrt()
+    y = (wide - wide.mean(axis=-1, keepdims=True)) / (wide.var(axis=-1, keepdims=True) + eps).sqrt()
     y = y.astype("float16") if x.dtype == "float16" else y
     y = y if parameters[0] is None else y * parameters[0]
     return y if parameters[1] is None else y + parameters[1]
@@ -248,7 +251,7 @@ def embedding(indices: Any, weight: Operand) -> Tensor:
     """
     weight = as_tensor(weight)
     arguments.require_rank("embedding", "weight", weight.shape, "(count, features)")
-    return weight[arguments.row_indices("embedding", indices, weight.shape[0], weight.device)]
+    return weight[row_indices("embedding", indices, weight.shape[0], weight.device)]
 
 
 def _move_towards(running: Array, batch: Array, momentum: float, scale: float) -> None:

@@ -8,6 +8,7 @@ from .backend import Array, array_module, is_array, run_on
 from .errors import ArgumentError
 from .functions import where
 from .guard import arguments, shapes
+from .guard.labels import class_labels, kept_labels, may_hold_true
 from .ops import loss
 from .tensor import Operand, Tensor, apply, as_tensor
 
@@ -17,6 +18,7 @@ REDUCTIONS = ("mean", "sum", "none")
 def log_softmax(x: Operand, axis: int = -1) -> Tensor:
     """(shape) -> same: x - log(sum of e^x along `axis`); no overflow, however large x is."""
     x = as_tensor(x)
+    arguments.require_floating("log_softmax", x.dtype)
     along = shapes.one_axis("log_softmax", x.shape, axis, fewest=1)
     return apply(loss.LogSoftmax(along), x)
 
@@ -29,10 +31,11 @@ def softmax_cross_entropy(logits: Operand, labels: Any) -> Tensor:
     """
     logits = as_tensor(logits)
     name = "softmax_cross_entropy"
+    arguments.require_floating(name, logits.dtype)
     arguments.require_rank(name, "logits", logits.shape, "(N, K)")
     arguments.require_batch(name, logits.shape)
     batch, classes = logits.shape
-    checked = arguments.class_labels(name, labels, batch, classes, logits.device)
+    checked = class_labels(name, labels, batch, classes, logits.device)
     return apply(loss.SoftmaxCrossEntropy(checked), logits)
 
 
@@ -49,6 +52,7 @@ def cross_entropy(
     """
     name = "cross_entropy"
     logits = as_tensor(logits)
+    arguments.require_floating(name, logits.dtype)
     arguments.require_rank(name, "logits", logits.shape, "(N, K)")
     smoothing = arguments.probability(name, "label_smoothing", label_smoothing)
     checked, kept = _labels(name, labels, logits, reduction, ignore_index)
@@ -68,6 +72,7 @@ def nll_loss(log_probabilities: Operand, labels: Any, reduction: str = "mean", i
     """
     name = "nll_loss"
     log_probabilities = as_tensor(log_probabilities)
+    arguments.require_floating(name, log_probabilities.dtype)
     arguments.require_rank(name, "log_probabilities", log_probabilities.shape, "(N, K)")
     checked, kept = _labels(name, labels, log_probabilities, reduction, ignore_index)
     return _reduced(_of_the_labels(log_probabilities, checked), reduction, kept)
@@ -76,6 +81,7 @@ def nll_loss(log_probabilities: Operand, labels: Any, reduction: str = "mean", i
 def mse_loss(predictions: Operand, targets: Operand, reduction: str = "mean") -> Tensor:
     """(shape), (same shape) -> (), or (shape) without reduction: (prediction - target)^2; reduction "mean", "sum" or "none"."""
     predictions, targets = _pair("mse_loss", "predictions", predictions, targets, reduction)
+    arguments.require_floating("mse_loss", predictions.dtype)
     difference = predictions - targets
     return _reduced(difference * difference, reduction)
 
@@ -108,8 +114,8 @@ def _labels(name: str, labels: Any, x: Tensor, reduction: str, ignore_index: int
     arguments.require_choice(name, "reduction", reduction, REDUCTIONS)
     arguments.require_batch(name, x.shape)
     batch, classes = x.shape
-    checked, kept = arguments.kept_labels(name, labels, batch, classes, x.device, ignore_index)
-    if kept is not None and reduction == "mean" and not arguments.may_hold_true(kept):
+    checked, kept = kept_labels(name, labels, batch, classes, x.device, ignore_index)
+    if kept is not None and reduction == "mean" and not may_hold_true(kept):
         raise ArgumentError(
             f"{name}: every label is ignored",
             expected="at least one example that counts",

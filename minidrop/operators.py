@@ -25,6 +25,7 @@ class Operators(Discrete):
     __slots__ = ()
 
     shape: Any  # defined by Tensor
+    dtype: Any
     device: Any
     apply: Callable[..., Self] = staticmethod(core.apply)
 
@@ -107,6 +108,7 @@ class Operators(Discrete):
 
     def sigmoid(self) -> Self:
         """(any shape) -> same: 1 / (1 + e^-x)."""
+        arguments.require_floating("sigmoid", self.dtype)
         return self.apply(activation.Sigmoid(), self)
 
     def relu(self) -> Self:
@@ -119,10 +121,12 @@ class Operators(Discrete):
 
     def softplus(self) -> Self:
         """(any shape) -> same: ln(1 + e^x), a smooth max(x, 0)."""
+        arguments.require_floating("softplus", self.dtype)
         return self.apply(activation.Softplus(), self)
 
     def softmax(self, axis: int = -1) -> Self:
         """(shape) -> same: e^x / (sum of e^x along `axis`); no overflow, however large x is."""
+        arguments.require_floating("softmax", self.dtype)
         return self.apply(loss.Softmax(shapes.one_axis("softmax", self.shape, axis, fewest=1)), self)
 
     # Reductions: (shape) -> shape without the axes (with length 1 where keepdims); formulas in ops/reduction.py ------------
@@ -145,11 +149,13 @@ class Operators(Discrete):
 
     def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Self:
         """(shape) -> shape without `axis`: sum of (x - mean)^2 / (n - ddof); ddof 0 as in NumPy, 1 for the unbiased one."""
-        return self.apply(reduction.Var(shapes.axes("var", self.shape, axis, fewest=1 + ddof), keepdims, ddof), self)
+        fewest = 1 + arguments.count("var", "ddof", ddof)
+        return self.apply(reduction.Var(shapes.axes("var", self.shape, axis, fewest), keepdims, ddof), self)
 
     def std(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Self:
         """(shape) -> shape without `axis`: the square root of `var`; the gradient where it is 0 is 0."""
-        return self.apply(reduction.Std(shapes.axes("std", self.shape, axis, fewest=1 + ddof), keepdims, ddof), self)
+        fewest = 1 + arguments.count("std", "ddof", ddof)
+        return self.apply(reduction.Std(shapes.axes("std", self.shape, axis, fewest), keepdims, ddof), self)
 
     def prod(self, axis: Axis = None, keepdims: bool = False) -> Self:
         """(shape) -> shape without `axis`: the product over one axis, several, or (None) all."""

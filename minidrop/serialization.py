@@ -59,8 +59,15 @@ def save(path: str | os.PathLike[str], module: Module, optimizer: Optimizer | No
     The file appears under its name only when it is complete and on the disk. GPU arrays are loaded as NumPy arrays.
     Raises ArgumentError, before anything is written, for state that is neither an array nor JSON.
     """
+    path = _path("save", path)
+    if path.is_dir():
+        raise ArgumentError(f"save: {path} is a folder", expected="the name of a file", got="a folder")
+    if not path.parent.is_dir():
+        raise ArgumentError(f"save: no folder {path.parent}", expected="a folder that is there", got=str(path))
     if not isinstance(module, Module):
-        raise ArgumentError("save: nothing to save", expected="a Module", got=type(module).__name__)
+        help = "md.save(path, model, optimizer); it takes the model itself, not its state_dict()"
+        raise ArgumentError("save: nothing to save", expected="a Module", got=type(module).__name__, help=help)
+    _require_kinds("save", module, optimizer)
     arrays = {name: to_numpy(array) for name, array in module.state_dict().items()}
     plain: dict[str, dict[str, Any]] = {"optimizer": {}, "state": {}}
     parts = [("optimizer", OPTIMIZER, optimizer.state_dict() if optimizer else {}), ("state", STATE, state)]
@@ -76,7 +83,7 @@ def save(path: str | os.PathLike[str], module: Module, optimizer: Optimizer | No
     contiguous = {name: np.asarray(array, array.dtype.newbyteorder("="), order="C") for name, array in arrays.items()}
     header = json.dumps({**plain, "has_optimizer": optimizer is not None, "has_digests": True})
     digests = {HEADER: _digest(header.encode()), **{name: _digest_of(array) for name, array in contiguous.items()}}
-    write_atomically(Path(path), to_bytes(contiguous, metadata={METADATA_KEY: f"{header}\n{json.dumps(digests)}"}))
+    write_atomically(path, to_bytes(contiguous, metadata={METADATA_KEY: f"{header}\n{json.dumps(digests)}"}))
 
 
 def load(path: str | os.PathLike[str], module: Module | None = None, optimizer: Optimizer | None = None) -> Checkpoint:
@@ -87,7 +94,10 @@ def load(path: str | os.PathLike[str], module: Module | None = None, optimizer: 
     """
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
+    path = _path("load", path)
+    _require_kinds("load", module, optimizer)
+    if path.is_dir():
+        raise ArgumentError(f"load: {path} is a folder", expected="a file that md.save wrote", got="a folder")
     if not path.is_file():
         raise FileNotFoundError(f"load: no file {path}")
     try:
@@ -105,7 +115,9 @@ def load(path: str | os.PathLike[str], module: Module | None = None, optimizer: 
             f"load: {path} cannot be read",
             expected="a complete safetensors file, as md.save writes it",
             got=f"{path.stat().st_size} bytes ({error})",
-            help="a download or copy that broke off? md.save itself never leaves half a file",
+            help="PyTorch's .pt files are of another format"
+            if path.suffix in (".pt", ".pth")
+            else "a download or copy that broke off? md.save itself never leaves half a file",
         ) from error
     optimizer_state = {**header.get("optimizer", {}), **_with_prefix(arrays, OPTIMIZER)}
     own = {name: array for name, array in arrays.items() if not name.startswith((OPTIMIZER, STATE))}
@@ -124,6 +136,22 @@ def load(path: str | os.PathLike[str], module: Module | None = None, optimizer: 
                 module.load_state_dict(before)
             raise
     return checkpoint
+
+
+def _path(name: str, path: Any) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(
+            f"{name}: the path comes first", expected=f"md.{name}(path, module)", got=f"{type(path).__name__} as its path"
+        )
+    return Path(path).expanduser()
+
+
+def _require_kinds(name: str, module: Any, optimizer: Any) -> None:
+    for value, kind in ((module, Module), (optimizer, Optimizer)):
+        if value is not None and not isinstance(value, kind):
+            got = type(value).__name__
+            help = f"md.{name}(path, module, optimizer); other things by name: md.save(..., epoch=3)"
+            raise ArgumentError(f"{name}: not a {kind.__name__}", expected=f"a {kind.__name__}", got=got, help=help)
 
 
 def _digest(content: Any) -> str:

@@ -30,6 +30,7 @@ class Tensor(Operators):
     """
 
     __slots__ = ()
+    changes_in_place = False  # True of what belongs to a module
     __array_ufunc__ = None  # numpy_array + tensor: NumPy leaves it to Tensor.__radd__
     __array_priority__ = 1000  # the same for CuPy
 
@@ -103,6 +104,8 @@ class Tensor(Operators):
         return (self[i] for i in range(len(self)))
 
     def __bool__(self) -> bool:
+        help = "for arrays: (x > 0).data.any() or .all(); and, or, not are & | ~"
+        operands.require_one_element(self.shape, "if, and, or, not, bool()", help)
         return bool(self.item())
 
     # One element as a Python number, without history: float(loss), round(loss, 3), f"{loss:.3f}", classes[prediction]
@@ -120,9 +123,12 @@ class Tensor(Operators):
         return round(self.item(), digits)
 
     def __format__(self, spec: str) -> str:
+        if spec:
+            operands.require_one_element(self.shape, f"format {spec!r}")
         return format(self.item(), spec) if spec else str(self)
 
-    # In place: a leaf that requires a gradient stays one, inside no_grad. Elsewhere y += b is y = y + b.
+    # In place: Parameters, Buffers, and leaves that require a gradient stay what they are; what requires a gradient can be
+    # changed only inside no_grad. Of other tensors y += b is y = y + b.
 
     def __iadd__(self, other: Any) -> Tensor:
         return self._in_place(operator.add, other)
@@ -142,10 +148,16 @@ class Tensor(Operators):
     def __imatmul__(self, other: Any) -> Tensor:
         return self._in_place(operator.matmul, other)
 
+    def __ifloordiv__(self, other: Any) -> Tensor:
+        return self._in_place(operator.floordiv, other)
+
+    def __imod__(self, other: Any) -> Tensor:
+        return self._in_place(operator.mod, other)
+
     def _in_place(self, operation: Callable[[Any, Any], Any], other: Any) -> Tensor:
-        if self._op is not None or not self._requires_grad:
+        if self._op is not None or not (self._requires_grad or self.changes_in_place):
             return operation(self, other)  # type: ignore[no-any-return]
-        operands.require_no_recording(operation.__name__, self)
+        operands.require_no_recording(operation.__name__, self, other)
         result = operation(self, other)
         operands.require_same_shape(operation.__name__, self, result)
         run_on(self._data, self._data.__setitem__, ..., result._data)
@@ -163,10 +175,11 @@ class Tensor(Operators):
     # Copies
 
     def __copy__(self) -> Tensor:
-        new = type(self).__new__(type(self))
-        new._data, new.grad, new._op, new._requires_grad = self._data, self.grad, self._op, self._requires_grad
-        if hasattr(self, "__dict__"):  # of a user's subclass
-            new.__dict__.update(self.__dict__)
+        made: Any = super().__reduce_ex__(4)
+        make, arguments, (attributes, slots), *_ = made  # attributes: of a user's subclass
+        new: Tensor = make(*arguments)
+        for name, value in {**(attributes or {}), **slots}.items():
+            object.__setattr__(new, name, value)
         return new
 
     def __reduce_ex__(self, protocol: Any) -> Any:  # copy.deepcopy and pickle
@@ -216,7 +229,7 @@ class Tensor(Operators):
                 "backward: this tensor has no history and requires no gradient",
                 expected="a tensor made from one with requires_grad=True",
                 got=repr(self),
-                help="make the inputs with md.Tensor(..., requires_grad=True), and not inside no_grad()",
+                help="was the graph cut, by .data, .numpy(), argmax, a comparison or no_grad? Or no input requires a gradient",
             )
         upstream = operands.upstream_gradient(self, grad)
         run_on(upstream, doors.hand_out, self if self._op is None else self._op, upstream, retain_graph)

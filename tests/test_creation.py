@@ -103,3 +103,34 @@ def test_a_gpu_that_is_not_there(stand_in):
     for make in (md.zeros, md.randn, md.rand, md.arange):
         with pytest.raises(DeviceError, match="that GPU is missing"):
             make(3, device="cuda:7")
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(300, "uint8"), (-1, "uint8"), (1e20, "int8"), (0.5, "int64"), (2**64, "int64")])
+def test_full_refuses_what_the_type_cannot_hold(value, dtype):
+    with pytest.raises(ArgumentError, match=r"full: bad value(.|\n)*an integer from"):
+        md.full(2, value, dtype=dtype)
+
+
+def test_full_keeps_every_digit():
+    assert md.full(1, 2**53 + 1, dtype="int64").data[0] == 2**53 + 1
+
+
+@pytest.mark.parametrize("dtype", [None, "foo", "int64", object()])
+def test_layers_are_of_floating_point_numbers(dtype):
+    for make in (
+        lambda: md.nn.Dense(2, 3, dtype=dtype),
+        lambda: md.nn.Conv2d(2, 3, 1, dtype=dtype),
+        lambda: md.nn.LayerNorm(3, dtype=dtype),
+        lambda: md.nn.BatchNorm1d(3, dtype=dtype),
+        lambda: md.nn.Embedding(3, 2, dtype=dtype),
+        lambda: md.rand(2, dtype=dtype),
+    ):
+        with pytest.raises(DTypeError, match=r"bad dtype(.|\n)*float32"):
+            make()
+
+
+@pytest.mark.parametrize("generator", [5, np.random.default_rng(0)])
+def test_the_generator_is_minidrops(generator):
+    for make in (md.rand, md.randn):
+        with pytest.raises(ArgumentError, match=r"bad generator(.|\n)*md\.Generator"):
+            make(2, generator=generator)

@@ -102,3 +102,26 @@ class TestEmbedding:
             indices = np.array([step % 4, 3, 0])
             np.testing.assert_array_equal(captured(xp.asarray(indices)).numpy(), 2 * table.numpy()[indices])
         assert captured.graph is not None
+
+
+@pytest.mark.parametrize("bad", [None, "a", -1.0, float("nan"), [1e-5, 1e-5], md.Tensor(1e-5, requires_grad=True)])
+def test_eps_is_a_number_and_no_parameter(bad):
+    """float(tensor) works, and its gradient would be lost."""
+    x = np.ones((2, 3), "float32")
+    for call in (
+        lambda: F.layer_norm(x, eps=bad),
+        lambda: F.batch_norm(x, eps=bad),
+        lambda: md.nn.LayerNorm(3, eps=bad),
+        lambda: md.nn.BatchNorm1d(3, eps=bad),
+    ):
+        with pytest.raises(ArgumentError, match=r"bad eps(.|\n)*expected: a number"):
+            call()
+    with pytest.raises(ArgumentError, match="bad momentum"):
+        F.batch_norm(x, np.zeros(3, "float32"), np.ones(3, "float32"), momentum=md.Tensor(0.1, requires_grad=True))
+
+
+@pytest.mark.parametrize("bad", ["a", None, -1, [1], True, md.Tensor(1.0)])
+def test_ddof_is_a_count(bad):
+    for call in (F.var, F.std):
+        with pytest.raises(ArgumentError, match="bad ddof"):
+            call(np.ones(4), ddof=bad)

@@ -201,3 +201,45 @@ class TestOfNumbers:
                 function(np.zeros(3), np.zeros(3), reduction="batchmean")
             with pytest.raises(ShapeError, match="mean: too few"):
                 function(np.zeros((0, 3)), np.zeros((0, 3)))
+
+
+INTEGERS = {
+    "softmax": lambda x: x.softmax(),
+    "softplus": lambda x: x.softplus(),
+    "sigmoid": lambda x: x.sigmoid(),
+    "log_softmax": F.log_softmax,
+    "softmax_cross_entropy": lambda x: F.softmax_cross_entropy(x, [1]),
+    "cross_entropy": lambda x: F.cross_entropy(x, [1]),
+    "nll_loss": lambda x: F.nll_loss(x, [1]),
+    "mse_loss": lambda x: F.mse_loss(x, x),
+    "binary_cross_entropy_with_logits": lambda x: F.binary_cross_entropy_with_logits(x, x),
+}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "bool"])
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integers_are_refused(name, dtype):
+    """uint8 numbers have no negatives: softmax was NaN, and a difference 40 instead of 20,008."""
+    with pytest.raises(DTypeError, match=rf"{name}: not floating-point numbers(.|\n)*got: {dtype}(.|\n)*help: x\.astype"):
+        INTEGERS[name](md.Tensor(np.array([[3, 100, 0]], dtype)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "help"),
+    [
+        (np.eye(3, dtype="int64"), ShapeError, r"labels\.argmax\(axis=1\)"),
+        (np.eye(3, dtype="float32"), DTypeError, r"labels\.argmax\(axis=1\)"),
+        (np.zeros((3, 1), "int64"), ShapeError, r"labels\.reshape\(-1\)"),
+        (np.zeros(3, "float32"), DTypeError, r'labels\.astype\("int64"\)'),
+        (np.zeros(3, bool), DTypeError, r'labels\.astype\("int64"\)'),
+        ([[1], [1, 2]], ShapeError, "not one array"),
+    ],
+    ids=["one-hot", "one-hot floats", "a column", "floats", "bools", "ragged"],
+)
+@pytest.mark.parametrize("loss", [F.softmax_cross_entropy, F.cross_entropy, F.nll_loss])
+def test_the_help_for_labels_is_the_step_that_mends_them(loss, labels, error, help):
+    with pytest.raises(error, match=help):
+        loss(np.zeros((3, 3), "float32"), labels)
+    if not isinstance(labels, list):
+        mended = labels.argmax(axis=1) if labels.shape == (3, 3) else labels.reshape(-1).astype("int64")
+        loss(np.zeros((3, 3), "float32"), mended)

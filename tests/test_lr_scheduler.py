@@ -238,3 +238,112 @@ def test_a_rate_that_is_set_between_replays(capturing_cupy):
             run(xp.ones(3, dtype="float32"))
         results.append(weight.numpy().tolist())
     assert results[0] == results[1] == [-4.25] * 3
+
+
+def change_momentum(optimizer, step):
+    if step == 5:
+        optimizer.momentum = 0.9
+
+
+def change_a_group(optimizer, step):
+    if step == 5:
+        optimizer.param_groups[1]["momentum"] = 0.9
+
+
+def load_another_state(optimizer, step):
+    if step == 0:
+        optimizer.momentum = 0.5
+    if step == 7:
+        state = optimizer.state_dict()
+        optimizer.load_state_dict({name: value * 0 if "velocity" in name else value for name, value in state.items()})
+
+
+@pytest.mark.parametrize("change", [change_momentum, change_a_group, load_another_state])
+def test_a_captured_step_notices_what_changes_in_the_optimiser(capturing_cupy, change):
+    """A velocity made inside the graph would start anew at each replay; one that is replaced would go on."""
+    xp, results = capturing_cupy, []
+    for run_by in (lambda step: step, md.capture):
+        weights = [md.Tensor(xp.asarray(np.zeros(3, "float32")), requires_grad=True) for _ in range(2)]
+        optimizer = md.optim.SGD([{"params": [weight]} for weight in weights], lr=0.125)
+
+        def step(x, weights=weights, optimizer=optimizer):
+            optimizer.zero_grad()
+            (weights[0] * md.Tensor(x) + weights[1] * md.Tensor(x)).sum().backward()
+            optimizer.step()
+
+        run = run_by(step)
+        for number in range(14):
+            change(optimizer, number)
+            run(xp.ones(3, dtype="float32"))
+        results.append([weight.numpy().tolist() for weight in weights])
+    assert run.graph is not None and run.reason is None
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-6)
+
+
+def test_an_optimiser_makes_no_state_inside_a_graph(capturing_cupy):
+    """A parameter whose first gradient comes in the captured step: it has no velocity yet."""
+    xp = capturing_cupy
+    weights = [md.Tensor(xp.asarray(np.zeros(3, "float32")), requires_grad=True) for _ in range(2)]
+    optimizer, calls = md.optim.SGD(weights, lr=0.125, momentum=0.5), []
+
+    def step(x):
+        calls.append(1)
+        optimizer.zero_grad()
+        loss = (weights[0] * md.Tensor(x)).sum()
+        (loss if len(calls) <= 3 else loss + weights[1].sum()).backward()
+        optimizer.step()
+
+    run = md.capture(step)
+    x = xp.ones(3, dtype="float32")
+    with pytest.warns(RuntimeWarning, match="it makes a velocity"):
+        _ = [run(x) for _ in range(6)]
+    assert run.graph is None
+
+
+# What goes wrong as a whole, or not at all ----------------------------------------------------------------------------
+
+
+def test_a_group_that_comes_after_the_schedule_is_told():
+    optimizer = sgd()
+    schedule = md.optim.StepLR(optimizer, 2)
+    state = schedule.state_dict()
+    optimizer.add_param_group({"params": [md.Tensor([1.0], requires_grad=True)]})
+    for act in (schedule.step, lambda: schedule.load_state_dict({**state, "last_epoch": 3})):
+        with pytest.raises(StateError, match=r"StepLR(.|\n)*group(.|\n)*expected: (.|\n)*got: "):
+            act()
+    assert schedule.last_epoch == 0
+
+
+def test_a_formula_that_fails_changes_no_rate():
+    class Bad(md.optim.LRScheduler):
+        def rate(self, t, base):
+            return base if t == 0 or base > 0.2 else -1.0
+
+    optimizer = md.optim.SGD(
+        [{"params": [md.Tensor([1.0], requires_grad=True)], "lr": lr} for lr in (0.5, 0.1)],
+        lr=0.1,
+    )
+    schedule = Bad(optimizer)
+    with pytest.raises(ArgumentError, match="Bad: bad lr"):
+        schedule.step()
+    assert schedule.last_epoch == 0 and [group["lr"] for group in optimizer.param_groups] == [0.5, 0.1]
+
+
+def test_numbers_of_numpy_can_be_stored():
+    import json
+
+    optimizer = sgd()
+    schedules = [
+        md.optim.StepLR(optimizer, 2, np.float32(0.5)),
+        md.optim.CosineAnnealingLR(sgd(), 5, np.float32(0.01)),
+        md.optim.LinearLR(sgd(), np.float32(0.5), np.float64(1)),
+    ]
+    for schedule in schedules:
+        assert json.loads(json.dumps(schedule.state_dict()))["type"] == type(schedule).__name__
+
+
+def test_a_rate_may_grow():
+    optimizer = sgd()
+    optimizer.lr = 0.5
+    md.optim.StepLR(optimizer, 1, gamma=1.5).step()
+    assert optimizer.lr == 0.75

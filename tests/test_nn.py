@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minidrop as md
-from minidrop.errors import ArgumentError, MinidropError, ShapeError, StateError
+from minidrop.errors import ArgumentError, GraphError, MinidropError, ShapeError, StateError
 from minidrop.nn.initialise import INITIALISERS, initialise
 
 nn, F = md.nn, md.functional
@@ -323,3 +323,21 @@ def test_a_module_that_fails_has_no_hook_called():
     layer.register_forward_hook(lambda *_: pytest.fail("there is no output to look at"))
     with pytest.raises(ShapeError):
         layer(md.Tensor(np.ones((4, 5), dtype="float32")))
+
+
+def test_a_forward_that_returns_nothing_says_so():
+    class Net(nn.Module):
+        def forward(self, x):
+            x * 2
+
+    with pytest.raises(GraphError, match=r"Net\.forward returned nothing(.|\n)*help: .*return"):
+        Net()(np.ones(2, "float32"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "help"),
+    [((2, 8, 8), r"x\[:, None\]"), ((8, 8), r"x\[None\]"), ((2, 8, 8, 3), r"x\.transpose\(0, 3, 1, 2\)")],
+)
+def test_images_of_another_layout_are_told_the_way(shape, help):
+    with pytest.raises(ShapeError, match=rf"help: .*{help}"):
+        nn.Conv2d(3, 2, 3)(np.zeros(shape, "float32"))

@@ -478,3 +478,40 @@ def test_an_optimiser_of_ones_own():
 
     with pytest.raises(ArgumentError, match=r"Forgets: other settings(.|\n)*expected: beta\n  got: none"):
         Forgets([P])
+
+
+@pytest.mark.parametrize("make", [lambda p: md.optim.Adam(p), lambda p: md.optim.SGD(p, 0.1, momentum=0.9)])
+def test_a_parameter_of_another_shape_than_its_state_is_found_before_any_step(make):
+    first, second = (md.Tensor(np.ones(2, "float32"), requires_grad=True) for _ in range(2))
+    optimizer = make([first, second])
+    for tensor in (first, second):
+        tensor.grad = np.ones(2, "float32")
+    optimizer.step()
+    second.data, second.grad = np.zeros(3, "float32"), np.ones(3, "float32")
+    before, state = first.data.copy(), optimizer.state_dict()
+    with pytest.raises(StateError, match=r"parameter 1 has another shape(.|\n)*help: make a new optimiser"):
+        optimizer.step()
+    np.testing.assert_array_equal(first.data, before)
+    assert optimizer.steps == state["steps"] == 1
+
+
+def test_nesterov_needs_its_momentum_also_later():
+    optimizer = md.optim.SGD([md.Tensor([1.0], requires_grad=True)], 0.1, momentum=0.9, nesterov=True)
+    group = optimizer.param_groups[0]
+    for change in (
+        lambda: setattr(optimizer, "momentum", 0.0),
+        lambda: group.update(lr=0.5, momentum=0.0),
+        lambda: group.__ior__({"lr": -1.0}),
+        lambda: group.__delitem__("lr"),
+    ):
+        with pytest.raises(ArgumentError):
+            change()
+    assert optimizer.lr == 0.1 and optimizer.momentum == 0.9
+    group.update(nesterov=False, momentum=0.0)
+    assert optimizer.momentum == 0.0
+
+
+@pytest.mark.parametrize("lr", [0, -0.1, "0.1", None])
+def test_one_rule_for_the_rate_at_the_start(lr):
+    with pytest.raises(ArgumentError, match=r"bad lr\n  expected: a number above 0"):
+        md.optim.SGD([md.Tensor([1.0], requires_grad=True)], lr)

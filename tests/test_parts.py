@@ -71,8 +71,73 @@ class TestNumbersForAParameter:
         assert not layer.running_mean.data.any() and layer.running_var.dtype == np.float32
         own = nn.Module()
         own.scale = md.Tensor([2.0], requires_grad=True)
+        scale = own.scale
+        for constant in (np.array([3.0]), md.Tensor([3.0]), [3.0]):
+            with pytest.raises(
+                ArgumentError, match=r"would be lost(.|\n)*help: make it an md\.nn\.Parameter(.|\n)*scale\.data"
+            ):
+                own.scale = constant
+        assert names(own) == ["scale"] and own.scale is scale and scale.item() == 2
+        own.scale = md.Tensor([4.0], requires_grad=True)
+        assert own.scale is not scale and scale.item() == 2 and names(own) == ["scale"]
+        own.scale = None
         own.scale = np.array([3.0])
-        assert names(own) == ["scale"] and own.scale.item() == 3
+        assert names(own) == []
+
+    def test_what_a_user_hands_over_is_never_written_to(self):
+        class Watching(nn.Module):
+            def forward(self, x):
+                self.seen = x
+                return x
+
+        watching, image = Watching(), md.Tensor(np.ones((2, 2)), requires_grad=True)
+        watching(image)
+        with pytest.raises(ArgumentError, match=r"Watching\.seen"):
+            watching(md.Tensor(np.zeros((2, 2))))
+        assert (image.data == 1).all()
+
+    def test_in_place_under_another_name(self):
+        """An average of weights: the teacher's parameters are frozen, and changed through a list of them."""
+        layer = nn.Dense(3, 2)
+        norm = nn.BatchNorm1d(3)
+        layer.weight.requires_grad = False
+        for tensor in (layer.weight, norm.running_var):
+            other, before = tensor, tensor.data.copy()
+            other *= 0.5
+            other += 1.0
+            assert other is tensor
+            np.testing.assert_array_equal(tensor.data, before * np.float32(0.5) + 1)
+        layer.stored = {"count": nn.Buffer(np.zeros(1)), "list": [nn.Buffer(np.zeros(1))]}
+        layer.stored["count"] += 1
+        layer.stored["list"][0] += 2
+        assert layer.state_dict()["stored.count"] == 1 and layer.state_dict()["stored.list.0"] == 2
+        with md.no_grad():
+            layer.bias += 7.5
+            layer.bias //= 2
+            layer.bias %= 2
+        assert layer.bias.data.tolist() == [1, 1] and layer.bias.requires_grad
+        with pytest.raises(GraphError, match="in place"):
+            norm.running_mean += md.Tensor(np.ones(3, "float32"), requires_grad=True)
+
+    def test_no_fractions_for_integers(self):
+        layer = nn.Module()
+        layer.count = nn.Buffer(np.zeros(2, "int64"))
+        for wrong in ([2.7, 1.0], np.array([np.nan, 1])):
+            with pytest.raises(DTypeError, match="fractions"):
+                layer.count = wrong
+            with pytest.raises(StateError, match="fractions"):
+                layer.load_state_dict({"count": np.asarray(wrong)})
+        layer.count = [2, 3]
+        assert layer.count.data.tolist() == [2, 3] and layer.count.dtype == np.int64
+
+    def test_a_buffer_keeps_its_array(self):
+        """A captured step writes to it."""
+        norm = nn.BatchNorm1d(3)
+        array = norm.running_mean.data
+        norm.running_mean = [1.0, 2.0, 3.0]
+        assert norm.running_mean.data is array and array.tolist() == [1, 2, 3]
+        norm.load_state_dict({"running_mean": np.zeros(3)}, strict=False)
+        assert norm.running_mean.data is array and not array.any()
 
     def test_on_its_device(self, library):
         layer = nn.Dense(3, 2).to(library.device)

@@ -274,3 +274,35 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path):
         loaded = md.load(path, layer)
         assert (layer.weight.data == loaded["number"]).all() and (layer.bias.data == loaded["number"]).all()
         assert loaded["number"] >= (int(printed[-1]) if printed and printed[-1].isdigit() else 0) - 1
+
+
+def test_arguments_of_another_kind_are_told_apart(tmp_path):
+    model, optimizer = trained()
+    path = tmp_path / "c"
+    md.save(path, model, optimizer)
+    before = model.state_dict()
+    for call, words in (
+        (lambda: md.load(path, model, 5), "not a Optimizer"),
+        (lambda: md.load(path, 5), "not a Module"),
+        (lambda: md.load(model, path), "the path comes first"),
+        (lambda: md.save(path, model, md.optim.StepLR(optimizer, 2)), "Optimizer"),
+        (lambda: md.save(path, model.state_dict()), "the model itself"),
+        (lambda: md.save(path, optimizer), r"md\.save\(path, model, optimizer\)"),
+        (lambda: md.save(model, path), "the path comes first"),
+        (lambda: md.save(tmp_path, model), "is a folder"),
+        (lambda: md.load(tmp_path, model), "is a folder"),
+        (lambda: md.save(tmp_path / "none" / "c", model), "no folder"),
+    ):
+        with pytest.raises(ArgumentError, match=words):
+            call()
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+    (tmp_path / "model.pt").write_bytes(b"PK not ours")
+    with pytest.raises(StateError, match="PyTorch"):
+        md.load(tmp_path / "model.pt")
+
+
+def test_the_home_folder_has_a_short_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    md.save("~/c", nn.Dense(2, 2))
+    assert (tmp_path / "c").is_file() and set(md.load("~/c").module) == {"weight", "bias"}

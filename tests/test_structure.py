@@ -7,6 +7,7 @@ import inspect
 import pathlib
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from op_registry import OPS
@@ -285,3 +286,16 @@ def test_nothing_but_the_project_is_committed():
 def test_a_stranger_is_found():
     files = {"README.md": 10, "py_spy-0.4.3.whl": 3 * 2**20, "lessons/results/x.csv": 2 * 2**20, "notes/a.md": 1}
     assert strangers(files) == ["lessons/results/x.csv", "notes/a.md", "py_spy-0.4.3.whl"]
+
+
+def missing_packages(listed, folders):
+    return sorted(set(folders) - set(listed))
+
+
+def test_the_wheel_holds_every_package():
+    """An editable install, such as CI's, would not notice a package that is not listed."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    folders = [".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")]
+    listed = settings["tool"]["setuptools"]["packages"]
+    assert len(folders) > 8 and missing_packages(listed, folders) == []
+    assert missing_packages([name for name in listed if name != "minidrop.optim"], folders) == ["minidrop.optim"]

@@ -95,6 +95,12 @@ class TestCopies:
         class Named(md.Tensor):
             pass
 
+        class Slotted(md.Tensor):
+            __slots__ = ("title",)
+
+        slotted = Slotted([1.0])
+        slotted.title = "two"
+        assert copy.copy(slotted).title == copy.deepcopy(slotted).title == "two"
         named = Named([1.0])
         named.title = "one"
         assert copy.copy(named).title == copy.deepcopy(named).title == "one" and copy.copy(named).data is named.data

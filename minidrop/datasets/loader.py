@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, device_of, is_array, normalise_device, run_on, to_device
-from ..core import Variable
 from ..errors import ArgumentError, DTypeError, ShapeError
+from ..guard.arguments import constant
 from ..random import Generator, default_generator
 from .dataset import Dataset
 
@@ -122,8 +122,7 @@ class Loader:
 
 def _as_array(name: str, value: Any) -> Array:
     """images or labels -> an array with at least one axis."""
-    if isinstance(value, Variable):
-        value = value._data
+    value = constant("batches", name, value)
     try:
         array = value if is_array(value) else np.asarray(value)
     except ValueError as error:  # lists of different lengths

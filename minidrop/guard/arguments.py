@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, arranged_like, array_module, capturing, device_of, is_array, run_on, to_device
+from ..backend import Array, arranged_like, capturing, device_of, is_array, run_on, to_device
 from ..core import Variable, no_grad_depth
 from ..errors import ArgumentError, DTypeError, GraphError, ShapeError
 from .operands import as_array, require_same_device, type_name
@@ -15,8 +15,14 @@ from .operands import as_array, require_same_device, type_name
 
 def require_rank(name: str, argument: str, shape: tuple[int, ...], layout: str) -> None:
     """Raise ShapeError unless `shape` has as many axes as `layout`, which is written like "(N, C, H, W)"."""
-    if len(shape) != layout.count(",") + 1 - layout.count(",)"):
-        raise ShapeError(f"{name}: {argument} has the wrong rank", expected=f"{argument} of shape {layout}", got=str(shape))
+    rank = layout.count(",") + 1 - layout.count(",)")
+    if len(shape) != rank:
+        raise ShapeError(
+            f"{name}: {argument} has the wrong rank",
+            expected=f"{argument} of shape {layout}",
+            got=str(shape),
+            help="grey images: x[:, None] adds the channel axis; one image: x[None]" if layout == "(N, C, H, W)" else "",
+        )
 
 
 def require_batch(name: str, shape: tuple[int, ...]) -> None:
@@ -37,6 +43,7 @@ def require_features(name: str, shape: tuple[int, ...], axis: int, features: int
             f"{name}: the number of {what} differs",
             expected=f"{features} {what} in axis {axis} of the input",
             got=f"shape {shape}",
+            help="channels last? x.transpose(0, 3, 1, 2)" if len(shape) == 4 and axis == 1 and shape[3] == features else "",
         )
 
 
@@ -90,7 +97,7 @@ def _other_type(name: str, x: Any, dtype: Any) -> DTypeError:
 def _conversion(wanted: str, given: Any) -> str:
     """How to convert: bytes are images, and a network wants small numbers."""
     if given == "uint8":
-        return f"x.astype({wanted!r}) / 255 for images of bytes; md.datasets.batches(images, labels, 32) does it batch by batch"
+        return f"x.astype({wanted!r}) / 255 (of digits: / 16) for images; md.datasets.batches(dataset) does it batch by batch"
     return f"x.astype({wanted!r}); nothing is converted silently"
 
 
@@ -103,98 +110,6 @@ def require_same_shape(name: str, first: str, shape: tuple[int, ...], second: st
             got=str(other),
             help="reshape or squeeze one of them; nothing is broadcast here",
         )
-
-
-def kept_labels(name: str, labels: Any, batch: int, classes: int, device: str, ignored: Any) -> tuple[Array, Array | None]:
-    """labels, some of which may be `ignored` -> labels from 0 to classes - 1, and a mask (batch,), False for ignored ones.
-
-    An ignored label becomes 0. The mask is None if no label is ignored; while a step is captured, which cannot be known.
-    """
-    if isinstance(ignored, bool) or not isinstance(ignored, (int, np.integer)):
-        raise ArgumentError(f"{name}: bad ignore_index", expected="an integer", got=repr(ignored))
-    also = f", or {ignored}, which is ignored"
-    array = _integer_labels(name, labels, batch, classes)
-    kept, replaced = run_on(array, _without, array, int(ignored))
-    if not capturing() and run_on(kept, kept.all).item():
-        return class_labels(name, labels, batch, classes, device, also), None
-    if not isinstance(array, np.ndarray):
-        require_same_device(name, device, device_of(array))
-    return class_labels(name, replaced, batch, classes, device, also), to_device(kept, device)
-
-
-def _without(labels: Array, ignored: int) -> tuple[Array, Array]:
-    signed = labels.astype("int64")  # no uint8 is -100
-    kept = signed != ignored
-    return kept, array_module(kept).where(kept, signed, 0)
-
-
-def row_indices(name: str, indices: Any, count: int, device: str) -> Array:
-    """indices -> an integer array of any shape on `device`, each from 0 to count - 1."""
-    if isinstance(indices, Variable):
-        indices = indices._data
-    array = indices if is_array(indices) else np.asarray(indices, dtype=None if np.size(indices) else "int64")
-    if array.dtype.kind not in "iu":
-        raise DTypeError(
-            f"{name}: indices are not integers",
-            expected=f"integers from 0 to {count - 1}",
-            got=f"{array.dtype} of shape {array.shape}",
-            help='indices.astype("int64")',
-        )
-    if array.size and not capturing():  # as in class_labels
-        lowest, highest = (int(run_on(array, extreme, array).item()) for extreme in (_smallest, _largest))
-        if lowest < 0 or highest >= count:
-            raise ArgumentError(
-                f"{name}: indices out of range", expected=f"from 0 to {count - 1}", got=f"from {lowest} to {highest}"
-            )
-    if not isinstance(array, np.ndarray):
-        require_same_device(name, device, device_of(array))
-    return to_device(array, device)
-
-
-def class_labels(name: str, labels: Any, batch: int, classes: int, device: str, also: str = "") -> Array:
-    """labels -> an integer array of shape (batch,) on `device`, each from 0 to classes - 1."""
-    array = _integer_labels(name, labels, batch, classes)
-    if capturing():  # reading them would end the capture; the steps before it check them
-        return to_device(array, device)
-    lowest, highest = (int(run_on(array, extreme, array).item()) for extreme in (_smallest, _largest))
-    if lowest < 0 or highest >= classes:
-        raise ArgumentError(
-            f"{name}: labels out of range",
-            expected=f"from 0 to {classes - 1}, for {classes} logits per example{also}",
-            got=f"from {lowest} to {highest}",
-        )
-    if is_array(labels) and not isinstance(labels, np.ndarray):
-        require_same_device(name, device, device_of(array))
-    return to_device(array, device)
-
-
-def _integer_labels(name: str, labels: Any, batch: int, classes: int) -> Array:
-    if isinstance(labels, Variable):
-        labels = labels._data
-    array = labels if is_array(labels) else np.asarray(labels)
-    if array.dtype.kind not in "iu":
-        raise DTypeError(
-            f"{name}: labels are not integers",
-            expected=f"{batch} integers from 0 to {classes - 1}",
-            got=f"{array.dtype} of shape {array.shape}",
-            help="class numbers, not one-hot rows or probabilities; labels.argmax(axis=1) turns one-hot rows into numbers",
-        )
-    if array.shape != (batch,):
-        raise ShapeError(f"{name}: one label per example", expected=f"labels of shape ({batch},)", got=str(array.shape))
-    return array
-
-
-def may_hold_true(mask: Array) -> bool:
-    """A mask -> False if all of it is False; while a step is captured, when nothing can be read, True."""
-    return capturing() or bool(run_on(mask, mask.any).item())
-
-
-def _smallest(array: Array) -> Array:
-    return array.min()
-
-
-def _largest(array: Array) -> Array:
-    return array.max()
 
 
 def probability(name: str, argument: str, value: Any) -> float:
@@ -212,6 +127,32 @@ def number(name: str, argument: str, value: Any, help: str = "") -> float:
     except (TypeError, ValueError):
         pass
     raise ArgumentError(f"{name}: bad {argument}", expected="a number", got=repr(value)[:80], help=help)
+
+
+def positive(name: str, argument: str, value: Any) -> float:
+    """A number, 0 or more, as float."""
+    result = number(name, argument, value)
+    if not 0 <= result < math.inf:
+        raise ArgumentError(f"{name}: bad {argument}", expected="a number, 0 or more", got=repr(value))
+    return result
+
+
+def count(name: str, argument: str, value: Any) -> int:
+    """An integer, 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise ArgumentError(f"{name}: bad {argument}", expected="an integer, 0 or more", got=repr(value)[:80])
+    return int(value)
+
+
+def float_type(name: str, dtype: Any) -> Any:
+    """A floating-point number type, as a NumPy dtype."""
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        kind = np.dtype("O")
+    if kind.kind != "f" or dtype is None:
+        raise DTypeError(f"{name}: bad dtype", expected="float32 or float64", got=repr(dtype))
+    return kind
 
 
 def constant(name: str, argument: str, value: Any) -> Any:

@@ -27,9 +27,9 @@ INSTEAD = {
 
 # What says nothing that a gradient could flow through: shapes, places, comparisons, text, files.
 WITHOUT_GRADIENT = frozenset({
-    "shape", "ndim", "size", "result_type", "iscomplexobj", "isrealobj", "zeros_like", "ones_like", "empty_like", "full_like",
+    "shape", "ndim", "size", "result_type", "iscomplexobj", "isrealobj", "zeros_like", "ones_like", "empty_like",
     "allclose", "isclose", "array_equal", "array_equiv", "all", "any", "count_nonzero", "shares_memory", "may_share_memory",
-    "argmax", "argmin", "argsort", "argwhere", "nonzero", "flatnonzero", "searchsorted", "histogram",
+    "argmax", "argmin", "argsort", "argwhere", "nonzero", "flatnonzero", "searchsorted",
     "array_repr", "array_str", "array2string", "save", "savetxt", "savez", "savez_compressed",
 })  # fmt: skip
 

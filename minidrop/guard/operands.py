@@ -78,9 +78,9 @@ def require_leaf(tensor: Any) -> None:
         )
 
 
-def require_no_recording(name: str, tensor: Any) -> None:
-    """Raise GraphError unless inside no_grad: a leaf that requires a gradient is about to be changed in place."""
-    if not no_grad_depth.now:
+def require_no_recording(name: str, tensor: Any, other: Any) -> None:
+    """Raise GraphError unless inside no_grad: a tensor is about to be changed in place, and it or `other` has a gradient."""
+    if not no_grad_depth.now and any(isinstance(one, Variable) and one._requires_grad for one in (tensor, other)):
         raise GraphError(
             f"{name}: in place, on a tensor that requires a gradient",
             expected="a change inside `with md.no_grad():`, as of an optimiser",
@@ -185,10 +185,10 @@ def explain_broadcasting(name: str, error: ValueError, *operands: Any) -> None:
             ) from error
 
 
-def require_one_element(shape: Shape) -> None:
+def require_one_element(shape: Shape, what: str = "item", help: str = "reduce it first, by .mean() or .sum()") -> None:
     """Raise ShapeError unless there is exactly one element."""
     if math.prod(shape) != 1:
-        raise ShapeError("item: not a single number", expected="one element", got=f"shape {shape}", help="reduce it first")
+        raise ShapeError(f"{what}: not a single number", expected="one element", got=f"shape {shape}", help=help)
 
 
 def upstream_gradient(tensor: Any, grad: Any) -> Array:

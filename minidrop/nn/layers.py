@@ -38,6 +38,7 @@ class Dense(Module):
         dtype: Any = "float32",
     ) -> None:
         self.in_features, self.out_features = pair("Dense", "features", (in_features, out_features), 1)
+        dtype = arguments.float_type("Dense", dtype)
         shape = (self.in_features, self.out_features)
         self.weight = Parameter(initialise(init, shape, *shape, generator or default_generator(), dtype))
         self.bias = Parameter(np.zeros(self.out_features, dtype)) if bias else None
@@ -89,6 +90,7 @@ class Conv2d(Module):
         algorithm: str = "auto",
     ) -> None:
         self.in_channels, self.out_channels = pair("Conv2d", "channels", (in_channels, out_channels), 1)
+        dtype = arguments.float_type("Conv2d", dtype)
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
         self.stride = pair("Conv2d", "stride", stride, 1)
         padding_pair("Conv2d", padding)
@@ -130,6 +132,7 @@ class Embedding(Module):
 
     def __init__(self, count: int, features: int, generator: Generator | None = None, dtype: Any = "float32") -> None:
         self.count, self.features = pair("Embedding", "count and features", (count, features), 1)
+        dtype = arguments.float_type("Embedding", dtype)
         self.weight = Parameter((generator or default_generator()).normal((self.count, self.features), dtype))
 
     def forward(self, indices: Any) -> Tensor:

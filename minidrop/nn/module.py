@@ -18,10 +18,10 @@ import numpy as np
 from .. import backend
 from ..backend import Array
 from ..core import no_grad
-from ..errors import DTypeError, MinidropError, ShapeError, StateError
+from ..errors import DTypeError, GraphError, MinidropError, ShapeError, StateError
 from ..tensor import Tensor
 from .parts import Buffer, Part, belongs_to_the_state, find, kind_of, refuse_other_containers
-from .state import LeftOut, array_for, assigned
+from .state import LeftOut, array_for, assigned, put, require_own
 from .table import table
 
 Hook = Callable[["Module", tuple[Any, ...], Any], object]  # what it returns is ignored
@@ -50,6 +50,13 @@ class Module(Part):
             if not self.chain:
                 error.inside(self.describe())
             raise
+        if output is None:
+            raise GraphError(
+                f"{type(self).__name__}.forward returned nothing",
+                expected="a tensor, or several",
+                got="None",
+                help="does it end with `return ...`?",
+            )
         shape = getattr(output, "shape", None)  # a user-defined module may return several tensors
         object.__setattr__(self, "output_shape", shape)  # past the checks of __setattr__, which cost time in each call
         for hook in self.hooks:
@@ -71,14 +78,17 @@ class Module(Part):
     # Parts -----------------------------------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """module.name = value; of a parameter or buffer: another replaces it, None takes it away, numbers become its own.
+        """module.name = value; of a Parameter or Buffer: another replaces it, None takes it away, numbers become its own.
 
         Numbers are an array, a list, or a tensor without history, of its shape; they are converted to its type and device.
-        Raises ShapeError, DTypeError, or GraphError for the output of an op that is recorded; then nothing is changed.
+        Raises ShapeError, DTypeError, or GraphError for the output of an op that is recorded; and ArgumentError if a plain
+        tensor that requires a gradient would give way to what is not trained. Then nothing is changed.
         """
         held = self.__dict__.get(name)
         if isinstance(held, Tensor) and value is not None and belongs_to_the_state(held) and not belongs_to_the_state(value):
-            held.data = assigned(f"{type(self).__name__}.{name}", value, held)
+            what = f"{type(self).__name__}.{name}"
+            require_own(what, held)
+            put(held, assigned(what, value, held))
             return
         refuse_other_containers(name, value)
         object.__setattr__(self, name, value)
@@ -211,7 +221,7 @@ class Module(Part):
                 else "was it saved from a network with other layers?",
             )
         for name, array in arrays.items():
-            own[name].data = array
+            put(own[name], array)
         return self if strict else left_out
 
     # Printing --------------------------------------------------------------------------------------------------------

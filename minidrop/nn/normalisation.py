@@ -24,7 +24,8 @@ class BatchNorm(Module):
 
     def __init__(self, features: int, eps: float = 1e-5, momentum: float = 0.1, dtype: Any = "float32") -> None:
         (self.features, _) = pair(type(self).__name__, "features", features, 1)
-        self.eps = eps
+        dtype = arguments.float_type(type(self).__name__, dtype)
+        self.eps = arguments.positive(type(self).__name__, "eps", eps)
         self.momentum = arguments.probability(type(self).__name__, "momentum", momentum)
         self.weight = Parameter(np.ones(self.features, dtype))
         self.bias = Parameter(np.zeros(self.features, dtype))
@@ -63,7 +64,8 @@ class LayerNorm(Module):
 
     def __init__(self, features: int, eps: float = 1e-5, dtype: Any = "float32") -> None:
         (self.features, _) = pair("LayerNorm", "features", features, 1)
-        self.eps = eps
+        dtype = arguments.float_type(type(self).__name__, dtype)
+        self.eps = arguments.positive(type(self).__name__, "eps", eps)
         self.weight = Parameter(np.ones(self.features, dtype))
         self.bias = Parameter(np.zeros(self.features, dtype))
 

@@ -16,6 +16,7 @@ class Parameter(Tensor):
     """A tensor that training changes: it requires a gradient."""
 
     __slots__ = ()
+    changes_in_place = True
 
     def __init__(self, data: Any, dtype: Any = None) -> None:
         super().__init__(data, requires_grad=True, dtype=dtype)
@@ -25,6 +26,7 @@ class Buffer(Tensor):
     """A tensor that belongs to a module's state but is not trained, such as a running mean."""
 
     __slots__ = ()
+    changes_in_place = True
 
 
 class Part:

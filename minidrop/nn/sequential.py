@@ -37,6 +37,9 @@ class Sequential(Module):
 
     def extend(self, layers: Iterable[Module]) -> Self:
         """Add layers at the end: all, or, if one is not a module, none."""
+        if not isinstance(layers, Iterable):
+            got = type(layers).__name__
+            raise ArgumentError("Sequential.extend: no list", expected="several modules", got=got, help="append adds one")
         self.layers += [self._checked(layer) for layer in layers]
         return self
 
@@ -78,5 +81,7 @@ class Sequential(Module):
             help = "write Sequential(*layers), or a Sequential inside this one"
         elif isinstance(layer, Module):
             help = "a module that contains itself would never come to an end"
-        got = layer.__name__ if hasattr(layer, "__name__") else type(layer).__name__
+        elif type(layer).__module__.startswith("torch."):
+            help = "that is a layer of PyTorch; md.nn has its own"
+        got = layer.__name__ if hasattr(layer, "__name__") else f"{type(layer).__module__}.{type(layer).__qualname__}"
         raise ArgumentError("Sequential: not a layer of it", expected="modules, such as md.nn.Dense(2, 3)", got=got, help=help)

@@ -9,9 +9,10 @@ import numpy as np
 from .. import backend
 from ..backend import Array
 from ..core import Variable
-from ..errors import DTypeError, GraphError, ShapeError
+from ..errors import ArgumentError, DTypeError, GraphError, ShapeError
 from ..guard.operands import KINDS
 from ..tensor import Tensor
+from .parts import Buffer, Parameter
 
 
 class LeftOut(NamedTuple):
@@ -35,6 +36,8 @@ def array_for(what: str, value: Any, like: Tensor) -> Array:
     if array.dtype.kind not in KINDS:
         got = f"an array of {array.dtype}" if backend.is_array(value) else f"{type(value).__name__} {value!r}"[:80]
         raise _not_numbers(what, like, got)
+    if like.dtype.kind != "f" and array.dtype.kind == "f":
+        raise _not_numbers(what, like, f"fractions ({array.dtype}), for {like.dtype}")
     if array.shape != like.shape:
         raise ShapeError(f"{what}: numbers of another shape", expected=f"shape {like.shape}", got=str(array.shape))
     return backend.run_on(like.data, backend.arranged_like, backend.to_device(array, like.device), like.data)
@@ -53,6 +56,29 @@ def assigned(what: str, value: Any, held: Tensor) -> Array:
             help="write `with md.no_grad():` around it; or compute it in forward(), under another name",
         )
     return array_for(what, value, held)
+
+
+def require_own(what: str, held: Tensor) -> None:
+    """Raise ArgumentError unless the tensor is the module's own, whose numbers an assignment may change; a user's is not."""
+    if not isinstance(held, (Parameter, Buffer)):
+        raise ArgumentError(
+            f"{what}: a tensor that requires a gradient, and so is trained, would be lost",
+            expected="another tensor that requires a gradient, or None, to take it away",
+            got="a constant",
+            help=f"make it an md.nn.Parameter, whose numbers can be assigned; or change {what.partition('.')[2]}.data",
+        )
+
+
+def put(held: Tensor, array: Array) -> None:
+    """Make `array` the numbers of a parameter or buffer.
+
+    A parameter gets a new array: a backward that is still to come uses the old one. A buffer has no gradient, and keeps its
+    array, which a captured step may write to.
+    """
+    if isinstance(held, Buffer):
+        backend.run_on(held.data, held.data.__setitem__, ..., array)
+    else:
+        held.data = array
 
 
 def _not_numbers(what: str, like: Tensor, got: str) -> DTypeError:

@@ -13,12 +13,12 @@ had when its first schedule was made. The names are PyTorch's.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..backend import capturing
-from ..errors import ArgumentError, CaptureError, StateError
-from .groups import RULES
+from ..errors import ArgumentError, CaptureError, MinidropError, StateError
+from .groups import RULES, checked
 from .optimizer import Optimizer
 
 
@@ -34,9 +34,8 @@ class LRScheduler:
         if not isinstance(optimizer, Optimizer):
             raise ArgumentError(f"{type(self).__name__}: bad optimizer", expected="one of md.optim", got=repr(optimizer))
         self.optimizer = optimizer
-        self.last_epoch = 0
         self.base_lrs: list[float] = [group.setdefault("initial_lr", group["lr"]) for group in optimizer.param_groups]
-        self._set()
+        self._set(0)
 
     def rate(self, t: int, base: float) -> float:
         """t, the rate at the start -> the rate after t steps."""
@@ -49,7 +48,7 @@ class LRScheduler:
         """
         if capturing():
             raise CaptureError("a schedule counts in Python, so that replays would not go on: call its step() outside")
-        now = [group["lr"] for group in self.optimizer.param_groups]
+        now = [group["lr"] for group in self.optimizer.param_groups][: len(self._last_lr)]
         if now != self._last_lr:
             raise StateError(
                 f"{type(self).__name__}.step: the learning rate was changed by other hands",
@@ -57,16 +56,25 @@ class LRScheduler:
                 got=str(now),
                 help="a second schedule? SequentialLR chains them. After a resume? load the schedule's state too",
             )
-        self.last_epoch += 1
-        self._set()
+        self._set(self.last_epoch + 1)
 
     def get_last_lr(self) -> list[float]:
         """The rate of each group, as last set."""
         return list(self._last_lr)
 
-    def _set(self) -> None:
-        self._last_lr = [self.rate(self.last_epoch, base) for base in self.base_lrs]
-        for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+    def _set(self, t: int) -> None:
+        """Go to step t: all rates are computed and checked before any is set."""
+        who, groups = type(self).__name__, self.optimizer.param_groups
+        if len(groups) != len(self.base_lrs):
+            raise StateError(
+                f"{who}: a parameter group was added after the schedule was made",
+                expected=f"{len(self.base_lrs)} groups",
+                got=str(len(groups)),
+                help="make the schedule after the last add_param_group",
+            )
+        rates = [checked(who, "lr", self.rate(t, base)) for base in self.base_lrs]
+        self.last_epoch, self._last_lr = t, rates
+        for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate
 
     def state_dict(self) -> dict[str, Any]:
@@ -88,7 +96,7 @@ class LRScheduler:
         is_rate = RULES["lr"][0]
         if not isinstance(bases, (list, tuple)) or len(bases) != len(self.base_lrs) or not all(map(is_rate, bases)):
             problems.append(f"base_lrs: {bases!r}")
-        if type(last) is not int or last < 0:
+        if type(last) is not int or not 0 <= last < 2**53:
             problems.append(f"last_epoch: {last!r}")
         if problems:
             raise StateError(
@@ -97,10 +105,14 @@ class LRScheduler:
                 got="; ".join(problems),
                 help="make the schedule with the settings that it was saved with",
             )
-        self.base_lrs, self.last_epoch = list(given["base_lrs"]), int(given["last_epoch"])
+        before, self.base_lrs = self.base_lrs, list(given["base_lrs"])
+        try:
+            self._set(int(given["last_epoch"]))
+        except (MinidropError, OverflowError):
+            self.base_lrs = before
+            raise
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             dict.__setitem__(group, "initial_lr", base)
-        self._set()
 
     def _require(self, name: str, good: bool, expected: str) -> None:
         if not good:
@@ -113,6 +125,7 @@ class LRScheduler:
     def _require_factor(self, name: str) -> None:
         value = getattr(self, name)
         self._require(name, RULES["lr"][0](value) and value <= 1, "a number from 0 to 1")
+        setattr(self, name, float(value))
 
 
 class StepLR(LRScheduler):
@@ -123,7 +136,8 @@ class StepLR(LRScheduler):
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size, self.gamma = step_size, gamma
         self._require_count("step_size")
-        self._require_factor("gamma")
+        self._require("gamma", RULES["lr"][0](gamma), "a number, 0 or more")
+        self.gamma = float(gamma)
         super().__init__(optimizer)
 
     def rate(self, t: int, base: float) -> float:
@@ -143,6 +157,7 @@ class CosineAnnealingLR(LRScheduler):
         self.T_max, self.eta_min = T_max, eta_min
         self._require_count("T_max")
         self._require("eta_min", RULES["lr"][0](eta_min), "a number, 0 or more")
+        self.eta_min = float(eta_min)
         super().__init__(optimizer)
 
     def rate(self, t: int, base: float) -> float:
@@ -170,6 +185,11 @@ class LinearLR(LRScheduler):
         return base * (self.start_factor + (self.end_factor - self.start_factor) * part)
 
 
+def _listed(given: Any) -> list[Any]:
+    """A list of what is given: one thing is a list of one."""
+    return list(given) if isinstance(given, Iterable) else [given]
+
+
 class SequentialLR(LRScheduler):
     """One schedule after the other: the next one begins, at its own t = 0, at each milestone.
 
@@ -180,7 +200,7 @@ class SequentialLR(LRScheduler):
     settings = ("milestones", "chained")
 
     def __init__(self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int]) -> None:
-        self.schedulers, self.milestones = list(schedulers), list(milestones)
+        self.schedulers, self.milestones = _listed(schedulers), _listed(milestones)
         same = all(isinstance(one, LRScheduler) and one.optimizer is optimizer for one in self.schedulers)
         self._require("schedulers", bool(self.schedulers) and same, "schedules of the same optimizer")
         fitting = len(self.milestones) == len(self.schedulers) - 1 and all(type(one) is int for one in self.milestones)
@@ -200,4 +220,5 @@ class SequentialLR(LRScheduler):
     def rate(self, t: int, base: float) -> float:
         """The rate of the schedule whose turn it is."""
         turn = sum(t >= milestone for milestone in self.milestones)
-        return self.schedulers[turn].rate(t - (self.milestones[turn - 1] if turn else 0), base)
+        start: int = self.milestones[turn - 1] if turn else 0
+        return self.schedulers[turn].rate(t - start, base)  # type: ignore[no-any-return]

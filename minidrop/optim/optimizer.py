@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..backend import FUSED, Array, array_module, capturing, current_capture, is_array, run_on, to_device
-from ..errors import ArgumentError, MinidropError, StateError
+from ..errors import ArgumentError, CaptureError, MinidropError, StateError
 from ..guard.operands import KINDS
 from ..tensor import Tensor
 from .gradients import as_list, with_gradient
-from .groups import ParameterGroup, Setting, checked
+from .groups import ParameterGroup, Setting, checked, is_number
 
 
 class Optimizer:
@@ -44,7 +44,7 @@ class Optimizer:
         self.group_of: list[ParameterGroup] = []  # of each parameter
         self.param_groups: tuple[ParameterGroup, ...] = ()
         self.state: dict[str, list[Array | None]] = {slot: [] for slot in self.slots}
-        if not checked(name, "lr", lr):
+        if not is_number(lr) or lr <= 0:
             raise ArgumentError(f"{name}: bad lr", expected="a number above 0", got=repr(lr))
         given = as_list(name, parameters)
         for group in given if given and isinstance(given[0], Mapping) else [{"params": given}]:
@@ -86,14 +86,26 @@ class Optimizer:
     def step(self) -> None:
         """Change every parameter that has a gradient. Raises, before any is changed, for a gradient that does not fit."""
         indices = with_gradient(type(self).__name__, self.parameters)
+        for slot, arrays in self.state.items():
+            for index in indices:
+                if (kept := arrays[index]) is not None and kept.shape != self.parameters[index].shape:
+                    raise self._outgrown(slot, index)
         if capturing():  # the graph will hold the numbers of this moment; others mean another graph
-            current_capture().settings[self] = self.numbers()
+            current_capture().optimizers[self] = self.held()
         self.steps += 1
         if together := FUSED.get(type(self)):  # on a GPU, many parameters in one kernel; returns the others
             indices = together(self, indices)
         for index in indices:
             parameter = self.parameters[index]
             run_on(parameter.data, self._step_one, index, parameter, parameter.grad)
+
+    def _outgrown(self, slot: str, index: int) -> StateError:
+        return StateError(
+            f"{type(self).__name__}.step: parameter {index} has another shape than its {slot}",
+            expected=str(getattr(self.state[slot][index], "shape", "")),
+            got=str(self.parameters[index].shape),
+            help="make a new optimiser for a parameter that has been given an array of another shape",
+        )
 
     def _step_one(self, index: int, parameter: Tensor, gradient: Array) -> None:
         if weight_decay := self.group_of[index]["weight_decay"]:
@@ -111,9 +123,21 @@ class Optimizer:
         """The array kept in `slot` for parameter `index`; zeros at first."""
         arrays = self.state[slot]
         if arrays[index] is None:
+            if capturing():
+                raise CaptureError(f"it makes a {slot}, which would start anew at each replay")
             data = self.parameters[index].data
             arrays[index] = array_module(data).zeros_like(data)
         return arrays[index]
+
+    def held(self) -> tuple[Any, list[Array | None]]:
+        """What a captured step holds of this optimiser: its settings and its arrays."""
+        return self.numbers(), [array for arrays in self.state.values() for array in arrays]
+
+    def differs_from(self, before: tuple[Any, list[Array | None]]) -> bool:
+        """True if a captured step, which holds what `held` returned then, would no longer do what `step` does."""
+        numbers, arrays = self.held()
+        changed = len(arrays) != len(before[1]) or any(a is not b for a, b in zip(arrays, before[1], strict=True))
+        return changed or numbers != before[0]
 
     def numbers(self) -> list[dict[str, Any]]:
         """The settings of each group."""
