@@ -52,8 +52,8 @@ def max_pool2d(x: Operand, kernel_size: Any, stride: Any = None, padding: Any = 
     """(N, C, H, W) -> (N, C, H', W'): the maximum of each window, H' = floor((H + 2 padding - R) / stride) + 1, W' likewise.
 
     kernel_size: an int or (rows, columns); stride: the same, by default equal to kernel_size; padding: the same, at most half
-    of the kernel: rows and columns around the image, smaller than all numbers. Of equal maxima in a window the first, row by
-    row, gets the gradient.
+    of the kernel: rows and columns of -inf around the image (of integers, their lowest). Of equal maxima in a window the first,
+    row by row, gets the gradient; if it is one of the padding (all in the window are -inf), no element does.
     Raises ShapeError for a wrong rank, a window larger than the image, an empty batch.
     """
     x, kernel, step, sides = _windows("max_pool2d", x, kernel_size, stride, padding)
