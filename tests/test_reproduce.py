@@ -123,7 +123,7 @@ def test_a_report_of_an_experiment_under_way_says_so(small, tmp_path):
     rows = (folder / "history" / "cnn_seed0.csv").read_text().splitlines(keepends=True)
     (tmp_path / "history" / "cnn_seed0.csv").write_text("".join(rows[:11]))
     minidrop("report", tmp_path)
-    assert "only 20 iterations yet" in cells(tmp_path, "CNN")[-1]
+    assert "not done, evaluated up to iteration 20" in cells(tmp_path, "CNN")[-1]
     assert "10 of 10 runs are not finished" in (tmp_path / "report.html").read_text()
     assert not (tmp_path / "figure3.png").exists()  # no scaled run: no figure of it
 
@@ -277,7 +277,7 @@ def test_a_divergence_is_on_record_while_the_run_is_under_way(explosive, tmp_pat
     execute.carry_out(run, tmp_path, data, should_stop=lambda: next(stop_after, None) is None)
     minidrop("report", tmp_path)
     wrong = cells(tmp_path, "CNN")[-1]
-    assert "from iteration" in wrong and "only 20 iterations yet" in wrong
+    assert "from iteration" in wrong and "not done, evaluated up to iteration 20" in wrong
     assert "1 of 1 run is not finished" in (tmp_path / "report.html").read_text()
 
 
@@ -357,7 +357,7 @@ def test_results_survive_what_stops_a_resumed_experiment(tmp_path):
         assert problem in minidrop("reproduce", "--iterations", 12, "--resume", "--out", tmp_path, status=1)
         assert {path: path.read_bytes() for path in tmp_path.glob("history/*")} == before
     minidrop("report", tmp_path)
-    assert "only 8 iterations yet" in cells(tmp_path, "CNN")[-1]  # of the twelve requested now
+    assert "not done, evaluated up to iteration 8" in cells(tmp_path, "CNN")[-1]  # of the twelve requested now
     assert "1 of 1 run is not finished" in (tmp_path / "report.html").read_text()
 
 

@@ -24,7 +24,7 @@ from ..paper.reproduce.grid import Grid
 from ..paper.reproduce.lock import only_one_process
 from ..paper.reproduce.page import require_packages, write_report
 from ..paper.reproduce.published import Curves, read_curves
-from ..paper.reproduce.terminal import overview
+from ..paper.reproduce.terminal import overview, sentence_with_path
 from ..paper.run import Run, usual_iterations
 from .bar import Bar
 from .options import Named, OneOf, Place, Whole, options_of, width
@@ -113,10 +113,10 @@ def reproduce_command(
         client = stack.enter_context(cluster.cluster(jobs, scheduler)) if jobs > 1 or scheduler else None
         stack.enter_context(going_on(go_on))
         grid.prepare(folder, plan, data)
-        click.echo(
-            f"{counted(len(runs), 'run')} of {counted(run.iterations, 'iteration')}: "
-            f"{data[0].label}, {run.network} network -> {folder}"
+        what = (
+            f"{counted(len(runs), 'run')} of {counted(run.iterations, 'iteration')}: {data[0].label}, {run.network} network ->"
         )
+        click.echo("\n".join(sentence_with_path(what, folder, width())))
         bar = stack.enter_context(Bar(runs))
         if client is None:
             finished = execute.one_after_the_other(runs, folder, data, bar)
@@ -133,7 +133,7 @@ def _report(folder: Path, curves: Curves) -> None:
     with going_on(f"minidrop report {shlex.quote(str(folder))}"):
         click.echo(overview(folder, curves, width()))
         write_report(folder, curves)
-    click.echo(f"The whole table (table.md), figures and report.html lie in {folder}")
+    click.echo("\n".join(sentence_with_path("The whole table (table.md), figures and report.html lie in", folder, width())))
 
 
 def _default_folder(dataset: str, network: str, protocol: str) -> Path:

@@ -15,8 +15,8 @@ from .figures import draw, look, together
 from .grid import Finished, read_config, read_runs
 from .page import require_packages
 from .published import NAMES
-from .table import deviation, enough, mean, standard_error, title, troubles
-from .terminal import by_variant, fitted, wrapped
+from .table import by_variant, deviation, enough, mean, standard_error, title, troubles
+from .terminal import fitted, wrapped
 
 HEADER = ("network", "peak, A", "peak, B", "last 20, A", "last 20, B", "B-A", "standard error", "seeds")
 KINDS = (".png", ".pdf", ".svg")  # of files of figures
