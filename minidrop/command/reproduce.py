@@ -21,7 +21,7 @@ from ..paper.protocol import PROTOCOLS, Protocol
 from ..paper.reproduce import cluster, execute, grid
 from ..paper.reproduce.compare import compare
 from ..paper.reproduce.grid import Grid
-from ..paper.reproduce.lock import only_one_process
+from ..paper.reproduce.lock import only_one_process, writable
 from ..paper.reproduce.page import require_packages, write_report
 from ..paper.reproduce.published import Curves, read_curves
 from ..paper.reproduce.terminal import overview, sentence_with_path
@@ -78,7 +78,7 @@ def going_on(how: str) -> Iterator[None]:
     "--published",
     type=Place(exists=True, dir_okay=False),
     default=None,
-    help="CSV of the paper's logs, to show beside ours.",
+    help="The paper's logs as CSV, to show beside ours: log,run,iteration,loss,accuracy.",
 )
 @click.pass_context
 def reproduce_command(
@@ -157,15 +157,18 @@ def _plan(context: click.Context, given: dict[str, Any], out: Path | None, resum
     "--published",
     type=Place(exists=True, dir_okay=False),
     default=None,
-    help="CSV of the paper's logs, to show beside ours.",
+    help="The paper's logs as CSV, to show beside ours: log,run,iteration,loss,accuracy.",
 )
 def report_command(folder: Path, published: Path | None) -> None:
     """Show an experiment again: its table, figures and page.
 
     They are made from the settings and histories in FOLDER.
     """
-    curves = read_curves(published, grid.read_grid(folder).run.dataset) if published else {}
-    _report(folder, curves)
+    dataset = grid.read_grid(folder).run.dataset
+    curves = read_curves(published, dataset) if published else {}
+    require_packages()
+    with writable(folder, "the report is written to it: copy it to where you may write, and report the copy"):
+        _report(folder, curves)
 
 
 @click.command("compare")

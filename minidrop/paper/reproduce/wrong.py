@@ -11,6 +11,8 @@ from .grid import Finished
 NON_FINITE, EQUAL = "non-finite loss", "equal logits"  # as `training.py` notes them
 NAMED = 4  # so many networks are named in a sentence; more are named below the table only
 
+WHOLE = {1: "the run", 2: "both runs"}
+
 
 class Wrong(NamedTuple):
     """A run that went wrong, what it ended in, and the first iteration of that."""
@@ -51,7 +53,7 @@ def in_words(wrong: list[Wrong], runs: int) -> str:
         for kind, firsts in kinds.items()
     )
     if len(wrong) == runs:
-        return f"{'the run' if runs == 1 else f'all {runs} runs'} went wrong ({how})"
+        return f"{WHOLE.get(runs, f'all {runs} runs')} went wrong ({how})"
     seeds = by_name(wrong)
     names = "; ".join(
         f"{name}, seed{'' if len(mine) == 1 else 's'} {', '.join(map(str, mine))}" for name, mine in seeds.items()
