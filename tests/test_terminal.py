@@ -21,6 +21,7 @@ from minidrop.command import main
 from minidrop.command.bar import FORMATS, LEAST, Bar, richest_format
 from minidrop.paper.history import Divergence, counted, read_history, share
 from minidrop.paper.reproduce.advice import options_of, unlike_the_papers
+from minidrop.paper.reproduce.figures import comparison_figure
 from minidrop.paper.reproduce.grid import Grid, checkpoint_path, read_config, read_runs, result_path
 from minidrop.paper.reproduce.terminal import fitted, overview, sentence_with_path, wrapped
 from minidrop.paper.variants import Variant
@@ -292,6 +293,28 @@ def test_the_columns_are_explained_below():
     text = overview(RESULTS / "digits", {}, 80)
     for column in ("peak: ", "last 20: ", "dead logits, ", "lost classes, "):
         assert column in text
+
+
+@pytest.mark.parametrize(
+    ("variants", "shown"),
+    [
+        (("cnn", "dropout"), "Accuracy"),
+        (("dropout", "beta-scaled"), "Dropout against DropAlan"),
+        (("cnn", "alpha"), "Accuracy"),
+    ],
+)
+def test_figure_4_is_called_what_it_shows(variants, shown, tmp_path):
+    """And a run of a few iterations has ticks at whole ones."""
+    from matplotlib.figure import Figure
+
+    experiment(
+        tmp_path / "a", lambda run: [{"iteration": i, "accuracy": 0.5} for i in (1, 2, 3)], variants=variants, iterations=3
+    )
+    figure = Figure()
+    comparison_figure(figure, read_runs(tmp_path / "a"), {}, "made up")
+    (axes,) = figure.axes
+    assert axes.get_title() == f"{shown}: made up"
+    assert all(tick == int(tick) for tick in axes.get_xticks())
 
 
 def test_a_path_stands_in_one_piece():
