@@ -9,6 +9,7 @@ import pathlib
 import re
 import shlex
 import sys
+import types
 
 import click
 import pytest
@@ -381,6 +382,22 @@ class TestBar:
         drawn = [line for line in re.split(r"[\r\n]", written.getvalue()) if "%|" in line]
         assert len(drawn) > 10 and max(map(len, drawn)) <= columns
         assert min(len(re.search(r"\|(.*?)\|", line)[1]) for line in drawn) >= LEAST
+
+
+@pytest.mark.parametrize(("shown", "lines"), [(True, 3), (False, 1)])
+def test_how_a_run_ended_fits_on_a_terminal(shown, lines, monkeypatch):
+    """A file has a line per run."""
+    monkeypatch.setenv("COLUMNS", "40")
+    (run,) = Grid.of(variants=("cnn",), iterations=60).runs()
+    moments = {"non-finite loss": {"first": 6, "last": 60, "steps": 55}}
+    outcome = {"run": run.to_dict(), "stopped": None, "iteration": 60, "test_accuracy": 0.0972, "divergence": moments}
+    written = []
+    bar = Bar([run])
+    bar.bar = types.SimpleNamespace(disable=not shown, write=written.append)
+    monkeypatch.setattr(Bar, "__call__", lambda *_: None)
+    bar.finished(outcome)
+    assert len(written[0].splitlines()) == lines and " ".join(written[0].split()).endswith("(55 steps, the last at 60)")
+    assert not shown or max(map(len, written[0].splitlines())) <= 40
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
