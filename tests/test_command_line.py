@@ -123,6 +123,17 @@ class TestVariants:
         (["--learning-rate", "0,01"], ["got: '0,01'", "help: a decimal point, not a comma"]),
         (["--dataset", "minst"], ["expected: one of digits, mnist, fashion_mnist, cifar10", "help: did you mean 'mnist'?"]),
         (["--protocol", "Careful"], ["expected: one of paper, careful", "help: did you mean 'careful'?"]),
+        (
+            ["--network", "small"],
+            [
+                "expected: one of published, described, lite",
+                "got: 'small'",
+                "help: lite is the small one; published is the paper's, as its program computes it",
+            ],
+        ),
+        (["--network", "publshed"], ["help: did you mean 'published'?"]),
+        (["--seeds", "0,1"], ["expected: how many seeds there are to be", "help: 2, for instance, means the seeds 0 and 1"]),
+        (["--iterations", "0,1"], ["expected: a whole number from 1, in digits"]),
         (["--on-divergence", "pray"], ["expected: one of stop, continue", "got: 'pray'"]),
     ],
 )
@@ -139,6 +150,27 @@ def test_a_bad_value_is_refused_in_words(arguments, lines):
 )
 def test_commands_and_options_are_suggested(arguments, meant):
     assert "No such" in refused(*arguments) and f"'{meant}'" in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("train", "reproduce"), ("run", "reproduce"), ("Resume", "reproduce --resume"), ("reprot", "report"), ("xyz", "")],
+)
+def test_words_of_other_programs(word, meant):
+    printed = refused(word)
+    assert printed.startswith(f"Error: No such command {word!r}.") and f"'{meant}'" in (printed if meant else "''")
+    assert "again" not in printed and ("Did you mean" in printed) == bool(meant)
+
+
+def test_an_earlier_name_of_a_network():
+    printed = refused("reproduce", "--network", "paper")
+    assert "help: published: two convolutions without padding" in printed and "; described: the three" in printed
+
+
+def test_help_says_what_an_option_is():
+    printed = " ".join(minidrop("reproduce", "--help").split())
+    assert "end it there, or train on" in printed and "What each step multiplies the gradient by." in printed
+    assert "log,run,iteration,loss,accuracy" in printed and "[published|described|lite]" in printed
 
 
 def test_a_folder_that_is_nearly_there(tmp_path):

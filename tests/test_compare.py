@@ -113,3 +113,18 @@ def test_another_kind_is_refused_before_any_work(name, problem, tmp_path):
     with pytest.raises(ArgumentError, match=problem):  # the folders are not even read
         compare(tmp_path / "missing", tmp_path / "missing", tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_and_b_are(tmp_path):
+    """Their folders' names, or paths where those are equal; and an unset number is what the protocol says."""
+    left = made_up(tmp_path / "plain", variants=("cnn",))
+    right = made_up(tmp_path / "lr100", variants=("cnn",), learning_rate=100.0, clip_norm=2.0, evaluation_images=50)
+    printed = minidrop("compare", left, right)
+    assert printed.startswith("A, plain: Made up: ") and "\nB, lr100: Made up: " in printed
+    assert "* learning_rate: as the protocol: 0.01 | 100.0\n" in printed and "* clip_norm: none | 2.0\n" in printed
+    assert "* evaluation_images: as the protocol: 1600 | 50\n" in printed
+    header = printed[printed.index("\nnetwork") :]
+    assert "B-A" in header and header.replace("\n", " ").count("20,") == 3  # the last 20 of A, of B, and B - A
+    (tmp_path / "more").mkdir()
+    other = made_up(tmp_path / "more" / "plain", variants=("cnn",))
+    assert f"A, {left}: Made up" in compare(left, other, width=1_000)

@@ -145,6 +145,51 @@ class TestResume:
         assert everything(folder) == before
 
 
+class TestDamagedCheckpoints:
+    @pytest.mark.parametrize("done", [True, False])
+    def test_the_error_names_what_to_delete_to_train_anew(self, done, tmp_path):
+        """Of a run that is to be longer, or that was killed."""
+        minidrop(*SHORT, "--out", tmp_path / "out")
+        minidrop(*[*SHORT[:4], 12, *SHORT[5:]], "--out", tmp_path / "whole")
+        checkpoint = tmp_path / "out" / "checkpoints" / "cnn_seed0.safetensors"
+        if not done:
+            (tmp_path / "out" / "history" / "cnn_seed0.json").unlink()
+        checkpoint.write_bytes(checkpoint.read_bytes()[:-20])
+        again = ["reproduce", "--resume", "--iterations", 12, "--out", tmp_path / "out"]
+        printed = minidrop(*again, status=1)
+        assert f"Error: {checkpoint} cannot be read\n" in printed
+        named = re.search(r"help: delete (.*), to train this run anew\n", printed)[1].split(" and ")
+        for name in named:
+            pathlib.Path(name).unlink()
+        assert len(named) == 1 + done
+        minidrop(*again)
+        assert table_rows(tmp_path / "out") == table_rows(tmp_path / "whole")
+
+    def test_one_that_is_gone(self, tmp_path):
+        minidrop(*SHORT, "--out", tmp_path / "out")
+        (tmp_path / "out" / "checkpoints" / "cnn_seed0.safetensors").unlink()
+        again = ["reproduce", "--resume", "--iterations", 12, "--out", tmp_path / "out"]
+        result = tmp_path / "out" / "history" / "cnn_seed0.json"
+        assert f"or delete {result} too, to train this run anew" in minidrop(*again, status=1)
+        result.unlink()
+        minidrop(*again)
+
+
+def test_a_report_on_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    """It is refused before anything is shown."""
+    experiment(tmp_path / "a", lambda run: every_thousand(4_000, lambda _: 0.5), variants=("cnn",), iterations=4_000)
+    before = everything(tmp_path)
+
+    def refuse(dir, **_options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(dir))
+
+    monkeypatch.setattr("minidrop.paper.reproduce.lock.tempfile.TemporaryFile", refuse)
+    printed = minidrop("report", tmp_path / "a", status=1)
+    assert printed.startswith(f"Error: {tmp_path / 'a'} cannot be used\n") and "What came" not in printed
+    assert "Permission denied" in printed and "help: the report is written to it: copy it" in printed
+    assert everything(tmp_path) == before
+
+
 class TestBreaks:
     @pytest.mark.parametrize("writes", [1, 4, 6, 9])
     def test_a_full_disk(self, writes, tmp_path, monkeypatch):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pathlib
 import re
 import shlex
 import sys
+import types
 
 import click
 import pytest
@@ -19,8 +21,11 @@ import minidrop as md
 from minidrop.command import main
 from minidrop.command.bar import FORMATS, LEAST, Bar, richest_format
 from minidrop.paper.history import Divergence, counted, read_history, share
-from minidrop.paper.reproduce.grid import Grid, read_config, read_runs
-from minidrop.paper.reproduce.terminal import fitted, overview, unlike_the_papers, wrapped
+from minidrop.paper.reproduce.advice import options_of, unlike_the_papers
+from minidrop.paper.reproduce.figures import comparison_figure
+from minidrop.paper.reproduce.grid import Grid, checkpoint_path, read_config, read_runs, result_path
+from minidrop.paper.reproduce.terminal import fitted, overview, sentence_with_path, wrapped
+from minidrop.paper.variants import Variant
 
 RESULTS = pathlib.Path(md.__file__).parent.parent / "lessons" / "results"
 STORED = sorted(path.parent for path in RESULTS.glob("*/config.json"))
@@ -37,6 +42,13 @@ def sentences(text):
     *words, command = start.split("\n") if "\n  minidrop " in start else [*start.split("\n"), ""]
     trained, came, following = re.split(r" (?=What came|What to try)", " ".join(" ".join(words).split()))
     return trained, came, following, command.strip()
+
+
+def checkpoints(folder, settings):
+    """The files of made-up runs that are needed to go on with them; empty."""
+    (folder / "checkpoints").mkdir()
+    for run in Grid.of(**settings).runs():
+        checkpoint_path(folder, run).touch()
 
 
 class TestOverview:
@@ -74,19 +86,15 @@ class TestOverview:
             "What was trained: 5 networks of size lite on Digits (UCI test set, 8x8), 4,000 iterations each, with 3 seeds, by the"
             " paper protocol."
         )
-        assert f"; CNN {tail:.1%}, the least, with {lost:.0f} of 10 classes lost; the paper's numbers are of " in came
+        assert (
+            f", the best; CNN {100 * tail:.1f} %, the least, with {lost:.0f} of 10 classes lost; the paper's numbers are of "
+            in came
+        )
         assert came.endswith(
             "another dataset (MNIST), another network (published) and longer runs (88,000 to 250,000 iterations)."
         )
-        assert "leave out the ReLU on the logits" in following and "fail" not in text
-        assert shlex.split(command)[:6] == [
-            "minidrop",
-            "reproduce",
-            "--variants",
-            "cnn-linear alpha-linear beta-linear",
-            "--seeds",
-            "3",
-        ]
+        assert following == "What to try next: compare with digits-linear." and "fail" not in text
+        assert shlex.split(command) == ["minidrop", "compare", str(RESULTS / "digits"), str(RESULTS / "digits-linear")]
 
     def test_the_command_that_it_names_is_understood(self, tmp_path, monkeypatch):
         """Each kind of advice: without the ReLU, more seeds, longer, the paper's own, what is not done."""
@@ -104,6 +112,7 @@ class TestOverview:
             folder = tmp_path / f"my {name}"
             constant = {column: (lambda _, value=value: value) for column, value in columns.items()}
             experiment(folder, lambda run, c=constant: every_thousand(run.iterations, lambda _: 0.5, **c), **settings)
+            checkpoints(folder, settings)
             command = shlex.split(sentences(overview(folder, {}, 80))[3])
             given.clear()
             CliRunner().invoke(main, command[1:])
@@ -137,6 +146,181 @@ class TestOverview:
         text = overview(tmp_path / "one", curves, 80)
         assert "Beside the published curves" in text and max(map(len, lines_of(text))) <= 80
         assert text.count("0.2500") == 5
+
+
+def ended(folder, kind=None, first=0, iterations=60, **settings):
+    """An experiment of which the runs in `settings["wrong"]` (all without it) end in `kind`, from step `first` on."""
+    wrong = settings.pop("wrong", None)
+
+    def is_wrong(run):
+        return kind is not None and (wrong is None or run.name in wrong)
+
+    def rows_of(run):
+        every = range(1, iterations + 1)
+        bad = [is_wrong(run) and i >= first for i in every]
+        loss = [math.nan if b and kind == "non-finite loss" else 2.0 for b in bad]
+        return [
+            {"iteration": i, "accuracy": 0.3 if b else 0.5, "loss": x, "dead_logits": 0.2}
+            for i, b, x in zip(every, bad, loss, strict=True)
+        ]
+
+    grid = experiment(folder, rows_of, iterations=iterations, **settings)
+    for run in filter(is_wrong, grid.runs()):
+        path = result_path(folder, run)
+        moment = {"first": first, "last": iterations, "steps": iterations + 1 - first}
+        path.write_text(json.dumps({**json.loads(path.read_text()), "divergence": {kind: moment}}))
+    return overview(folder, {}, 80)
+
+
+def row_of(text, name):
+    return re.split(r"  +", next(line for line in text.splitlines() if line.startswith(f"{name}  ")))
+
+
+class TestWhatWentWrong:
+    def test_all_runs(self, tmp_path):
+        text = ended(tmp_path / "lr100", "non-finite loss", 6, learning_rate=100.0, variants=("cnn", "dropout"))
+        _, what, following, command = sentences(text)
+        assert what.startswith("What came: both runs went wrong (non-finite loss from iteration 6 on); the paper's")
+        assert row_of(text, "CNN") == ["CNN", "0.9888", "0.5000", "-", "-", "-"]
+        assert following == "What to try next: a smaller --learning-rate, a tenth, in another folder."
+        assert command.endswith(f"--iterations 60 --learning-rate 10 --out {tmp_path / 'lr100-lr10'}")
+        assert "classif" not in text
+
+    def test_some_runs_are_named_and_not_counted(self, tmp_path):
+        wrong = ("cnn_seed0", "cnn_seed2", "dropout_seed1")
+        text = ended(tmp_path / "out", "non-finite loss", 41, variants=("cnn", "dropout"), seeds=3, wrong=wrong)
+        _, what, following, command = sentences(text)
+        assert "3 of 6 runs went wrong (non-finite loss from iteration 41 on): cnn, seeds 0, 2; dropout, seed 1;" in what
+        assert "of the rest, both networks classify 50.0 % of the test images correctly over the last 20 evaluations" in what
+        assert row_of(text, "CNN") == ["CNN", "0.9888", "0.5000", "0.5000", "20%", "0.00"]
+        assert "--learning-rate 0.001" in command and '--variants "cnn dropout"' in command and "tenth" in following
+
+    def test_from_the_first_step_on_there_is_not_even_a_peak(self, tmp_path):
+        assert row_of(ended(tmp_path / "out", "non-finite loss", 1, variants=("cnn",)), "CNN")[2:] == ["-"] * 4
+        assert "the run went wrong" in ended(tmp_path / "dead", "equal logits", 1, variants=("cnn",))
+
+    def test_a_network_that_died_is_measured(self, tmp_path):
+        """Its logits are all 0, which is what dead logits and lost classes count."""
+        text = ended(tmp_path / "out", "equal logits", 9, variants=("cnn",))
+        assert row_of(text, "CNN") == ["CNN", "0.9888", "0.5000", "0.3000", "20%", "0.00"]
+        assert "the run went wrong (equal logits from iteration 9 on)" in " ".join(text.split())
+
+    def test_one_that_came_back_is_not_wrong(self, tmp_path):
+        ended(tmp_path / "out", variants=("cnn",))
+        path = tmp_path / "out" / "history" / "cnn_seed0.json"
+        moments = {"equal logits": {"first": 3, "last": 5, "steps": 2}}
+        path.write_text(json.dumps({**json.loads(path.read_text()), "divergence": moments}))
+        text = overview(tmp_path / "out", {}, 80)
+        assert "What came: CNN classifies 50.0 % of the test images correctly" in " ".join(text.split())
+        assert "cnn, seed 0: equal logits from iteration 3" in text
+
+    def test_a_rate_in_the_name_is_made_smaller_there(self, tmp_path):
+        text = ended(tmp_path / "out", "non-finite loss", 6, variants=("cnn-learning_rate=1e1-batchnorm",))
+        assert "--variants cnn-batchnorm-learning_rate=1 " in sentences(text)[3].replace('"', "")
+        assert not Variant("cnn-batchnorm-learning_rate=1").same_as(Variant("cnn-learning_rate=1e1-batchnorm"))
+
+    def test_where_dying_is_the_subject(self):
+        for name, many in (("crash-zero", "34 of 64 runs"), ("crash-swallow", "2 of 5 runs"), ("crash-published", "the run")):
+            _, what, following, command = sentences(overview(RESULTS / name, {}, 80))
+            assert what.startswith(f"What came: {many} went wrong (") and "lesson 10" in following
+            assert command == "minidrop lessons 10"
+
+
+class TestTheNextFolder:
+    """The folder that the advice names is free; an experiment that is there already is compared, or finished."""
+
+    def test_it_is_compared_with_what_is_there(self, tmp_path):
+        settings = {"variants": ("cnn",), "seeds": 2, "iterations": 5_000}
+        make = lambda name, lost=0, **more: experiment(  # noqa: E731
+            tmp_path / name,
+            lambda run: every_thousand(5_000, lambda _: 0.5, lost_classes=lambda _: lost),
+            **{**settings, **more},
+        )
+        next_command = lambda: shlex.split(sentences(overview(tmp_path / "a", {}, 80))[3])[1:]  # noqa: E731
+        make("a", 2)
+        assert next_command()[0] == "reproduce" and next_command()[-1] == str(tmp_path / "a-linear")
+        make("a-linear", variants=("beta-linear",))  # another experiment
+        assert next_command()[-1] == str(tmp_path / "a-linear-2")
+        (tmp_path / "a-linear-2").mkdir()
+        assert next_command()[-1] == str(tmp_path / "a-linear-2")  # it is empty
+        (tmp_path / "a-linear-2" / "thesis.txt").touch()
+        make("a-linear-3", variants=("cnn-linear",))
+        assert next_command() == ["compare", str(tmp_path / "a"), str(tmp_path / "a-linear-3")]
+        (tmp_path / "a-linear-3" / "history" / "cnn-linear_seed1.json").unlink()
+        assert next_command() == ["reproduce", "--resume", "--out", str(tmp_path / "a-linear-3")]
+
+    def test_what_cannot_go_on_is_trained_anew(self, tmp_path):
+        """Without checkpoints, as the stored results are."""
+        settings = {"variants": ("cnn",), "seeds": 2, "iterations": 3_000}
+        experiment(tmp_path / "a", lambda run: every_thousand(3_000, lambda _: 0.5), **settings)
+        command = shlex.split(sentences(overview(tmp_path / "a", {}, 80))[3])
+        assert "--resume" not in command and command[-1] == str(tmp_path / "a-longer")
+        checkpoints(tmp_path / "a", settings)
+        assert "--resume" in sentences(overview(tmp_path / "a", {}, 80))[3]
+
+    def test_the_options_make_the_same_grid(self, monkeypatch, tmp_path):
+        made = []
+        monkeypatch.setattr(
+            "minidrop.command.reproduce.grid.require_free", lambda _folder, plan, _resume: made.append(plan) or 1 / 0
+        )
+        for settings in (
+            {},
+            {"variants": ("cnn", "beta-p_max=.9"), "seeds": 3, "iterations": 80, "learning_rate": 1e-5, "clip_norm": 2.5},
+            {"dataset": "mnist", "network": "published", "protocol": "careful", "iterations": 20_000, "evaluate_every": 7},
+            {"evaluation_images": 50, "record_steps": 4, "on_divergence": "stop", "checkpoint_every": 3, "device": "cuda:7"},
+        ):
+            wanted = Grid.of(**settings)
+            CliRunner().invoke(main, ["reproduce", *shlex.split(options_of(wanted))])
+            assert {**made.pop().settings, "device": ""} == {**wanted.settings, "device": ""}
+
+
+def test_those_that_are_equal_are_named_together(tmp_path):
+    level = {"cnn": 0.5, "dropout": 0.50001, "beta": 0.4, "alpha": 0.3}
+    experiment(
+        tmp_path / "a", lambda run: every_thousand(4_000, lambda _: level[run.variant]), variants=tuple(level), iterations=4_000
+    )
+    text = " ".join(overview(tmp_path / "a", {}, 80).split())
+    assert "CNN and CNN with dropout classify 50.0 % of the test images correctly at the last evaluation, the best; " in text
+    assert "the best; DropAlan alpha 30.0 %, the least;" in text
+
+
+def test_the_paper_is_spoken_of_only_beside_its_numbers(tmp_path):
+    for name, spoken in (("cnn", True), ("cnn-linear", False)):
+        experiment(tmp_path / name, lambda run: every_thousand(4_000, lambda _: 0.5), variants=(name,), iterations=4_000)
+        assert ("the paper's numbers" in sentences(overview(tmp_path / name, {}, 80))[1]) == spoken
+
+
+def test_the_columns_are_explained_below():
+    text = overview(RESULTS / "digits", {}, 80)
+    for column in ("peak: ", "last 20: ", "dead logits, ", "lost classes, "):
+        assert column in text
+
+
+@pytest.mark.parametrize(
+    ("variants", "shown"),
+    [
+        (("cnn", "dropout"), "Accuracy"),
+        (("dropout", "beta-scaled"), "Dropout against DropAlan"),
+        (("cnn", "alpha"), "Accuracy"),
+    ],
+)
+def test_figure_4_is_called_what_it_shows(variants, shown, tmp_path):
+    """And a run of a few iterations has ticks at whole ones."""
+    from matplotlib.figure import Figure
+
+    experiment(
+        tmp_path / "a", lambda run: [{"iteration": i, "accuracy": 0.5} for i in (1, 2, 3)], variants=variants, iterations=3
+    )
+    figure = Figure()
+    comparison_figure(figure, read_runs(tmp_path / "a"), {}, "made up")
+    (axes,) = figure.axes
+    assert axes.get_title() == f"{shown}: made up"
+    assert all(tick == int(tick) for tick in axes.get_xticks())
+
+
+def test_a_path_stands_in_one_piece():
+    assert sentence_with_path("All of it lies in", pathlib.Path("a/b"), 40) == ["All of it lies in a/b"]
+    assert sentence_with_path("All of it lies in", pathlib.Path("a-long/path"), 22) == ["All of it lies in", "  a-long/path"]
 
 
 ROWS = [
@@ -198,6 +382,22 @@ class TestBar:
         drawn = [line for line in re.split(r"[\r\n]", written.getvalue()) if "%|" in line]
         assert len(drawn) > 10 and max(map(len, drawn)) <= columns
         assert min(len(re.search(r"\|(.*?)\|", line)[1]) for line in drawn) >= LEAST
+
+
+@pytest.mark.parametrize(("shown", "lines"), [(True, 3), (False, 1)])
+def test_how_a_run_ended_fits_on_a_terminal(shown, lines, monkeypatch):
+    """A file has a line per run."""
+    monkeypatch.setenv("COLUMNS", "40")
+    (run,) = Grid.of(variants=("cnn",), iterations=60).runs()
+    moments = {"non-finite loss": {"first": 6, "last": 60, "steps": 55}}
+    outcome = {"run": run.to_dict(), "stopped": None, "iteration": 60, "test_accuracy": 0.0972, "divergence": moments}
+    written = []
+    bar = Bar([run])
+    bar.bar = types.SimpleNamespace(disable=not shown, write=written.append)
+    monkeypatch.setattr(Bar, "__call__", lambda *_: None)
+    bar.finished(outcome)
+    assert len(written[0].splitlines()) == lines and " ".join(written[0].split()).endswith("(55 steps, the last at 60)")
+    assert not shown or max(map(len, written[0].splitlines())) <= 40
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
@@ -275,6 +475,6 @@ def test_no_number_of_one_is_followed_by_a_plural(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     printed += CliRunner().invoke(main, ["report", str(tmp_path)]).output + (tmp_path / "table.md").read_text()
     printed += re.sub(r"(?s)<style>.*?</style>|base64,[^\"]*", "", (tmp_path / "report.html").read_text())
-    assert "1 of 1 run is not finished" in printed and "only 1 iteration yet" in printed and "1 of 1 run done" in printed
+    assert "1 of 1 run is not finished" in printed and "evaluated up to iteration 1" in printed and "1 of 1 run done" in printed
     assert re.findall(r"(?<![\d,.])1 (?:runs|seeds|networks|iterations|steps)\b", printed) == []
     assert read_config(tmp_path)["settings"]["seeds"] == 1

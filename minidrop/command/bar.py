@@ -7,7 +7,9 @@ import time
 from typing import Any
 
 from ..paper.history import Divergence
+from ..paper.reproduce.terminal import wrapped
 from ..paper.run import Run
+from .options import width
 
 LEAST = 10  # characters of the bar itself
 
@@ -76,7 +78,8 @@ class Bar:
             self(run.name, run.iterations, math.nan, math.nan)  # also for a run finished before this call
         accuracy = "" if outcome["test_accuracy"] is None else f", {outcome['test_accuracy']:.4f} of the test set"
         wrong = f"; {Divergence(outcome['divergence'])}" if outcome["divergence"] else ""
-        self.bar.write(f"{run.name}: {outcome['stopped'] or 'done'} at {outcome['iteration']:,}{accuracy}{wrong}")
+        line = f"{run.name}: {outcome['stopped'] or 'done'} at {outcome['iteration']:,}{accuracy}{wrong}"
+        self.bar.write(line if self.bar.disable else "\n".join(wrapped(line, width())))  # in a file, a line per run
 
     def __exit__(self, *_error: object) -> None:
         self.bar.close()

@@ -14,6 +14,8 @@ from .data import data_commands
 from .lessons import lessons_command
 from .reproduce import INTERRUPTED, compare_command, report_command, reproduce_command
 
+ELSEWHERE = {"train": "reproduce", "run": "reproduce", "fit": "reproduce", "start": "reproduce", "resume": "reproduce --resume"}
+
 
 class Commands(click.Group):
     """A group that lists its commands in the order of use, and reports minidrop's own errors without a traceback."""
@@ -21,6 +23,13 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands, in the order in which they were added."""
         return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is named; for a word of other programs, the one that does the same here."""
+        word = args[0]
+        if word.casefold() in ELSEWHERE and not ctx.resilient_parsing:
+            raise click.UsageError(f"No such command {word!r}. Did you mean {ELSEWHERE[word.casefold()]!r}?", ctx)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; errors that the user can fix are shown as their message, with exit status 1; 130 after Ctrl-C."""

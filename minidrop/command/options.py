@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -40,9 +41,12 @@ class Whole(click.IntRange):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            meant = ""
+            text, meant = str(value), ""
+            if param is not None and param.name == "seeds" and re.fullmatch(r"\d+([,;-]\d*)+", text):
+                return _refuse(value, "how many seeds there are to be", "2, for instance, means the seeds 0 and 1", param, ctx)
+            thousands = re.fullmatch(r"\d{1,3}(,\d{3})+", text)
             with contextlib.suppress(ValueError, OverflowError):  # 1e4, 4,000
-                number = float(str(value).replace(",", ""))
+                number = float(text.replace(",", "") if thousands else text)
                 if number == int(number) >= (self.min or 0):
                     meant = f"did you mean {int(number)}?"
             return _refuse(value, f"a whole number from {self.min}, in digits", meant, param, ctx)
@@ -73,6 +77,18 @@ class OneOf(click.Choice):  # type: ignore[type-arg]  # older versions of click 
         if value in self.choices:
             return value
         return _refuse(value, "one of " + ", ".join(self.choices), did_you_mean(str(value), self.choices), param, ctx)
+
+
+class Network(OneOf):
+    """The name of a size of network; for an earlier name, those that took its place."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The name."""
+        try:
+            find_size(value)
+        except ArgumentError as error:
+            _refuse(value, error.expected, error.help, param, ctx)
+        return value
 
 
 class Place(click.Path):
@@ -134,15 +150,10 @@ def _variants(_context: click.Context, _parameter: click.Parameter, value: str |
     return None if value is None else tuple(value.replace(",", " ").split())
 
 
-def _network(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    find_size(value)
-    return value
-
-
 # What click cannot derive from a dataclass field.
 BY_HAND: dict[str, dict[str, Any]] = {
     "dataset": {"type": OneOf(datasets.NAMES)},
-    "network": {"callback": _network, "metavar": f"[{'|'.join(SIZES)}]"},
+    "network": {"type": Network(list(SIZES))},
     "variants": {"callback": _variants, "default": " ".join(VARIANTS), "metavar": "NAMES"},
     "cuda_graphs": {"param_decls": ["--cuda-graphs/--no-cuda-graphs"]},
 }

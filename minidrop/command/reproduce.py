@@ -21,10 +21,10 @@ from ..paper.protocol import PROTOCOLS, Protocol
 from ..paper.reproduce import cluster, execute, grid
 from ..paper.reproduce.compare import compare
 from ..paper.reproduce.grid import Grid
-from ..paper.reproduce.lock import only_one_process
+from ..paper.reproduce.lock import only_one_process, writable
 from ..paper.reproduce.page import require_packages, write_report
 from ..paper.reproduce.published import Curves, read_curves
-from ..paper.reproduce.terminal import overview
+from ..paper.reproduce.terminal import overview, sentence_with_path
 from ..paper.run import Run, usual_iterations
 from .bar import Bar
 from .options import Named, OneOf, Place, Whole, options_of, width
@@ -78,7 +78,7 @@ def going_on(how: str) -> Iterator[None]:
     "--published",
     type=Place(exists=True, dir_okay=False),
     default=None,
-    help="CSV of the paper's logs, to show beside ours.",
+    help="The paper's logs as CSV, to show beside ours: log,run,iteration,loss,accuracy.",
 )
 @click.pass_context
 def reproduce_command(
@@ -113,10 +113,10 @@ def reproduce_command(
         client = stack.enter_context(cluster.cluster(jobs, scheduler)) if jobs > 1 or scheduler else None
         stack.enter_context(going_on(go_on))
         grid.prepare(folder, plan, data)
-        click.echo(
-            f"{counted(len(runs), 'run')} of {counted(run.iterations, 'iteration')}: "
-            f"{data[0].label}, {run.network} network -> {folder}"
+        what = (
+            f"{counted(len(runs), 'run')} of {counted(run.iterations, 'iteration')}: {data[0].label}, {run.network} network ->"
         )
+        click.echo("\n".join(sentence_with_path(what, folder, width())))
         bar = stack.enter_context(Bar(runs))
         if client is None:
             finished = execute.one_after_the_other(runs, folder, data, bar)
@@ -133,7 +133,7 @@ def _report(folder: Path, curves: Curves) -> None:
     with going_on(f"minidrop report {shlex.quote(str(folder))}"):
         click.echo(overview(folder, curves, width()))
         write_report(folder, curves)
-    click.echo(f"The whole table (table.md), figures and report.html lie in {folder}")
+    click.echo("\n".join(sentence_with_path("The whole table (table.md), figures and report.html lie in", folder, width())))
 
 
 def _default_folder(dataset: str, network: str, protocol: str) -> Path:
@@ -157,15 +157,18 @@ def _plan(context: click.Context, given: dict[str, Any], out: Path | None, resum
     "--published",
     type=Place(exists=True, dir_okay=False),
     default=None,
-    help="CSV of the paper's logs, to show beside ours.",
+    help="The paper's logs as CSV, to show beside ours: log,run,iteration,loss,accuracy.",
 )
 def report_command(folder: Path, published: Path | None) -> None:
     """Show an experiment again: its table, figures and page.
 
     They are made from the settings and histories in FOLDER.
     """
-    curves = read_curves(published, grid.read_grid(folder).run.dataset) if published else {}
-    _report(folder, curves)
+    dataset = grid.read_grid(folder).run.dataset
+    curves = read_curves(published, dataset) if published else {}
+    require_packages()
+    with writable(folder, "the report is written to it: copy it to where you may write, and report the copy"):
+        _report(folder, curves)
 
 
 @click.command("compare")

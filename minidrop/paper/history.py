@@ -97,7 +97,12 @@ def read_history(path: Path) -> list[dict[str, float]]:
         raise DataError(f"{path}: not a history", expected="text", got=str(error)) from error
     reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
     if list(reader.fieldnames or ()) != list(COLUMNS):
-        raise DataError(f"{path}: not a history", expected=",".join(COLUMNS), got=",".join(reader.fieldnames or ["nothing"]))
+        found = list(reader.fieldnames or ())
+        raise DataError(
+            f"{path}: not a history",
+            expected=f"{len(COLUMNS)} columns, from iteration to seconds",
+            got=f"{counted(len(found), 'column')}, from {found[0]:.40} to {found[-1]:.40}" if found else "nothing",
+        )
     try:
         return [{name: int(row[name]) if name in WHOLE else float(row[name]) for name in COLUMNS} for row in reader]
     except (TypeError, ValueError) as error:

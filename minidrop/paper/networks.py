@@ -102,7 +102,7 @@ def find_size(name: str) -> Size:
     """The size of that name. Raises ArgumentError for any other; for `paper`, an earlier name, it names the replacements."""
     if name in SIZES:
         return SIZES[name]
-    help = did_you_mean(str(name), SIZES) or "published is the paper's, as its program computes it"
+    help = did_you_mean(str(name), SIZES) or "lite is the small one; published is the paper's, as its program computes it"
     problem = "unknown network"
     if name == "paper":
         problem = "there are two networks of the paper"

@@ -41,12 +41,20 @@ class Run:
     protocol: Protocol = PAPER
     checkpoint_every: int = setting(1000, "Iterations between two checkpoints.", least=1, shown="at every evaluation")
     on_divergence: str = setting(
-        "continue", "What to do when the loss is not finite, or all logits are equal.", choices=("stop", "continue")
+        "continue",
+        "A run whose loss is not finite, or whose logits are all equal: end it there, or train on.",
+        choices=("stop", "continue"),
     )
     device: str = setting("cpu", "cpu, cuda, cuda:1, ...")
     cuda_graphs: bool = setting(False, "On a GPU, capture each run's step once and replay it.")
     record_steps: int = setting(0, "Keep so many steps before the first that goes wrong; 0: none.", least=0)
-    learning_rate: float | None = setting(None, "Of each step.", above=0, optional=True, shown="the protocol's")
+    learning_rate: float | None = setting(
+        None,
+        "What each step multiplies the gradient by.",
+        above=0,
+        optional=True,
+        shown="the protocol's: 0.01",
+    )
     clip_norm: float | None = setting(None, "Shorten longer gradients to this.", above=0, optional=True, shown="none")
 
     def __post_init__(self) -> None:

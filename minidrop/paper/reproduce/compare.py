@@ -15,10 +15,10 @@ from .figures import draw, look, together
 from .grid import Finished, read_config, read_runs
 from .page import require_packages
 from .published import NAMES
-from .table import deviation, enough, mean, standard_error, title, troubles
-from .terminal import by_variant, fitted, wrapped
+from .table import by_variant, deviation, enough, mean, standard_error, title, troubles
+from .terminal import fitted, wrapped
 
-HEADER = ("network", "peak, A", "peak, B", "last 20, A", "last 20, B", "B-A", "standard error", "seeds")
+HEADER = ("network", "peak, A", "peak, B", "last 20, A", "last 20, B", "last 20, B-A", "standard error", "seeds")
 KINDS = (".png", ".pdf", ".svg")  # of files of figures
 
 
@@ -46,7 +46,8 @@ def compare(left: Path, right: Path, figure: Path | None = None, width: int = 80
             got=" against ".join(", ".join(side) or "no runs" for side in sides),
         )
     found = {pair: (sides[0][pair[0]], sides[1][pair[1]]) for pair in both}
-    lines = [f"A: {title(configs[0])}", f"B: {title(configs[1])}", ""]
+    lines = [f"{label}, {name}: {title(own)}" for label, name, own in zip("AB", names_of(left, right), configs, strict=True)]
+    lines.append("")
     lines += [f"* {difference}" for difference in differences(*configs)] or ["* the same settings and data"]
     others = ", ".join(f"{one} beside {other}" for one, other in both if one != other)
     lines += [f"* of A and B: {others}"] if others else []
@@ -100,6 +101,12 @@ def pairs(left: Collection[str], right: Collection[str]) -> list[tuple[str, str]
     return sorted(found, key=lambda pair: list(left).index(pair[0]))
 
 
+def names_of(left: Path, right: Path) -> tuple[str, str]:
+    """The folders by their last names; by their whole paths where those are the same."""
+    one, other = left.resolve().name, right.resolve().name
+    return (one, other) if one != other else (str(left), str(right))
+
+
 def _name(pair: tuple[str, str]) -> str:
     """A pair in the table."""
     return NAMES.get(pair[0], pair[0]) if pair[0] == pair[1] else f"{pair[0]}, {pair[1]}"
@@ -142,11 +149,15 @@ def differences(left: dict[str, Any], right: dict[str, Any]) -> list[str]:
             if name == "protocol_values" and isinstance(old, dict) and isinstance(new, dict):
                 found += [f"protocol, {key}: {old.get(key)} | {new.get(key)}" for key in new if old.get(key) != new.get(key)]
             elif old != new:
-                found.append(f"{name}: {_plain(old)} | {_plain(new)}")
+                found.append(f"{name}: {_plain(name, old, left)} | {_plain(name, new, right)}")
     return found
 
 
-def _plain(value: Any) -> str:
+def _plain(name: str, value: Any, config: dict[str, Any]) -> str:
+    """A setting in words: one that is not set is what the protocol says, if it says something."""
+    if name in ("learning_rate", "evaluation_images", "clip_norm") and not value:
+        usual = config["settings"]["protocol_values"].get(name)
+        return "none" if name == "clip_norm" else f"as the protocol: {'all' if usual is None else usual}"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

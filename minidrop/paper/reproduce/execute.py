@@ -46,7 +46,7 @@ def carry_out(
     """Execute one run in an experiment's folder, from its checkpoint if there is one; returns its outcome.
 
     The outcome is also written to the run's .json, unless it was interrupted. A run that is already done is left unchanged.
-    Raises StateError if there is an outcome to continue from, but the checkpoint is missing.
+    Raises StateError if there is an outcome to continue from, but the checkpoint is missing, or damaged.
     """
     from filelock import FileLock
     from threadpoolctl import threadpool_limits
@@ -61,14 +61,32 @@ def carry_out(
                 f"{run.name} is to go on from iteration {stored['iteration']:,}, and its checkpoint is gone",
                 expected=str(checkpoint),
                 got="no such file",
-                help="put it back, or start anew in another folder with --out",
+                help=f"put it back; or delete {result_path(folder, run)} too, to train this run anew",
             )
         for unfinished in folder.glob(f"*/.{run.name}.*.tmp"):
             unfinished.unlink()  # left by a process killed while writing; we hold the lock, so it is unused
-        trainer = Trainer(run, data or load_data(run.dataset), history_path(folder, run), checkpoint)
+        with _says_what_to_delete(checkpoint, *([result_path(folder, run)] if stored else [])):
+            trainer = Trainer(run, data or load_data(run.dataset), history_path(folder, run), checkpoint)
         made_with = provenance(run.device)
         result = trainer.run_to_the_end(_after_a_step(folder, made_with, progress), should_stop)
         return _write_result(folder, trainer, made_with, result.stopped, result.test_accuracy)
+
+
+@contextlib.contextmanager
+def _says_what_to_delete(*files: Path) -> Iterator[None]:
+    """A checkpoint that cannot be read is no end: without these files its run is trained anew."""
+    try:
+        yield
+    except StateError as error:
+        if not error.problem.startswith("load: "):
+            raise
+        names = " and ".join(map(str, files))
+        raise StateError(
+            f"{files[0]} cannot be read",
+            expected="a whole checkpoint",
+            got=error.got,
+            help=f"delete {names}, to train this run anew",
+        ) from error
 
 
 def _write_result(

@@ -149,6 +149,7 @@ def scaled_figure(figure: Any, runs: list[Finished], published: Curves, title: s
         "ln 10: a blind guess", (1, np.log(10)), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8
     )
     lower.set(xlabel="iteration", ylabel="accuracy")
+    lower.xaxis.get_major_locator().set_params(integer=True)
     upper.set_title(f"DropAlan beta, scaled: {title}", fontsize=11)
 
 
@@ -180,8 +181,15 @@ def comparison_figure(figure: Any, runs: list[Finished], published: Curves, titl
     worst = min(run.rows[-1]["accuracy"] for run in runs)
     if worst > 0.4:
         axes.set_ylim(bottom=np.floor(10 * worst - 1.5) / 10)  # the end is what is compared; the rise is in the history
-    axes.set_title(f"Dropout against DropAlan: {title}", fontsize=11)
+    axes.xaxis.get_major_locator().set_params(integer=True)  # no iteration 2.5 in a very short run
+    axes.set_title(f"{compared(runs)}: {title}", fontsize=11)
     figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+
+
+def compared(runs: list[Finished]) -> str:
+    """What figure 4 shows: "Dropout against DropAlan" only if both are in it."""
+    bases = {run.run.variant.partition("-")[0] for run in runs}
+    return "Dropout against DropAlan" if "dropout" in bases and bases & {"alpha", "beta"} else "Accuracy"
 
 
 DIAGNOSTICS = {
@@ -210,6 +218,7 @@ def diagnostics_figure(figure: Any, runs: list[Finished], title: str) -> None:
     for axes in panels[1]:
         axes.set_xlabel("iteration")
         axes.tick_params(axis="x", labelsize=9)
+        axes.xaxis.get_major_locator().set_params(integer=True)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)), fontsize=9)
     figure.suptitle(f"Inside the networks: {title} (first seed of each)", fontsize=11)
@@ -245,7 +254,7 @@ def write_figures(folder: Path, runs: list[Finished], published: Curves, title: 
         "figure1.png": "Alpha: probability to be kept, and expected output",
         "figure2.png": "Beta: probability to be kept, and expected output",
         "figure3.png": "Loss and accuracy of the scaled run",
-        "figure4.png": "Accuracy: dropout against DropAlan",
+        "figure4.png": "Accuracy" if compared(runs) == "Accuracy" else "Accuracy: dropout against DropAlan",
         "diagnostics.png": "Loss, gradient, dead units, lost classes, keep probability and largest |z|",
     }
     write_atomically(folder / "figure1.png", draw(distribution_figure, Alpha(), alpha))

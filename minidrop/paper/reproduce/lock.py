@@ -32,7 +32,7 @@ def only_one_process(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writable(folder: Path) -> Iterator[list[Path]]:
+def writable(folder: Path, help: str = "name another folder") -> Iterator[list[Path]]:
     """Make the folder, if need be, before the work whose results it is to hold; remove a new one if nothing is written to it.
 
     Yields the folders that it may remove then, the innermost first. Raises StateError if the folder cannot be made or written.
@@ -48,7 +48,7 @@ def writable(folder: Path) -> Iterator[list[Path]]:
                 f"{folder} cannot be used",
                 expected="a folder that can be made, or one that can be written",
                 got=f"{error.filename or folder}: {error.strerror}",
-                help="name another folder",
+                help=help,
             ) from error
         yield new
     finally:

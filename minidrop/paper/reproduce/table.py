@@ -90,6 +90,12 @@ def row_of(variant: str, runs: list[Finished], settings: dict[str, Any]) -> tupl
     )
 
 
+def by_variant(config: dict[str, Any], runs: list[Finished]) -> dict[str, list[Finished]]:
+    """The runs of each variant that has any, in the order of the settings."""
+    found = {name: [run for run in runs if run.run.variant == name] for name in config["settings"]["variants"]}
+    return {name: mine for name, mine in found.items() if mine}
+
+
 def enough(summaries: list[dict[str, float]]) -> bool:
     """Whether every run has ENOUGH evaluations, so that the last 20 are not most of them."""
     return all(summary["evaluations"] >= ENOUGH for summary in summaries)
@@ -99,7 +105,9 @@ def troubles(runs: list[Finished]) -> list[str]:
     """Notes on single runs: divergence, and runs that are not done yet."""
     wrong = [f"seed {run.run.seed}: {run.divergence}" for run in runs if run.divergence]
     return wrong + [
-        f"seed {run.run.seed}: only {counted(int(run.rows[-1]['iteration']), 'iteration')} yet" for run in runs if not run.done
+        f"seed {run.run.seed}: not done, evaluated up to iteration {int(run.rows[-1]['iteration']):,}"
+        for run in runs
+        if not run.done
     ]
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import shlex
+import math
 import textwrap
 from pathlib import Path
 from typing import Any
 
 from ...errors import DataError
 from ..history import CLASSES, counted, summarise
-from ..run import usual_iterations
-from ..variants import Variant
+from .advice import next_step, unlike_the_papers
 from .grid import Finished, read_config, read_grid, read_runs
 from .published import NAMES, TABLES
-from .table import LENGTHS, at_equal_iteration, enough, mean, reference, troubles
+from .table import ENOUGH, at_equal_iteration, by_variant, enough, mean, reference, troubles
+from .wrong import ended_in, gone_wrong, in_words, measurable
 
 GAP = 2  # blanks between two columns
+NOTHING = "-"  # in a cell: there was nothing that could be measured
 NARROWEST = 11  # the first column is not made narrower than this for the sake of the others
-LONGEST_RUNS = {"cifar10": 125_000, "mnist": 106_000}  # iterations that cover all of the paper's, as paper/README.md runs them
+LEGEND = (
+    "peak: the highest accuracy of all evaluations. last 20: the mean of the last 20{few}. At the end: dead logits, those that "
+    "are 0 for every image; lost classes, those whose own logit is 0 for all their images.{wrong}"
+)
 
 
 def overview(folder: Path, published: dict[str, list[dict[str, float]]], width: int) -> str:
@@ -31,7 +35,7 @@ def overview(folder: Path, published: dict[str, list[dict[str, float]]], width: 
     lines = ["", *wrapped(trained(config, runs, planned), width), *wrapped(came(config, runs), width)]
     sentence, command = next_step(folder, config, runs, planned)
     lines += [*wrapped(sentence, width), *([f"  {command}"] if command else [])]
-    lines += ["", *fitted(rows_of(config, runs), width), ""]
+    lines += ["", *fitted(rows_of(config, runs), width), "", *wrapped(legend(runs), width), ""]
     for run in runs:
         lines += [line for trouble in troubles([run]) for line in wrapped(f"{run.run.variant}, {trouble}", width)]
     beside = at_equal_iteration(runs, published)
@@ -56,64 +60,46 @@ def trained(config: dict[str, Any], runs: list[Finished], planned: int) -> str:
 
 
 def came(config: dict[str, Any], runs: list[Finished]) -> str:
-    """What came: the best network and the last; and in what the paper's experiment, whose numbers stand beside, was another."""
+    """What came: what went wrong; of the rest the best network and the least; in what the paper's experiment was another."""
     settings = config["settings"]
-    ends = {name: end_of(mine) for name, mine in by_variant(config, runs).items()}
-    best, last = max(ends, key=ends.__getitem__), min(ends, key=ends.__getitem__)
-    images = "held-out images" if settings["protocol_values"]["validation_share"] else "test images"
-    how = "over the last 20 evaluations" if enough([summarise(run.rows) for run in runs]) else "at the last evaluation"
-    text = f"What came: {NAMES.get(best, best)} names {ends[best]:.1%} of the {images} rightly {how}"
-    if best != last:
-        text += f", the best; {NAMES.get(last, last)} {ends[last]:.1%}, the least"
-    lost = mean([run.rows[-1]["lost_classes"] for run in by_variant(config, runs)[last]])
-    text += f", with {lost:.2g} of {CLASSES} classes lost" if lost else ""
+    wrong = gone_wrong(runs)
+    parts = [in_words(wrong, len(runs))] if wrong else []
+    sound = by_variant(config, [run for run in runs if ended_in(run) is None])
+    if sound:
+        parts.append(("of the rest, " if wrong else "") + ranking(settings, sound))
     other = unlike_the_papers(settings)
-    return f"{text}; the paper's numbers are of {other}." if other else f"{text}."
+    if other and any(name in reference(settings["dataset"]) for name in settings["variants"]):
+        parts.append(f"the paper's numbers are of {other}")
+    return f"What came: {'; '.join(parts)}."
 
 
-def unlike_the_papers(settings: dict[str, Any]) -> str:
-    """In what the paper's experiment differs from this one: "another dataset (MNIST) and longer runs (...)"; else ""."""
-    shortest, longest = LENGTHS
-    parts = [] if settings["dataset"] in TABLES else ["another dataset (MNIST)"]
-    parts += [] if settings["network"] == "published" else ["another network (published)"]
-    parts += [f"longer runs ({shortest:,} to {longest:,} iterations)"] if settings["iterations"] < shortest else []
-    return " and ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)
+def ranking(settings: dict[str, Any], sound: dict[str, list[Finished]]) -> str:
+    """The best network and the least, as it is shown: those that round to the same are named together."""
+    ends = {name: f"{100 * end_of(mine):.1f}" for name, mine in sound.items()}
+    best, least = max(ends.values(), key=float), min(ends.values(), key=float)
+    images = "held-out images" if settings["protocol_values"]["validation_share"] else "test images"
+    how = (
+        "over the last 20 evaluations"
+        if enough([summarise(run.rows) for mine in sound.values() for run in mine])
+        else ("at the last evaluation")
+    )
+    first, last = ([name for name in ends if ends[name] == end] for end in (best, least))
+    who = (
+        ("both networks" if len(ends) == 2 else f"all {len(ends)} networks")
+        if best == least and len(ends) > 1
+        else together(first)
+    )
+    text = f"{who} {'classifies' if len(first) == 1 else 'classify'} {best} % of the {images} correctly {how}"
+    if best != least:
+        text += f", the best; {together(last)} {least} %, the least"
+    lost = mean([run.rows[-1]["lost_classes"] for name in last for run in sound[name]])
+    return text + (f", with {lost:.2g} of {CLASSES} classes lost" if lost else "")
 
 
-def next_step(folder: Path, config: dict[str, Any], runs: list[Finished], planned: int) -> tuple[str, str]:
-    """What to try next, and its command."""
-    settings, start = config["settings"], "What to try next: "
-    at = shlex.quote(str(folder))
-    if sum(run.done for run in runs) < planned:
-        return f"{start}the runs that are not done.", f"minidrop reproduce --resume --out {at}"
-    usual = usual_iterations(settings["dataset"])
-    if settings["iterations"] < usual:
-        return f"{start}train longer.", f"minidrop reproduce --resume --iterations {usual} --out {at}"
-    lost = {name: mean([run.rows[-1]["lost_classes"] for run in mine]) for name, mine in by_variant(config, runs).items()}
-    names = [f"{name}-linear" for name in lost if lost[name] >= 0.5 and "linear" not in Variant(name).options]
-    if names and settings["protocol_values"]["relu_logits"]:
-        options = f'--variants "{" ".join(names)}"{other_options(settings)} --out {shlex.quote(f"{folder}-linear")}'
-        return f"{start}leave out the ReLU on the logits, behind which classes are lost.", f"minidrop reproduce {options}"
-    if settings["seeds"] == 1:
-        return f"{start}more seeds, to see what is chance.", f"minidrop reproduce --resume --seeds 3 --out {at}"
-    if unlike_the_papers(settings):
-        dataset = settings["dataset"] if settings["dataset"] in TABLES else "mnist"
-        options = f"--dataset {dataset} --network published --iterations {LONGEST_RUNS[dataset]}"
-        return f"{start}the paper's own experiment, which is long on a CPU.", f"minidrop reproduce {options}"
-    return f"{start}two experiments side by side.", f"minidrop compare {at} ANOTHER_FOLDER"
-
-
-def other_options(settings: dict[str, Any]) -> str:
-    """The options that a new experiment needs to be like this one but for its variants."""
-    usual = {"dataset": "digits", "network": "lite", "protocol": "paper", "seeds": 1}
-    usual["iterations"] = usual_iterations(settings["dataset"])
-    return "".join(f" --{name} {settings[name]}" for name, value in usual.items() if settings[name] != value)
-
-
-def by_variant(config: dict[str, Any], runs: list[Finished]) -> dict[str, list[Finished]]:
-    """The runs of each variant that has any, in the order of the settings."""
-    found = {name: [run for run in runs if run.run.variant == name] for name in config["settings"]["variants"]}
-    return {name: mine for name, mine in found.items() if mine}
+def together(names: list[str]) -> str:
+    """["cnn", "alpha"] -> "CNN and DropAlan alpha"."""
+    shown = [NAMES.get(name, name) for name in names]
+    return " and ".join(part for part in (", ".join(shown[:-1]), shown[-1]) if part)
 
 
 def end_of(runs: list[Finished]) -> float:
@@ -128,7 +114,10 @@ def end_of(runs: list[Finished]) -> float:
 
 
 def rows_of(config: dict[str, Any], runs: list[Finished]) -> list[tuple[str, ...]]:
-    """The header, and a row per variant: means over seeds, at the end for dead logits and lost classes."""
+    """The header, and a row per variant: means over seeds, at the end for dead logits and lost classes.
+
+    A run whose network computes NaN counts for the peak that it had before, and for nothing else.
+    """
     dataset = config["settings"]["dataset"]
     paper = "paper" if dataset in TABLES else "paper, MNIST"
     rows: list[tuple[str, ...]] = [("network", paper, "peak", "last 20", "dead logits", "lost classes")]
@@ -137,15 +126,26 @@ def rows_of(config: dict[str, Any], runs: list[Finished]) -> list[tuple[str, ...
         published = reference(dataset).get(name)
         cells = [NAMES.get(name, name), f"{published.accuracy:.4f}" if published else ""]
         if mine:
-            summaries = [summarise(run.rows) for run in mine]
-            cells += [
-                f"{mean([summary['peak'] for summary in summaries]):.4f}",
-                f"{mean([summary['mean_last'] for summary in summaries]):.4f}" if enough(summaries) else "",
-                f"{mean([run.rows[-1]['dead_logits'] for run in mine]):.0%}",
-                f"{mean([run.rows[-1]['lost_classes'] for run in mine]):.2f}",
-            ]
+            sound = [run for run in mine if measurable(run)]
+            early = [kept for run in mine if (kept := [row for row in run.rows if math.isfinite(row["loss"])])]
+            peaks = [summarise(rows)["peak"] for rows in early]
+            summaries = [summarise(run.rows) for run in sound]
+            cells += [f"{mean(peaks):.4f}" if peaks else NOTHING, *[NOTHING] * 3]
+            if sound:
+                cells[3:] = [
+                    f"{mean([summary['mean_last'] for summary in summaries]):.4f}" if enough(summaries) else "",
+                    f"{mean([run.rows[-1]['dead_logits'] for run in sound]):.0%}",
+                    f"{mean([run.rows[-1]['lost_classes'] for run in sound]):.2f}",
+                ]
         rows.append((*cells, *[""] * (6 - len(cells))))
     return rows
+
+
+def legend(runs: list[Finished]) -> str:
+    """What the columns mean."""
+    few = "" if enough([summarise(run.rows) for run in runs]) else f", where there are {ENOUGH}"
+    lost = any(not measurable(run) for run in runs)
+    return LEGEND.format(few=few, wrong=" Runs with a non-finite loss count only for the peak before it." if lost else "")
 
 
 def fitted(rows: list[tuple[str, ...]], width: int) -> list[str]:
@@ -181,3 +181,9 @@ def _row(cells: tuple[str, ...], widths: list[int]) -> list[str]:
 def wrapped(text: str, width: int) -> list[str]:
     """A sentence in lines of at most `width` columns, the first at the margin, the others two blanks in."""
     return textwrap.wrap(text, max(width, 20), subsequent_indent="  ", break_on_hyphens=False)
+
+
+def sentence_with_path(text: str, path: Path, width: int) -> list[str]:
+    """A sentence that ends with a path: wrapped, the path in one piece, on a line of its own if it does not fit behind."""
+    *before, last = wrapped(text, width)
+    return [*before, f"{last} {path}"] if len(f"{last} {path}") <= width else [*before, last, f"  {path}"]
