@@ -842,11 +842,12 @@ when = {remedy: by_remedy[remedy]["when"] for remedy in ("none", "p_max = .95", 
 say(
     "p_max .95 changes the hour of no death: {deaths:.0f} with it, at the same steps as the"
     " {none:.0f} without. (They are the same runs to the last digit: no z went where that clip sets"
-    " in.) With .8, which touches every z below -1, they come at other steps; fewer they are not"
-    " ({eight:.0f}).",
+    " in.) With .8, which touches every z below -1, all but {same:.0f} come at other steps; fewer"
+    " they are not ({eight:.0f}).",
     deaths=len(when["p_max = .95"]),
     none=len(when["none"]),
     eight=len(when["p_max = .8"]),
+    same=len(set(when["none"]) & set(when["p_max = .8"])),
     holds=when["none"] == when["p_max = .95"]
     and np.array_equal(
         *(
@@ -855,7 +856,7 @@ say(
         ),
         equal_nan=True,
     )
-    and not set(when["none"]) & set(when["p_max = .8"])
+    and 2 * len(set(when["none"]) & set(when["p_max = .8"])) < len(when["none"])
     and len(when["p_max = .8"]) >= len(when["none"]),
 )
 gentle = ["p_max = .95", "p_max = .8", "gradient clipped to norm 1", "a tenth of the step"]
