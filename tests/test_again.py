@@ -71,7 +71,12 @@ def test_one_changed_digit_is_noticed(fresh):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--run", "cnn_seed1", "beta-scaled_seed0"], ["--run", "cnn_seed1", "--run", "beta-scaled_seed0"]]
+    "arguments",
+    [
+        ["--run", "cnn_seed1", "beta-scaled_seed0"],
+        ["--run", "cnn_seed1 beta-scaled_seed0"],
+        ["--run", "cnn_seed1", "--run", "beta-scaled_seed0"],
+    ],
 )
 def test_several_runs_are_named(fresh, arguments):
     folder, _ = fresh

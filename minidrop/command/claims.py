@@ -77,7 +77,8 @@ def again_command(context: click.Context, folder: Path, iterations: int | None, 
     def report(name: str, differences: list[str]) -> None:
         click.echo(f"{name}: {'; '.join(differences) or 'the same, bit for bit'}")
 
-    found = again(folder, iterations, (*names, *context.args), report=report)  # several names may follow one --run
+    wanted = " ".join([*names, *context.args]).split()  # several names may follow one --run, in quotes or not
+    found = again(folder, iterations, tuple(wanted), report=report)
     different = sum(bool(differences) for differences in found.values())
     if not found:
         raise DataError(f"{folder.name} has no runs", expected="an experiment's folder with rows", got="none")

@@ -47,7 +47,7 @@ def again(
     if unknown:
         raise DataError(
             f"no such run in {folder.name}",
-            expected=f"some of {', '.join(there)}",
+            expected="some of " + ", ".join(there if len(there) <= 6 else [*there[:4], f"... ({len(there)} runs)"]),
             got=", ".join(unknown),
             help=did_you_mean(unknown[0], there),
         )
