@@ -207,7 +207,7 @@ class Tensor(Operators):
         return self if target == self.device else apply(shape.ToDevice(self.device, target), self)
 
     def astype(self, dtype: Any) -> Tensor:
-        """(any shape) -> same, as another number type; the gradient comes back in this one's, from int and bool none."""
+        """(any shape) -> same, in another number type; the gradient comes back in the first. Integers and bools have none."""
         target = np.dtype(dtype)
         if target.kind != "f":
             return Tensor(run_on(self._data, self._data.astype, target))

@@ -136,3 +136,11 @@ def test_bad_input(make, error):
     with pytest.raises(error, match=r"(.|\n)*expected: (.|\n)*got: ") as caught:
         make()
     assert isinstance(caught.value, MinidropError)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("mean", 10**400), ("mean", float("inf")), ("mean", "a"), ("maximum", 10**400), ("maximum", 0)]
+)
+def test_scales_that_are_no_numbers(name, value):
+    with pytest.raises(ArgumentError, match=f"batches: bad {name}"):
+        md.datasets.batches(np.zeros((3, 2), "uint8"), [0, 1, 2], **{name: value})

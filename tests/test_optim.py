@@ -515,3 +515,21 @@ def test_nesterov_needs_its_momentum_also_later():
 def test_one_rule_for_the_rate_at_the_start(lr):
     with pytest.raises(ArgumentError, match=r"bad lr\n  expected: a number above 0"):
         md.optim.SGD([md.Tensor([1.0], requires_grad=True)], lr)
+
+
+def test_a_state_of_two_groups_with_one_bad_setting_changes_neither():
+    """Each value is right alone: Nesterov's rule needs a momentum."""
+    tensors = [md.Tensor([1.0], requires_grad=True) for _ in range(2)]
+    optimizer = md.optim.SGD([{"params": [tensor]} for tensor in tensors], 0.1, momentum=0.9, nesterov=True)
+    state = optimizer.state_dict()
+    state["param_groups"] = [{**group, "lr": 0.5} for group in state["param_groups"]]
+    state["param_groups"][1]["momentum"] = 0.0
+    with pytest.raises(StateError, match="bad nesterov"):
+        optimizer.load_state_dict(state)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.1]
+
+
+@pytest.mark.parametrize("lr", [10**400, np.complex128(1)])
+def test_a_rate_that_is_no_float(lr):
+    with pytest.raises(ArgumentError, match="bad lr"):
+        md.optim.SGD([md.Tensor([1.0], requires_grad=True)], lr)

@@ -6,6 +6,7 @@ for images, labels in md.datasets.batches(md.datasets.digits(), batch_size=64):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from ..backend import Array, device_of, is_array, normalise_device, run_on, to_device
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..guard.arguments import constant
+from ..guard import arguments
 from ..random import Generator, default_generator
 from .dataset import Dataset
 
@@ -57,9 +58,11 @@ def batches(
     for name, flag in (("shuffle", shuffle), ("drop_last", drop_last)):
         _require(name, flag, isinstance(flag, bool), "True or False")
     _require("generator", generator, generator is None or isinstance(generator, Generator), "an md.Generator")
-    numbers = (int, float, np.integer, np.floating)
-    _require("mean", mean, isinstance(mean, numbers) and np.isfinite(mean), "a number")
-    _require("maximum", maximum, maximum is None or (isinstance(maximum, numbers) and 0 < maximum < np.inf), "a number above 0")
+    mean = arguments.number("batches", "mean", mean)
+    _require("mean", mean, math.isfinite(mean), "a finite number")
+    if maximum is not None:
+        maximum = arguments.positive("batches", "maximum", maximum)
+        _require("maximum", maximum, maximum > 0, "a number above 0")
     if drop_last and len(pixels) < batch_size:
         raise ArgumentError("batches: no batch is full", expected=f"at most {len(pixels)}", got=f"batch_size={batch_size}")
     where = device_of(pixels) if device is None else normalise_device(device)
@@ -72,7 +75,7 @@ def batches(
         shuffle,
         generator,
         drop_last,
-        float(mean),
+        mean,
         maximum,
     )
 
@@ -122,7 +125,7 @@ class Loader:
 
 def _as_array(name: str, value: Any) -> Array:
     """images or labels -> an array with at least one axis."""
-    value = constant("batches", name, value)
+    value = arguments.constant("batches", name, value)
     try:
         array = value if is_array(value) else np.asarray(value)
     except ValueError as error:  # lists of different lengths

@@ -124,7 +124,7 @@ def number(name: str, argument: str, value: Any, help: str = "") -> float:
     try:
         if not isinstance(value, (Variable, str)):
             return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     raise ArgumentError(f"{name}: bad {argument}", expected="a number", got=repr(value)[:80], help=help)
 

@@ -2,7 +2,8 @@
 
 NumPy asks `__array_function__` for np.where(mask, x, 0) and its like, and `__array__` for np.asarray(x) and buffer[:] = x. Both
 would go on with constants, and backward would miss what came through there without a word. A tensor that requires no gradient,
-and any tensor inside `no_grad`, is taken as its array. So is a single number (0-d): np.mean([loss1, loss2]) is for people.
+and any tensor inside `no_grad`, is taken as its array. So is a single number (0-d) that reaches `__array__`, as in a list of
+losses: np.mean([loss1, loss2]), plt.plot(losses).
 """
 
 from __future__ import annotations

@@ -9,7 +9,19 @@ from .mask import keep_where
 from .window import Pair, output_size, window_slices
 
 
-class MaxPool2d(Op):
+class Pooling(Op):
+    """Base of both: the window, the stride, and how many windows there are."""
+
+    def __init__(self, kernel: Pair, stride: Pair) -> None:
+        self.kernel = kernel
+        self.stride = stride
+
+    def output(self, shape: tuple[int, ...]) -> Pair:
+        """(N, C, H, W) -> H', W'."""
+        return output_size(shape[2], self.kernel[0], self.stride[0]), output_size(shape[3], self.kernel[1], self.stride[1])
+
+
+class MaxPool2d(Pooling):
     """(N, C, H, W) -> (N, C, H', W'): y[n, c, i, j] = max of the window at (i, j);  H' = floor((H - R) / stride) + 1.
 
     The gradient of each window goes to the place of its maximum; of equal maxima to the first one, row by row (as in PyTorch).
@@ -19,10 +31,6 @@ class MaxPool2d(Op):
     The maximum is taken one place of the window at a time, for all windows at once: R * S strided views of the image; no
     window is copied.
     """
-
-    def __init__(self, kernel: Pair, stride: Pair) -> None:
-        self.kernel = kernel
-        self.stride = stride
 
     def forward(self, x: Array) -> Array:
         xp = array_module(x)
@@ -42,7 +50,7 @@ class MaxPool2d(Op):
         return y
 
     def backward(self, grad: Array) -> tuple[Array | None, ...]:
-        result_like, grad = grad, wide(grad)
+        upstream, grad = grad, wide(grad)
         tiled = self.kernel == self.stride and self.shape[2:] == tuple(
             outputs * step for outputs, step in zip(grad.shape[2:], self.stride, strict=True)
         )
@@ -57,31 +65,20 @@ class MaxPool2d(Op):
                 grad_x[:, :, *place] += keep_where(wins, grad)
             else:
                 keep_where(wins, grad, out=grad_x[:, :, *place])
-        return (narrow(grad_x, result_like),)
-
-    def output(self, shape: tuple[int, ...]) -> Pair:
-        """(N, C, H, W) -> H', W'."""
-        return output_size(shape[2], self.kernel[0], self.stride[0]), output_size(shape[3], self.kernel[1], self.stride[1])
+        return (narrow(grad_x, upstream),)
 
 
-class AvgPool2d(Op):
+class AvgPool2d(Pooling):
     """(N, C, H, W) -> (N, C, H', W'): y[n, c, i, j] = mean of the window at (i, j);  H' = floor((H - R) / stride) + 1.
 
     Each of the R S places of a window gets  grad / (R S),  and a place in several windows the sum. As in `MaxPool2d`, one place
     of the window at a time, for all windows at once.
     """
 
-    def __init__(self, kernel: Pair, stride: Pair) -> None:
-        self.kernel = kernel
-        self.stride = stride
-
     def forward(self, x: Array) -> Array:
         self.shape = x.shape
-        output = (
-            output_size(x.shape[2], self.kernel[0], self.stride[0]),
-            output_size(x.shape[3], self.kernel[1], self.stride[1]),
-        )
-        self.places = [(rows, columns) for _, _, rows, columns in window_slices(self.kernel, self.stride, output)]
+        slices = window_slices(self.kernel, self.stride, self.output(x.shape))
+        self.places = [(rows, columns) for _, _, rows, columns in slices]
         image = wide(x)
         y = image[:, :, *self.places[0]].copy(order="K")
         for place in self.places[1:]:

@@ -118,7 +118,7 @@ class Var(Deviation):
 class Std(Deviation):
     """(shape) -> shape without `axes`: y = sqrt(sum of (x - mean)^2 / (n - ddof)).  dy/dx = (x - mean) / ((n - ddof) y).
 
-    Where y = 0, all x are equal: the slope is then 0 by decree (as in PyTorch), where the formula would give 0 / 0.
+    Where y = 0, all x are equal: the slope is set to 0 there (as in PyTorch), because the formula gives 0 / 0.
     """
 
     def forward(self, x: Array) -> Array:

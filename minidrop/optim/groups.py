@@ -14,7 +14,12 @@ from ..tensor import Tensor
 
 def is_number(value: Any) -> bool:
     """True for a finite number, Python's or NumPy's."""
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # 10**400
+        return False
 
 
 def _is_pair_of_betas(value: Any) -> bool:

@@ -225,7 +225,7 @@ class Optimizer:
         if places != self._places():
             problems.append("its parameter groups have other members")
             return []
-        for group in given:
+        for own, group in zip(self.param_groups, given, strict=True):
             for name in self.defaults:
                 try:
                     checked(type(self).__name__, name, group[name])
@@ -233,6 +233,10 @@ class Optimizer:
                     problems.append(f"missing {name}")
                 except MinidropError as error:
                     problems.append(f"bad {name}: {error.got}")
+            try:
+                own.require_momentum({**own, **group})
+            except MinidropError as error:
+                problems.append(f"bad nesterov: {error.got}")
         return [{name: group.get(name) for name in self.defaults} for group in given]
 
     def _places(self) -> list[list[int]]:
