@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from . import core
-from .backend import Array, capturing, device_of, is_array, run_on, to_device
+from .backend import Array, array_module, capturing, device_of, is_array, run_on, to_device
 from .errors import ArgumentError, DTypeError, GraphError
 from .guard import operands, shapes
 
@@ -96,6 +96,8 @@ class Discrete(core.Variable):
         first = operands.make_alike(name, arrays)
         if all(_is_whole(array) for array in arrays) and not capturing() and run_on(first, _has_zero, arrays[1]):
             raise ArgumentError(f"{name}: an integer divided by 0", expected="a divisor without zeros", got="a 0 in it")
+        if device_of(first) != "cpu" and not all(_is_whole(array) for array in arrays):
+            function = _exactly(array_module(first), function)
         return _result(name, function, first, arrays)  # type: ignore[no-any-return]
 
     def _combined(self, name: str, function: Callable[..., Array], *values: Any) -> Self:
@@ -137,6 +139,21 @@ def _result(name: str, function: Callable[..., Array], first: Array, arrays: lis
 
 def _is_whole(value: Any) -> bool:
     return value.dtype.kind in "iub" if is_array(value) else isinstance(value, int)
+
+
+def _exactly(xp: Any, function: Callable[..., Array]) -> Callable[..., Array]:
+    """// or % of floats by NumPy's steps. CuPy's own start from a rounded quotient: 1e6 % 0.1 is 0 there, and 1 // 0.1 is 10."""
+
+    def remainder(a: Any, b: Any) -> Array:
+        rest = xp.fmod(a, b)  # exact, with the sign of a
+        return xp.where((rest != 0) & ((rest < 0) != (b < 0)), rest + b, rest)
+
+    def quotient(a: Any, b: Any) -> Array:
+        nearly = (a - remainder(a, b)) / b
+        whole = xp.floor(nearly)
+        return xp.where(b == 0, a / b, xp.where(nearly - whole > 0.5, whole + 1, whole))
+
+    return remainder if function is operator.mod else quotient
 
 
 def _has_zero(divisor: Any) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from .backend import Array, array_module, is_array, run_on
+from .backend import Array, array_module, has_kernels, is_array, run_on
 from .errors import ArgumentError
 from .functions import where
 from .guard import arguments, shapes
-from .guard.labels import class_labels, kept_labels, may_hold_true
+from .guard.labels import class_labels, in_range, kept_labels, may_hold_true, unread
 from .ops import loss
 from .tensor import Operand, Tensor, apply, as_tensor
 
@@ -27,7 +28,8 @@ def softmax_cross_entropy(logits: Operand, labels: Any) -> Tensor:
     """(N, K) logits, (N) integer labels -> (): the mean over the batch of -log softmax(logits)[label], in nats.
 
     K equal logits give ln K. Raises ShapeError for wrong shapes or an empty batch, DTypeError for labels that are not
-    integers, ArgumentError for labels outside 0 ... K - 1.
+    integers, ArgumentError for labels outside 0 ... K - 1. Labels that are on a GPU are not read back: there, outside
+    `detect_anomaly`, such a label makes the loss NaN.
     """
     logits = as_tensor(logits)
     name = "softmax_cross_entropy"
@@ -35,8 +37,7 @@ def softmax_cross_entropy(logits: Operand, labels: Any) -> Tensor:
     arguments.require_rank(name, "logits", logits.shape, "(N, K)")
     arguments.require_batch(name, logits.shape)
     batch, classes = logits.shape
-    checked = class_labels(name, labels, batch, classes, logits.device)
-    return apply(loss.SoftmaxCrossEntropy(checked), logits)
+    return _mean_of(logits, class_labels(name, labels, batch, classes, logits.device))
 
 
 def cross_entropy(
@@ -46,9 +47,9 @@ def cross_entropy(
 
     reduction: "mean" of the examples, "sum", or "none". Examples with the label `ignore_index` cost 0, and the mean leaves them
     out. label_smoothing s: the label is right with probability 1 - s only, and any of the K classes, the label among them, with
-    s / K each. With the defaults, and no label ignored, this is `softmax_cross_entropy`, bit for bit (in a captured step, where
-    that cannot be known, to rounding).
-    Raises what that raises; and ArgumentError if the mean has no example left (PyTorch: NaN; here too, in a captured step).
+    s / K each. With the defaults, and no label ignored, this is `softmax_cross_entropy`, bit for bit (to rounding for labels
+    on a GPU, of which that is not known).
+    Raises what that raises; and ArgumentError if the mean has no example left (PyTorch: NaN; here too, for labels on a GPU).
     """
     name = "cross_entropy"
     logits = as_tensor(logits)
@@ -57,7 +58,7 @@ def cross_entropy(
     smoothing = arguments.probability(name, "label_smoothing", label_smoothing)
     checked, kept = _labels(name, labels, logits, reduction, ignore_index)
     if reduction == "mean" and smoothing == 0 and kept is None:
-        return apply(loss.SoftmaxCrossEntropy(checked), logits)
+        return _mean_of(logits, checked)
     log_probabilities = log_softmax(logits, axis=1)
     losses = _of_the_labels(log_probabilities, checked)
     if smoothing > 0:
@@ -125,10 +126,21 @@ def _labels(name: str, labels: Any, x: Tensor, reduction: str, ignore_index: int
     return checked, kept
 
 
+def _mean_of(logits: Tensor, labels: Array) -> Tensor:
+    """(N, K), (N) -> (): the op; NaN for an unread label out of range, as its kernel gives it, where there is no kernel."""
+    mean = apply(loss.SoftmaxCrossEntropy(labels), logits)
+    if not unread(labels) or has_kernels(logits.data):
+        return mean
+    return where(run_on(labels, lambda: in_range(labels, logits.shape[1]).all()), mean, math.nan)
+
+
 def _of_the_labels(log_probabilities: Tensor, labels: Array) -> Tensor:
-    """(N, K), (N) -> (N): minus the number at each label."""
+    """(N, K), (N) -> (N): minus the number at each label; NaN for an unread label out of range, which CuPy would wrap around."""
     rows = run_on(labels, array_module(labels).arange, len(labels))
-    return -log_probabilities[rows, labels]
+    losses = -log_probabilities[rows, labels]
+    if not unread(labels):
+        return losses
+    return where(run_on(labels, in_range, labels, log_probabilities.shape[1]), losses, math.nan)
 
 
 def _reduced(losses: Tensor, reduction: str, kept: Array | None = None) -> Tensor:

@@ -123,7 +123,10 @@ def test_on_the_other_library(name, library):
 
     for ours, theirs in zip(on(library.array), on(np.asarray), strict=True):
         assert ours.dtype == np.float16
-        np.testing.assert_array_equal(ours, theirs)
+        if library.name == "cupy" and name == "convolution":  # cuBLAS adds in an order of its own before the one rounding
+            np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-3)
+        else:
+            np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "int32", "bool"])

@@ -30,6 +30,19 @@ class TestDivisionRoundedDown:
         np.testing.assert_allclose(ours.numpy(), function(torch.tensor(a), torch.tensor(b)).numpy(), rtol=1e-5)
         assert ours.dtype == a.dtype
 
+    @pytest.mark.parametrize("function", [operator.floordiv, operator.mod])
+    @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+    def test_large_quotients_small_divisors_and_zeros(self, library, function, dtype):
+        """CuPy's own operators start from the rounded quotient."""
+        a = np.array([6e4, 1, -1, 0.3, -0.3, 7, -7, 1, 0, 5, -5, 3], dtype)
+        b = np.array([0.1, 0.1, 0.1, 0.1, -0.1, -2, 2, 0, 3, np.inf, np.inf, np.nan], dtype)
+        with np.errstate(all="ignore"):
+            expected = function(a, b)
+        np.testing.assert_array_equal(function(md.Tensor(library.array(a)), md.Tensor(library.array(b))).numpy(), expected)
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(function(md.Tensor(library.array(a)), 0.1).numpy(), function(a, 0.1))
+            np.testing.assert_array_equal(function(5.0, md.Tensor(library.array(b))).numpy(), function(5.0, b))
+
     def test_numbers_lists_and_both_sides(self, library):
         x = md.Tensor(library.array(WHOLE))
         np.testing.assert_array_equal((x // 4).numpy(), WHOLE // 4)

@@ -1,4 +1,7 @@
-"""Checks of labels and indices, before any work: integers, one for each example, within range."""
+"""Checks of labels and indices, before any work: integers, one for each example, within range.
+
+Labels on a GPU are not read back at each step, which would wait for the GPU: see `unread`.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, array_module, capturing, device_of, is_array, run_on, to_device
+from ..backend import Array, array_module, capturing, current_capture, device_of, is_array, run_on, to_device
 from ..core import Variable
 from ..errors import ArgumentError, DTypeError, ShapeError
+from . import anomaly
 from .operands import require_same_device
 
 
+def unread(array: Array) -> bool:
+    """True for labels on a GPU, whose range is not checked: a label out of range makes the loss NaN there.
+
+    They are checked inside `detect_anomaly`, and in the steps before a capture. (Reading them would end the capture itself.)
+    """
+    return capturing() or not (isinstance(array, np.ndarray) or anomaly.enabled or current_capture() is not None)
+
+
 def class_labels(name: str, labels: Any, batch: int, classes: int, device: str, also: str = "") -> Array:
-    """labels -> an integer array of shape (batch,) on `device`, each from 0 to classes - 1."""
+    """labels -> an integer array of shape (batch,) on `device`, each from 0 to classes - 1, unless they are `unread`."""
     array = _integer_labels(name, labels, batch, classes)
-    if capturing():  # reading them would end the capture; the steps before it check them
-        return to_device(array, device)
+    if unread(array):
+        require_same_device(name, device, device_of(array))
+        return array
     lowest, highest = (int(run_on(array, extreme, array).item()) for extreme in (_smallest, _largest))
     if lowest < 0 or highest >= classes:
         raise ArgumentError(
@@ -32,14 +45,14 @@ def class_labels(name: str, labels: Any, batch: int, classes: int, device: str, 
 def kept_labels(name: str, labels: Any, batch: int, classes: int, device: str, ignored: Any) -> tuple[Array, Array | None]:
     """labels, some of which may be `ignored` -> labels from 0 to classes - 1, and a mask (batch,), False for ignored ones.
 
-    An ignored label becomes 0. The mask is None if no label is ignored; while a step is captured, which cannot be known.
+    An ignored label becomes 0. The mask is None if no label is ignored; that is not known of `unread` labels.
     """
     if isinstance(ignored, bool) or not isinstance(ignored, (int, np.integer)):
         raise ArgumentError(f"{name}: bad ignore_index", expected="an integer", got=repr(ignored))
     also = f", or {ignored}, which is ignored"
     array = _integer_labels(name, labels, batch, classes)
     kept, replaced = run_on(array, _without, array, int(ignored))
-    if not capturing() and run_on(kept, kept.all).item():
+    if not unread(array) and run_on(kept, kept.all).item():
         return class_labels(name, labels, batch, classes, device, also), None
     if not isinstance(array, np.ndarray):
         require_same_device(name, device, device_of(array))
@@ -47,8 +60,13 @@ def kept_labels(name: str, labels: Any, batch: int, classes: int, device: str, i
 
 
 def may_hold_true(mask: Array) -> bool:
-    """A mask -> False if all of it is False; while a step is captured, when nothing can be read, True."""
-    return capturing() or bool(run_on(mask, mask.any).item())
+    """A mask -> False if all of it is False; True also for one that is `unread`."""
+    return unread(mask) or bool(run_on(mask, mask.any).item())
+
+
+def in_range(labels: Array, classes: int) -> Array:
+    """(N) -> (N) bool: which labels are from 0 to classes - 1."""
+    return (labels >= 0) & (labels < classes)
 
 
 def row_indices(name: str, indices: Any, count: int, device: str) -> Array:

@@ -144,7 +144,6 @@ def _sum_of_squares(array: Array) -> float:
     return total
 
 
-def all_equal(logits: Array) -> bool:
-    """(N, classes) -> True if the logits of each image are all equal; waits for the GPU, if there is one."""
-    same: bool = run_on(logits, lambda: (logits == logits[:, :1]).all().item())
-    return same
+def all_equal(logits: Array) -> Array:
+    """(N, classes) -> (): True if the logits of each image are all equal."""
+    return (logits == logits[:, :1]).all()

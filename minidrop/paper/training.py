@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import datasets, serialization
-from ..backend import Array, keep_freed_memory, require_device
+from ..backend import Array, array_module, keep_freed_memory, require_device, run_on, to_numpy
 from ..capture import capture
 from ..datasets import Dataset
 from ..errors import StateError
@@ -35,6 +35,8 @@ from .networks import Network
 from .protocol import Batches, pixel_mean, split
 from .recorder import StepRecorder, ZeroCounter
 from .run import Run as Run
+
+READ_EVERY = 50  # steps on a GPU, whose losses are read at once: to read is to wait
 
 
 @dataclass
@@ -111,10 +113,11 @@ class Trainer:
         if run.record_steps:
             self.recorder.watch(self.network)
         self.batches = Batches(images, run.protocol, self.mean, order, run.device)
-        self.descend: Callable[[Array, Array], tuple[Tensor, Tensor]] = (
-            capture(self._descend) if run.cuda_graphs else self._descend
-        )
+        self.descend: Callable[[Array, Array], Array] = capture(self._descend) if run.cuda_graphs else self._descend
         self.iteration = 0
+        self.unread: list[Array] = []  # outcomes of the last steps
+        at_once = run.device == "cpu" or run.record_steps or run.on_divergence == "stop"
+        self.read_every = 1 if at_once else READ_EVERY
         self.last_loss = math.nan
         self.loss_sum, self.loss_count = 0.0, 0  # since the last row of the history
         self.seconds = 0.0
@@ -125,24 +128,35 @@ class Trainer:
     # The loop ---------------------------------------------------------------------------------------------------------
 
     def step(self) -> float:
-        """One step of gradient descent; returns the batch's loss."""
+        """One step of gradient descent; returns the last loss that was read: on a CPU that of this batch."""
         images, labels = next(self.batches)
-        loss, logits = self.descend(images, labels)
+        outcome = self.descend(images, labels)
         self.iteration += 1
-        value = float(loss.data.item())  # .item() waits for the GPU, if there is one
-        self.last_loss = value
-        self.loss_sum += value
-        self.loss_count += 1
-        if not math.isfinite(value):
-            self.divergence.note("non-finite loss", self.iteration)
-        elif all_equal(logits.data):
-            self.divergence.note("equal logits", self.iteration)
+        self.unread.append(run_on(outcome, outcome.copy))  # the next step of a CUDA graph overwrites it
+        if len(self.unread) >= self.read_every:
+            self.read_outcomes()
         if self.run.record_steps:
-            self.recorder.see(self.network, self.iteration, value, bool(self.divergence))
-        return value
+            self.recorder.see(self.network, self.iteration, self.last_loss, bool(self.divergence))
+        return self.last_loss
 
-    def _descend(self, images: Array, labels: Array) -> tuple[Tensor, Tensor]:
-        """A batch -> its loss and logits, after one step of gradient descent."""
+    def read_outcomes(self) -> None:
+        """Note the losses of the steps that were not read yet; on a GPU this waits for it, so it is done for many at once."""
+        if not self.unread:
+            return
+        first = self.iteration - len(self.unread) + 1
+        outcomes = to_numpy(run_on(self.unread[0], array_module(self.unread[0]).stack, self.unread)).tolist()
+        self.unread.clear()
+        for iteration, (loss, equal_logits) in enumerate(outcomes, first):
+            self.last_loss = loss
+            self.loss_sum += loss
+            self.loss_count += 1
+            if not math.isfinite(loss):
+                self.divergence.note("non-finite loss", iteration)
+            elif equal_logits:
+                self.divergence.note("equal logits", iteration)
+
+    def _descend(self, images: Array, labels: Array) -> Array:
+        """A batch -> (2,): its loss, and 1 if all logits are equal, else 0; after one step of gradient descent."""
         logits = self.network(Tensor(images))
         loss = softmax_cross_entropy(logits, labels)
         self.optimizer.zero_grad()
@@ -150,7 +164,7 @@ class Trainer:
         if self.clip_norm is not None:
             clip_gradient_norm(self.optimizer.parameters, self.clip_norm)
         self.optimizer.step()
-        return loss, logits
+        return run_on(loss.data, _outcome, loss.data, logits.data)
 
     def run_to_the_end(
         self, on_step: Callable[[Trainer], None] | None = None, should_stop: Callable[[], bool] = lambda: False
@@ -188,6 +202,7 @@ class Trainer:
 
     def evaluate(self, started: float) -> None:
         """Measure the network and add a row to the history; keep the weights if they are the best so far."""
+        self.read_outcomes()
         regular = self.iteration % self.run.protocol.evaluate_every == 0  # else an extra, final row
         row = {
             "iteration": self.iteration,
@@ -206,6 +221,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write everything that later steps depend on to the checkpoint, if there is a path for it."""
+        self.read_outcomes()
         if self.checkpoint_path is None:
             return
         serialization.save(
@@ -272,3 +288,8 @@ class Trainer:
         free = ("iterations", "checkpoint_every", "on_divergence", "device", "cuda_graphs")
         settings = {name: value for name, value in self.run.to_dict().items() if name not in free}
         return {**settings, "data": self.digests}
+
+
+def _outcome(loss: Array, logits: Array) -> Array:
+    """(), (N, K) -> (2,): the loss, and whether all logits are equal."""
+    return array_module(loss).stack([loss, all_equal(logits).astype(loss.dtype)])

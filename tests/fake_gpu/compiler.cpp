@@ -37,7 +37,9 @@ std::string host_source(const std::string& source) {
   const char* kind = source.find("__syncthreads") != std::string::npos ? "FIBERS"
                      : source.find("CUPY_FOR") != std::string::npos ? "LOOP" : "THREADS";
   static const std::regex kernel(R"RE(extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\()RE");
-  std::string text = source + "\n";
+  // memory of a block whose size the launch says: all that a block may have
+  static const std::regex sized_later(R"RE(extern\s+__shared__\s+([\w ]+?)\s+(\w+)\s*\[\s*\])RE");
+  std::string text = std::regex_replace(source, sized_later, "static $1 $2[49152 / sizeof($1)]") + "\n";
   for (std::sregex_iterator found(source.begin(), source.end(), kernel), end; found != end; ++found) {
     std::string name = (*found)[1];
     text += "extern \"C\" void* bind_" + name + "(void** arguments, Size grid, Size block) { return fake_bind(" + name +
