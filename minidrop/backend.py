@@ -78,10 +78,14 @@ def memory_order(array: Array) -> list[int]:
 
 
 def to_numpy(array: Array) -> Any:
-    """(any shape) -> same: `array` in host memory; a NumPy array is returned as it is."""
+    """(any shape) -> same: `array` in host memory, in its memory order; a NumPy array is returned as it is."""
     if isinstance(array, ndarray):
         return array
-    return _import_cupy().asnumpy(array)
+    if array.flags.c_contiguous:
+        return _import_cupy().asnumpy(array)
+    order = memory_order(array)  # cupy.asnumpy would change it to row-major
+    back = sorted(range(array.ndim), key=order.__getitem__)
+    return _import_cupy().asnumpy(array.transpose(order)).transpose(back)
 
 
 _NOTHING = np.empty(0)

@@ -9,16 +9,19 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import math
+import operator
 import os
 import pathlib
 import re
 import shutil
 import subprocess
 import tempfile
-import types
+import threading
 
 import numpy as np
 
+GPU_COUNT = 2
 COMPILER = shutil.which("g++")
 TYPES = {
     "uint64": "unsigned long long",
@@ -38,19 +41,34 @@ class MemoryPool:
         self.total = 0
 
     def malloc(self, size):
+        if size < 0:
+            raise OverflowError("can't convert negative value to size_t")
         self.total += size
 
     def total_bytes(self):
         return self.total
 
 
+class CUDARuntimeError(RuntimeError):
+    """An error of CUDA, by its number."""
+
+    TEXTS = {
+        1: "cudaErrorInvalidValue: invalid argument",
+        100: "cudaErrorNoDevice: no CUDA-capable device is detected",
+        101: "cudaErrorInvalidDevice: invalid device ordinal",
+        900: "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing",
+        901: "cudaErrorStreamCaptureInvalidated: operation failed due to a previous error during capture",
+    }
+
+    def __init__(self, status):
+        super().__init__(self.TEXTS[status])
+        self.status = status
+
+
 recording = None  # the calls of the graph that is being recorded
 allocator = MemoryPool().malloc  # allocates the memory of new arrays
+invalidated = False  # a call that ends a capture with an error was made in it
 changed = []  # (array, its old value): a real capture does not run what it records, so this is undone at its end
-
-
-class CaptureRefused(RuntimeError):
-    pass
 
 
 def call(function, *args, changes=(), **kwargs):
@@ -67,7 +85,7 @@ def call(function, *args, changes=(), **kwargs):
 
 def refuse_while_capturing(what):
     if recording is not None:
-        raise CaptureRefused(f"{what} during stream capture")
+        raise RuntimeError(f"the current stream is capturing, so {what} disallowed")
 
 
 class Graph:
@@ -87,7 +105,7 @@ class Graph:
         """The names of those calls for which a GPU would launch something: neither views nor new memory."""
         names = []
         for function, args, _, result in self.calls:
-            inner = args[0] if function.__name__ == "quietly" else function
+            inner = args[0] if function.__name__.startswith("quietly") else function
             name = getattr(inner, "__name__", str(inner))
             operands = [arg for arg in args if isinstance(arg, np.ndarray)]
             same_memory = isinstance(result, np.ndarray) and any(np.shares_memory(result, operand) for operand in operands)
@@ -97,42 +115,63 @@ class Graph:
 
 
 class Event:
-    pass
+    ptr = 9
+
+
+streams = threading.local()
 
 
 class Stream:
-    ptr = 7
-
-    def __init__(self, non_blocking=False):
-        self.non_blocking = non_blocking
+    def __init__(self, *, non_blocking=False):
+        self.non_blocking, self.ptr = non_blocking, id(self)
 
     def __enter__(self):
+        streams.stack = [*getattr(streams, "stack", []), self]
         return self
 
     def __exit__(self, *error):
-        pass
+        streams.stack = streams.stack[:-1]
 
     def record(self):
         return Event()
 
     def wait_event(self, event):
-        assert isinstance(event, Event)
+        assert event.ptr
 
     def synchronize(self):
-        refuse_while_capturing("synchronize")
+        global invalidated
+        if recording is not None:
+            invalidated = True
+            raise CUDARuntimeError(900)
 
     def begin_capture(self):
-        global recording
-        assert self.non_blocking and recording is None
-        recording = []
+        global recording, invalidated
+        if self.ptr == 0:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        if recording is not None:
+            raise CUDARuntimeError(900)
+        assert self.non_blocking and get_current_stream() is self  # CuPy takes others, whose work would not be captured
+        recording, invalidated = [], False
 
     def end_capture(self):
         global recording
+        if recording is None:
+            raise CUDARuntimeError(1)
         graph, recording = Graph(recording), None
         while changed:
             array, before = changed.pop()
             array[...] = before
+        if invalidated:
+            raise CUDARuntimeError(901)
         return graph
+
+
+default = Stream()
+default.ptr = 0
+
+
+def get_current_stream():
+    return (getattr(streams, "stack", None) or [default])[-1]
 
 
 class using_allocator:
@@ -228,59 +267,91 @@ def compiled(inputs, outputs, body, element):
     return ctypes.CDLL(str(library)).run
 
 
-def make_elementwise_kernel(ndarray, unbox):
-    """cupy.ElementwiseKernel without broadcasting, outputs given."""
+def make_elementwise_kernel(ndarray, unbox, refuse):
+    """cupy.ElementwiseKernel, outputs given."""
 
     class ElementwiseKernel:
-        def __init__(self, inputs, outputs, body, name):
-            self.inputs, self.outputs, self.body = inputs, outputs, re.sub(r"\s+\n", "\n", body)
-            self.kinds = [text.split() for text in f"{inputs}, {outputs}".split(", ")]
+        def __init__(self, in_params, out_params, operation, name="kernel"):
+            self.inputs, self.outputs, self.body = in_params, out_params, re.sub(r"\s+\n", "\n", operation) + ";"
+            self.kinds = [text.split() for text in f"{in_params}, {out_params}".split(", ")]
+            self.count = len(out_params.split(", "))
+            for words in self.kinds:
+                if words[-2] not in (*TYPES, "T"):
+                    raise TypeError(f"data type {words[-2]!r} not understood")
 
-        def __call__(self, *arguments, size=None):
-            assert len(arguments) == len(self.kinds)
-            hosts = [unbox(value) if isinstance(value, ndarray) else value for value in arguments]
-            arrays = [(host, words) for host, words in zip(hosts, self.kinds, strict=True) if isinstance(host, np.ndarray)]
-            elements = {str(host.dtype) for host, words in arrays if words[-2] == "T"}
-            shapes = {host.shape for host, words in arrays if words[0] != "raw"}
-            shapes -= {()} if len(shapes) > 1 else set()  # a 0-d array beside others is a number
-            assert len(elements) == 1 or not any(words[-2] == "T" for words in self.kinds), elements
-            assert len(shapes) <= 1 and (size is None) == bool(shapes), (shapes, size)  # no broadcasting here
-            element = next(iter(elements), "float32")
+        def __call__(self, *arguments, size=-1):
+            if len(arguments) == len(self.kinds) - self.count:
+                raise refuse("unused", "outputs not given")
+            if len(arguments) != len(self.kinds):
+                raise TypeError(f"{len(self.kinds)} arguments wanted, outputs too, but {len(arguments)} given")
+            hosts = [self._accept(value) for value in arguments]
+            element = self._element(hosts)
+            size, own_size = operator.index(size), size != -1
+            looped = [host.shape for host, words in zip(hosts, self.kinds, strict=True) if is_looped(host, words)]
+            if bool(looped) == own_size:
+                raise ValueError("Loop size is undecided." if not looped else "'size' is for kernels with raw arrays only")
+            shape = np.broadcast_shapes(*looped) if looped else (size,)
+            if any(
+                is_looped(*one) and one[0].shape != shape for one in list(zip(hosts, self.kinds, strict=True))[-self.count :]
+            ):
+                raise ValueError("Out shape is mismatched")
             run = compiled(self.inputs, self.outputs, self.body, TYPES[element])
-            count = len(self.outputs.split(", "))
-            loop = size if size is not None else int(np.prod(next(iter(shapes))))
-            assert all(isinstance(host, np.ndarray) for host in hosts[-count:])
 
             def launch():
                 passed, kept = [], []
                 for index, (host, words) in enumerate(zip(hosts, self.kinds, strict=True)):
-                    kind = element if words[-2] == "T" else words[-2]
-                    array = host if isinstance(host, np.ndarray) else np.array(host, dtype=kind)
-                    if words[0] != "raw":
-                        array = np.ascontiguousarray(array)  # these may have any memory order
-                    assert array.dtype == kind and array.flags.c_contiguous, (words, array.dtype)
+                    array = np.array(host, dtype=element if words[-2] == "T" else words[-2], copy=None)
+                    step = int(array.shape == shape and array.ndim > 0)
+                    if is_looped(host, words) and array.ndim > 0 and not step:
+                        array, step = np.broadcast_to(array, shape), 1
+                    array = np.asarray(array, order="C")  # a kernel may be given any memory order
                     kept.append(array)
                     passed.append(ctypes.c_void_p(array.ctypes.data))
-                    if words[0] != "raw" and index < len(hosts) - count:
-                        passed.append(ctypes.c_longlong(1 if isinstance(host, np.ndarray) and host.shape in shapes else 0))
-                run(ctypes.c_longlong(loop), *passed)
-                for host, output in zip(hosts[-count:], kept[-count:], strict=True):
+                    if words[0] != "raw" and index < len(hosts) - self.count:
+                        passed.append(ctypes.c_longlong(step))
+                run(ctypes.c_longlong(math.prod(shape)), *passed)
+                for host, output in zip(hosts[-self.count :], kept[-self.count :], strict=True):
                     if output is not host:
                         host[...] = output
 
-            call(launch, changes=hosts[-count:])
-            return arguments[-1] if count == 1 else arguments[-count:]
+            if math.prod(shape):
+                call(launch, changes=hosts[-self.count :])
+            return arguments[-1] if self.count == 1 else arguments[-self.count :]
+
+        def _accept(self, value):
+            if isinstance(value, ndarray):
+                return unbox(value)
+            if not isinstance(value, (bool, int, float, complex, np.number, np.bool_)):
+                raise TypeError(f"Unsupported type {type(value)}")
+            return value
+
+        def _element(self, hosts):
+            """The type T; raises if an array is of another type than its parameter."""
+            element = None
+            for index, (host, words) in enumerate(zip(hosts, self.kinds, strict=True)):
+                kind = words[-2]
+                if isinstance(host, np.ndarray):
+                    element = str(host.dtype) if kind == "T" and element is None else element
+                    if str(host.dtype) != (element if kind == "T" else kind):
+                        raise TypeError(f"Type is mismatched. {words[-1]} {host.dtype} {kind}")
+                elif words[0] == "raw" or index >= len(hosts) - self.count:
+                    raise TypeError(f"{words[-1]}: an array wanted, {host!r} given")
+            for host, words in zip(hosts, self.kinds, strict=True):
+                if not isinstance(host, np.ndarray):
+                    np.array(host, dtype=element or "float32" if words[-2] == "T" else words[-2])  # OverflowError
+            return element or "float32"
 
     return ElementwiseKernel
 
 
-def equip(cupy, ndarray, unbox):
+def is_looped(host, words):
+    return isinstance(host, np.ndarray) and words[0] != "raw"
+
+
+def equip(cupy, ndarray, unbox, refuse):
     """Give the stand-in its GPU."""
     cupy.cuda.Stream, cupy.cuda.MemoryPool, cupy.cuda.using_allocator = Stream, MemoryPool, using_allocator
-    default = Stream()
-    cupy.cuda.get_current_stream = lambda: default
+    cupy.cuda.get_current_stream = get_current_stream
     cupy.cuda.get_cublas_handle = lambda: 5
-    ndarray.flags = property(lambda self: self._host.flags)
-    ndarray.data = property(lambda self: types.SimpleNamespace(ptr=self._host.ctypes.data))
     if COMPILER is not None:
-        cupy.ElementwiseKernel = make_elementwise_kernel(ndarray, unbox)
+        cupy.ElementwiseKernel = make_elementwise_kernel(ndarray, unbox, refuse)
