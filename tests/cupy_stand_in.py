@@ -154,6 +154,8 @@ def box_view(host, parent):
 def _add_operators():
     def binary(name):
         function = getattr(np.ndarray, name)
+        if name.endswith("matmul__"):
+            function = cupy_gpu.of_ten_bits(function)
 
         def method(self, other):
             if getattr(type(other), "__array_ufunc__", 1) is None:
@@ -276,8 +278,14 @@ def make_module():
         Device=Device,
         runtime=types.SimpleNamespace(
             getDeviceCount=lambda: GPU_COUNT,
-            getDeviceProperties=lambda index: {"name": f"stand-in {index}".encode()},
+            getDeviceProperties=lambda index: {
+                "name": f"stand-in {index}".encode(),
+                "major": 9,
+                "minor": 0,
+                "totalGlobalMem": 8 * 2**30,
+            },
             runtimeGetVersion=lambda: 13000,
+            driverGetVersion=lambda: 13020,
             CUDARuntimeError=CUDARuntimeError,
         ),
     )
@@ -289,12 +297,13 @@ class installed:
     """with installed(): `import cupy` finds the stand-in."""
 
     def __enter__(self):
-        self.previous = sys.modules.get("cupy")
-        sys.modules["cupy"] = make_module()
+        self.previous = {name: sys.modules.get(name) for name in ("cupy", cupy_gpu.LINALG)}
+        sys.modules |= {"cupy": make_module(), cupy_gpu.LINALG: cupy_gpu.linalg()}
         return sys.modules["cupy"]
 
     def __exit__(self, *error):
-        if self.previous is None:
-            del sys.modules["cupy"]
-        else:
-            sys.modules["cupy"] = self.previous
+        for name, module in self.previous.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
