@@ -89,7 +89,7 @@ class Generator:
             raise ArgumentError("Generator.uniform: bad dtype", expected="float32 or float64", got=str(dtype))
         fill = _fill_float32 if dtype == "float32" else _fill_float64
         words = self.words(math.prod(shape) * (1 if dtype == "float32" else 2), device)
-        return run_on(words, fill, words).reshape(shape)
+        return run_on(words, lambda: fill(words).reshape(shape))
 
     def bernoulli(self, keep: Array) -> Array:
         """(shape) of probabilities -> same shape and type: 1 with probability `keep`, else 0; NaN counts as 1.
@@ -114,7 +114,7 @@ class Generator:
         if high <= low:
             raise ArgumentError("Generator.integers: empty range", expected="low < high", got=f"low={low}, high={high}")
         draws = self.uniform(shape, "float64", device)
-        return low + (draws * (high - low)).astype("int64")
+        return run_on(draws, lambda: low + (draws * (high - low)).astype("int64"))
 
     def permutation(self, count: int) -> Array:
         """(count,) the numbers 0 to count - 1 in random order, on the CPU."""

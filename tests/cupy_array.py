@@ -325,7 +325,7 @@ def product(a, b, function=np.matmul):
     a, b = host(a), host(b)
     if cupy_gpu.recording is not None and np.result_type(a, b).kind == "f":
         raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
-    return box(compute(function, a, b))
+    return box(compute(cupy_gpu.of_ten_bits(function), a, b))
 
 
 _add_operators()

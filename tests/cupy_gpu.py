@@ -223,6 +223,42 @@ class FakeCublas:
         return 0
 
 
+LINALG = "cupy._core._routines_linalg"
+math_mode = 0  # of the cuBLAS handle
+compute_type = 1  # of float32, which CuPy passes to cuBLAS for products with two axes
+
+
+def linalg():
+    """The module of CuPy in which `use_tf32` sets the compute type."""
+
+    def set_compute_type(dtype, value):
+        global compute_type
+        assert dtype == "float32"
+        compute_type = value
+
+    set_compute_type("float32", 1)
+    set_math_mode(None, 0)
+    return types.SimpleNamespace(COMPUTE_TYPE_DEFAULT=1, COMPUTE_TYPE_TF32=7, set_compute_type=set_compute_type)
+
+
+def set_math_mode(handle, mode):
+    global math_mode
+    math_mode = mode
+
+
+def of_ten_bits(product):
+    """A product that rounds its float32 operands as TensorFloat-32 does, if that is switched on for it."""
+
+    @functools.wraps(product)
+    def call(a, b):
+        on = compute_type == 7 if a.ndim == b.ndim == 2 else math_mode == 3
+        if on and a.dtype == b.dtype == "float32":
+            a, b = (((np.array(x).view("uint32") + 0x1000) & 0xFFFFE000).view("float32") for x in (a, b))
+        return product(a, b)
+
+    return call
+
+
 def columns(address, dtype, offset, rows, width, leading):
     """The (rows, width) matrix at an address, column by column, `leading` numbers from one column to the next."""
     size = np.dtype(dtype).itemsize
@@ -353,5 +389,6 @@ def equip(cupy, ndarray, unbox, refuse):
     cupy.cuda.Stream, cupy.cuda.MemoryPool, cupy.cuda.using_allocator = Stream, MemoryPool, using_allocator
     cupy.cuda.get_current_stream = get_current_stream
     cupy.cuda.get_cublas_handle = lambda: 5
+    cupy.cuda.cublas = types.SimpleNamespace(setMathMode=set_math_mode)
     if COMPILER is not None:
         cupy.ElementwiseKernel = make_elementwise_kernel(ndarray, unbox, refuse)

@@ -20,7 +20,8 @@ METHODS = {
 REDUCTIONS = ("sum", "prod", "mean", "var", "max", "min", "all", "any", "argmax", "argmin")
 UFUNCS = (
     "add", "subtract", "multiply", "divide", "maximum", "minimum", "exp", "expm1", "log", "log1p", "sqrt", "abs", "absolute", "sign",
-    "tanh", "isfinite", "isnan", "logical_and", "logical_or", "logical_not", "floor", "greater", "negative", "nextafter",
+    "tanh", "isfinite", "isnan", "logical_and", "logical_or", "logical_not", "floor", "fmod", "greater", "negative",
+    "nextafter",
 )  # fmt: skip
 FUNCTIONS = {
     "sum": "a, axis=None, dtype=None, *, keepdims=False", "nansum": "a, axis=None, dtype=None, *, keepdims=False",

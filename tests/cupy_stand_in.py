@@ -57,7 +57,7 @@ def asnumpy(a, **kwargs):
 def device_properties(device):
     if not 0 <= device < GPU_COUNT:
         raise CUDARuntimeError(101)
-    return {"name": f"stand-in {device}".encode()}
+    return {"name": f"stand-in {device}".encode(), "major": 9, "minor": 0, "totalGlobalMem": 8 * 2**30}
 
 
 def make_module():
@@ -81,6 +81,7 @@ def make_module():
             getDeviceCount=lambda: GPU_COUNT,
             getDeviceProperties=device_properties,
             runtimeGetVersion=lambda: 13000,
+            driverGetVersion=lambda: 13020,
             CUDARuntimeError=CUDARuntimeError,
         ),
     )
@@ -92,12 +93,13 @@ class installed:
     """with installed(): `import cupy` finds the stand-in."""
 
     def __enter__(self):
-        self.previous = sys.modules.get("cupy")
-        sys.modules["cupy"] = make_module()
+        self.previous = {name: sys.modules.get(name) for name in ("cupy", cupy_gpu.LINALG)}
+        sys.modules |= {"cupy": make_module(), cupy_gpu.LINALG: cupy_gpu.linalg()}
         return sys.modules["cupy"]
 
     def __exit__(self, *error):
-        if self.previous is None:
-            del sys.modules["cupy"]
-        else:
-            sys.modules["cupy"] = self.previous
+        for name, module in self.previous.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module

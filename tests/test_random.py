@@ -139,3 +139,15 @@ def test_the_global_state_of_numpy_is_never_touched():
     md.nn.Dropout(0.5)(np.ones(5, dtype="float32"))
     md.Generator(0).normal(10)
     np.testing.assert_array_equal(before, np.random.get_state()[1])
+
+
+def test_numbers_on_the_second_gpu_are_made_there(stand_in):
+    """Whatever GPU is the current one: the stand-in refuses work on an array of another."""
+    for draw in (
+        lambda device: md.Generator(5).uniform((3, 7), device=device),
+        lambda device: md.Generator(5).uniform((3, 7), "float64", device),
+        lambda device: md.Generator(5).integers(-4, 100, (3, 7), device),
+    ):
+        there = draw("cuda:1")
+        assert there.device.id == 1 and there.dtype == draw("cpu").dtype
+        np.testing.assert_array_equal(there.get(), draw("cpu"))

@@ -91,6 +91,7 @@ WINGS = (
     "tools datasets",
     "minidrop",
     "paper",
+    "selfcheck",
     "command",
     "__main__",
 )

@@ -450,7 +450,17 @@ class TestHelp:
             ).replace("[ARGS]...", ""), name
 
     def test_commands_stand_in_the_order_of_use(self):
-        assert main.list_commands(None) == ["reproduce", "report", "compare", "again", "lessons", "data", "claims", "draws"]
+        assert main.list_commands(None) == [
+            "reproduce",
+            "report",
+            "compare",
+            "again",
+            "lessons",
+            "data",
+            "gpu",
+            "claims",
+            "draws",
+        ]
         assert main.commands["data"].list_commands(None) == ["list", "fetch", "verify"]
         printed = CliRunner().invoke(main, ["--help"]).output
         assert printed.index("  reproduce ") < printed.index("  compare ") < printed.index("  claims ")

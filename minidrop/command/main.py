@@ -11,6 +11,7 @@ from .. import __version__
 from ..errors import MinidropError
 from .claims import again_command, claims_command, draws_command
 from .data import data_commands
+from .gpu import gpu_command
 from .lessons import lessons_command
 from .reproduce import INTERRUPTED, compare_command, report_command, reproduce_command
 
@@ -61,6 +62,7 @@ for command in (  # in the order of use
     again_command,
     lessons_command,
     data_commands,
+    gpu_command,
     claims_command,
     draws_command,
 ):

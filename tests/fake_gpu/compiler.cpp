@@ -34,8 +34,8 @@ std::string folder() {  // of this library
 
 // The kernel and, for each of its functions, bind_NAME (modules.cpp).
 std::string host_source(const std::string& source) {
-  const char* kind = source.find("__syncthreads") != std::string::npos ? "FIBERS"
-                     : source.find("CUPY_FOR") != std::string::npos ? "LOOP" : "THREADS";
+  auto has = [&](const char* word) { return source.find(word) != std::string::npos; };
+  const char* kind = has("__sync") || has("__shfl") ? "FIBERS" : has("CUPY_FOR") ? "LOOP" : "THREADS";
   static const std::regex kernel(R"RE(extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\()RE");
   // memory of a block whose size the launch says: all that a block may have
   static const std::regex sized_later(R"RE(extern\s+__shared__\s+([\w ]+?)\s+(\w+)\s*\[\s*\])RE");

@@ -1,6 +1,6 @@
 // The language of CUDA's kernels in C++ for one thread of a CPU: put in front of each kernel by compiler.cpp.
 //
-// The threads of a block run one after the other. Where a kernel calls __syncthreads they are fibers, which yield there.
+// The threads of a block run one after the other. Where a kernel has barriers they are fibers, which stop there until all are there.
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -54,41 +54,95 @@ fake_switch:
 .size fake_switch,.-fake_switch
 )");
 
-struct Fiber { void* top; char* stack; bool done; };
+enum Wait { RUNS, AT_BLOCK, AT_WARP, DONE };
+struct Fiber { void* top; char* stack; Wait state; char shuffled[16]; };
+static std::vector<Fiber> fake_fibers;
+static unsigned fake_count;            // threads of the block
 static void* fake_block;               // the stack pointer of the block
 static Fiber* fake_thread = nullptr;   // the fiber that runs
 static const std::function<void()>* fake_kernel;
 
-static void fake_start() {
-  (*fake_kernel)();
-  fake_thread->done = true;
+static inline void fake_wait(Wait state) {
+  fake_thread->state = state;
   fake_switch(&fake_thread->top, fake_block);
 }
-static inline void __syncthreads() { fake_switch(&fake_thread->top, fake_block); }
-static inline void __syncwarp(unsigned = 0) { __syncthreads(); }
+static void fake_start() {
+  (*fake_kernel)();
+  fake_wait(DONE);
+}
+static inline void __syncthreads() { fake_wait(AT_BLOCK); }
+static inline void __syncwarp(unsigned = 0) { fake_wait(AT_WARP); }
 static inline void __threadfence() {}
 
+// Let those go on who wait in `state` from first to last, if all others there are done.
+static bool fake_release(Wait state, unsigned first, unsigned last) {
+  bool some = false;
+  for (unsigned i = first; i < last; ++i) {
+    if (fake_fibers[i].state != state && fake_fibers[i].state != DONE) return false;
+    some = some || fake_fibers[i].state == state;
+  }
+  for (unsigned i = first; i < last && some; ++i)
+    if (fake_fibers[i].state == state) fake_fibers[i].state = RUNS;
+  return some;
+}
+
 static void fake_run_fibers(const std::function<void()>& kernel, unsigned count) {
-  static std::vector<Fiber> fibers;
   const size_t stack = 32768;
-  while (fibers.size() < count) fibers.push_back({nullptr, static_cast<char*>(aligned_alloc(64, stack)), false});
-  fake_kernel = &kernel;
+  while (fake_fibers.size() < count) fake_fibers.push_back({nullptr, static_cast<char*>(aligned_alloc(64, stack)), DONE, {}});
+  fake_kernel = &kernel, fake_count = count;
   for (unsigned i = 0; i < count; ++i) {
-    auto slot = reinterpret_cast<void**>(fibers[i].stack + stack - 64);
+    auto slot = reinterpret_cast<void**>(fake_fibers[i].stack + stack - 64);
     *--slot = nullptr;  // the stack is aligned as after a call
     *--slot = reinterpret_cast<void*>(fake_start);
     for (int saved = 0; saved < 6; ++saved) *--slot = nullptr;
-    fibers[i].top = slot;
-    fibers[i].done = false;
+    fake_fibers[i].top = slot;
+    fake_fibers[i].state = RUNS;
   }
-  for (unsigned left = count; left;)
+  for (bool go_on = true; go_on;) {
+    bool all_done = true;
     for (unsigned i = 0; i < count; ++i) {
-      if (fibers[i].done) continue;
-      fake_thread = &fibers[i];
-      threadIdx = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
-      fake_switch(&fake_block, fibers[i].top);
-      left -= fibers[i].done;
+      if (fake_fibers[i].state == RUNS) {
+        fake_thread = &fake_fibers[i];
+        threadIdx = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
+        fake_switch(&fake_block, fake_fibers[i].top);
+      }
+      all_done = all_done && fake_fibers[i].state == DONE;
     }
+    go_on = fake_release(AT_BLOCK, 0, count);
+    for (unsigned i = 0; i < count; i += 32) go_on = fake_release(AT_WARP, i, i + 32 < count ? i + 32 : count) || go_on;
+    if (!go_on && !all_done) {
+      fprintf(stderr, "fake GPU: not all threads of a block reach the same barrier\n");
+      abort();
+    }
+  }
+}
+
+// The value that another thread of the warp has; all threads of a warp take part.
+template <class T> static inline T fake_shuffle(T value, int lane, bool own) {
+  static_assert(sizeof(T) <= sizeof fake_thread->shuffled);
+  unsigned warp = unsigned(fake_thread - fake_fibers.data()) / 32 * 32, from = warp + unsigned(lane);
+  memcpy(fake_thread->shuffled, &value, sizeof value);
+  __syncwarp();
+  if (!own && from < fake_count) memcpy(&value, fake_fibers[from].shuffled, sizeof value);
+  __syncwarp();  // before the next one overwrites it
+  return value;
+}
+static inline int fake_lane() { return int(fake_thread - fake_fibers.data()) % 32; }
+template <class T> static inline T __shfl_sync(unsigned, T v, int from, int width = 32) {
+  int lane = fake_lane();
+  return fake_shuffle(v, lane / width * width + from % width, false);
+}
+template <class T> static inline T __shfl_xor_sync(unsigned, T v, int mask, int width = 32) {
+  int lane = fake_lane();
+  return fake_shuffle(v, lane ^ mask, (lane ^ mask) / width != lane / width);
+}
+template <class T> static inline T __shfl_up_sync(unsigned, T v, unsigned delta, int width = 32) {
+  int lane = fake_lane();
+  return fake_shuffle(v, lane - int(delta), lane % width < int(delta));
+}
+template <class T> static inline T __shfl_down_sync(unsigned, T v, unsigned delta, int width = 32) {
+  int lane = fake_lane();
+  return fake_shuffle(v, lane + int(delta), lane % width + int(delta) >= width);
 }
 
 // --- Launches.
