@@ -97,7 +97,9 @@ class Discrete(core.Variable):
         if all(_is_whole(array) for array in arrays) and not capturing() and run_on(first, _has_zero, arrays[1]):
             raise ArgumentError(f"{name}: an integer divided by 0", expected="a divisor without zeros", got="a 0 in it")
         if device_of(first) != "cpu" and not all(_is_whole(array) for array in arrays):
-            function = _exactly(array_module(first), function)
+            xp, kind = array_module(first), first.dtype if first.dtype.kind == "f" else "float64"
+            arrays = [array if is_array(array) else run_on(first, xp.full, (), array, kind) for array in arrays]
+            function = _exactly(xp, function)
         return _result(name, function, first, arrays)  # type: ignore[no-any-return]
 
     def _combined(self, name: str, function: Callable[..., Array], *values: Any) -> Self:
@@ -142,14 +144,19 @@ def _is_whole(value: Any) -> bool:
 
 
 def _exactly(xp: Any, function: Callable[..., Array]) -> Callable[..., Array]:
-    """// or % of floats by NumPy's steps. CuPy's own start from a rounded quotient: 1e6 % 0.1 is 0 there, and 1 // 0.1 is 10."""
+    """// or % of floats by NumPy's steps. CuPy starts from a rounded quotient: 1e6 % 0.1 is 0 there, and 1 // 0.1 is 10."""
+
+    def parts(a: Any, b: Any) -> tuple[Array, Array]:
+        rest = xp.fmod(a, b)  # exact, with the sign of a
+        return rest, (rest != 0) & ((rest < 0) != (b < 0))
 
     def remainder(a: Any, b: Any) -> Array:
-        rest = xp.fmod(a, b)  # exact, with the sign of a
-        return xp.where((rest != 0) & ((rest < 0) != (b < 0)), rest + b, rest)
+        rest, other_sign = parts(a, b)
+        return xp.where(other_sign, rest + b, rest)
 
     def quotient(a: Any, b: Any) -> Array:
-        nearly = (a - remainder(a, b)) / b
+        rest, other_sign = parts(a, b)
+        nearly = (a - rest) / b - other_sign
         whole = xp.floor(nearly)
         return xp.where(b == 0, a / b, xp.where(nearly - whole > 0.5, whole + 1, whole))
 

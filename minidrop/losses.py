@@ -128,19 +128,19 @@ def _labels(name: str, labels: Any, x: Tensor, reduction: str, ignore_index: int
 
 def _mean_of(logits: Tensor, labels: Array) -> Tensor:
     """(N, K), (N) -> (): the op; NaN for an unread label out of range, as its kernel gives it, where there is no kernel."""
-    mean = apply(loss.SoftmaxCrossEntropy(labels), logits)
     if not unread(labels) or has_kernels(logits.data):
-        return mean
-    return where(run_on(labels, lambda: in_range(labels, logits.shape[1]).all()), mean, math.nan)
+        return apply(loss.SoftmaxCrossEntropy(labels), logits)
+    valid, usable = run_on(labels, in_range, labels, logits.shape[1])
+    return where(run_on(valid, valid.all), apply(loss.SoftmaxCrossEntropy(usable), logits), math.nan)
 
 
 def _of_the_labels(log_probabilities: Tensor, labels: Array) -> Tensor:
-    """(N, K), (N) -> (N): minus the number at each label; NaN for an unread label out of range, which CuPy would wrap around."""
+    """(N, K), (N) -> (N): minus the number at each label; NaN for an unread one out of range, which CuPy would wrap around."""
     rows = run_on(labels, array_module(labels).arange, len(labels))
-    losses = -log_probabilities[rows, labels]
     if not unread(labels):
-        return losses
-    return where(run_on(labels, in_range, labels, log_probabilities.shape[1]), losses, math.nan)
+        return -log_probabilities[rows, labels]
+    valid, usable = run_on(labels, in_range, labels, log_probabilities.shape[1])
+    return where(valid, -log_probabilities[rows, usable], math.nan)
 
 
 def _reduced(losses: Tensor, reduction: str, kept: Array | None = None) -> Tensor:

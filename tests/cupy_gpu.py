@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import types
 
 import numpy as np
 

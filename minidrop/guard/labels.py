@@ -64,9 +64,10 @@ def may_hold_true(mask: Array) -> bool:
     return unread(mask) or bool(run_on(mask, mask.any).item())
 
 
-def in_range(labels: Array, classes: int) -> Array:
-    """(N) -> (N) bool: which labels are from 0 to classes - 1."""
-    return (labels >= 0) & (labels < classes)
+def in_range(labels: Array, classes: int) -> tuple[Array, Array]:
+    """(N) -> (N) bool, which labels are from 0 to classes - 1; and (N), the labels, with 0 for the others."""
+    valid = (labels >= 0) & (labels < classes)
+    return valid, array_module(labels).where(valid, labels, 0)
 
 
 def row_indices(name: str, indices: Any, count: int, device: str) -> Array:
