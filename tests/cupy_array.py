@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 import types
 
 import cupy_gpu
 import numpy as np
+from cupy_gpu import Device, current_device
 
 STRICTER = {
     "read": "an implicit read of a scalar: bool(x), float(x), int(x), for a in x. CuPy waits for the GPU; write .item()",
@@ -28,33 +28,6 @@ class Stricter(TypeError):
 
     def __init__(self, kind, what=""):
         super().__init__(f"{STRICTER[kind]}: {what}")
-
-
-_current = threading.local()
-
-
-class Device:
-    def __init__(self, device=None):
-        self.id = current_device() if device is None else int(device)
-
-    def __enter__(self):
-        if not 0 <= self.id < cupy_gpu.GPU_COUNT:
-            raise cupy_gpu.CUDARuntimeError(101)
-        _current.stack = [*getattr(_current, "stack", []), self.id]
-        return self
-
-    def __exit__(self, *error):
-        _current.stack = _current.stack[:-1]
-
-    def __eq__(self, other):
-        return isinstance(other, Device) and self.id == other.id
-
-    __hash__ = None
-
-
-def current_device():
-    stack = getattr(_current, "stack", [])
-    return stack[-1] if stack else 0
 
 
 def host(array):
@@ -323,7 +296,7 @@ def _add_operators():
 def product(a, b, function=np.matmul):
     """cupy.matmul of two arrays."""
     a, b = host(a), host(b)
-    if cupy_gpu.recording is not None and np.result_type(a, b).kind == "f":
+    if cupy_gpu.recording is not None and np.result_type(a, b).kind == "f" and a.ndim + b.ndim > 2:
         raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
     return box(compute(function, a, b))
 

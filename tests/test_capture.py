@@ -5,7 +5,8 @@ from __future__ import annotations
 import cupy_stand_in
 import numpy as np
 import pytest
-from cupy_gpu import COMPILER, FakeCublas
+from cupy_gpu import FakeCublas
+from cupy_kernel import COMPILER
 from hypothesis import given, strategies as st
 
 import minidrop as md
