@@ -232,10 +232,14 @@ def add_at(array, index, values):
         raise TypeError(f"cupy.add.at does not support {target.dtype}")
     index, _ = as_index(index)
     values = operand(values)
-    given = values.astype(target.dtype) if isinstance(values, np.ndarray) else target.dtype.type(values)
     if isinstance(values, np.ndarray) and np.may_share_memory(target, values):
         raise Stricter("unchecked", "add.at from the same memory")
-    _write(np.add.at, target, index, given, True)
+    _write(_add_at_cast, target, index, values, True)
+
+
+def _add_at_cast(array, index, values):
+    """CuPy casts the values first; inside the recorded call, so that a replay reads them again."""
+    np.add.at(array, index, np.asarray(values).astype(array.dtype))
 
 
 def _check_integers(name, left, right):
@@ -293,12 +297,15 @@ def _add_operators():
         setattr(ndarray, f"__{name}__", unary(f"__{name}__"))
 
 
-def product(a, b, function=np.matmul):
+def product(a, b, function=np.matmul, out=None):
     """cupy.matmul of two arrays."""
     a, b = host(a), host(b)
     if cupy_gpu.recording is not None and np.result_type(a, b).kind == "f" and a.ndim + b.ndim > 2:
         raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
-    return box(compute(function, a, b))
+    if out is None:
+        return box(compute(function, a, b))
+    cupy_gpu.call(quietly, function, a, b, out=host(out), changes=[host(out)])
+    return out
 
 
 _add_operators()

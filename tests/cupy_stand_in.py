@@ -31,8 +31,8 @@ def as_strided(x, shape, strides):
 
 
 def matmul(*args, **kwargs):
-    check_call("x1, x2, /", args, kwargs)
-    return product(*args)
+    check_call("x1, x2, /, *, out=None", args, kwargs)
+    return product(*args, **kwargs)
 
 
 def asarray(a, dtype=None, **kwargs):
