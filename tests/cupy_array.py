@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 import types
 
 import cupy_gpu
 import numpy as np
+from cupy_gpu import Device, current_device
 
 STRICTER = {
     "read": "an implicit read of a scalar: bool(x), float(x), int(x), for a in x. CuPy waits for the GPU; write .item()",
@@ -28,33 +28,6 @@ class Stricter(TypeError):
 
     def __init__(self, kind, what=""):
         super().__init__(f"{STRICTER[kind]}: {what}")
-
-
-_current = threading.local()
-
-
-class Device:
-    def __init__(self, device=None):
-        self.id = current_device() if device is None else int(device)
-
-    def __enter__(self):
-        if not 0 <= self.id < cupy_gpu.GPU_COUNT:
-            raise cupy_gpu.CUDARuntimeError(101)
-        _current.stack = [*getattr(_current, "stack", []), self.id]
-        return self
-
-    def __exit__(self, *error):
-        _current.stack = _current.stack[:-1]
-
-    def __eq__(self, other):
-        return isinstance(other, Device) and self.id == other.id
-
-    __hash__ = None
-
-
-def current_device():
-    stack = getattr(_current, "stack", [])
-    return stack[-1] if stack else 0
 
 
 def host(array):
@@ -259,10 +232,14 @@ def add_at(array, index, values):
         raise TypeError(f"cupy.add.at does not support {target.dtype}")
     index, _ = as_index(index)
     values = operand(values)
-    given = values.astype(target.dtype) if isinstance(values, np.ndarray) else target.dtype.type(values)
     if isinstance(values, np.ndarray) and np.may_share_memory(target, values):
         raise Stricter("unchecked", "add.at from the same memory")
-    _write(np.add.at, target, index, given, True)
+    _write(_add_at_cast, target, index, values, True)
+
+
+def _add_at_cast(array, index, values):
+    """CuPy casts the values first; inside the recorded call, so that a replay reads them again."""
+    np.add.at(array, index, np.asarray(values).astype(array.dtype))
 
 
 def _check_integers(name, left, right):
@@ -320,12 +297,16 @@ def _add_operators():
         setattr(ndarray, f"__{name}__", unary(f"__{name}__"))
 
 
-def product(a, b, function=np.matmul):
+def product(a, b, function=np.matmul, out=None):
     """cupy.matmul of two arrays."""
     a, b = host(a), host(b)
-    if cupy_gpu.recording is not None and np.result_type(a, b).kind == "f":
+    if cupy_gpu.recording is not None and np.result_type(a, b).kind == "f" and a.ndim + b.ndim > 2:
         raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
-    return box(compute(cupy_gpu.of_ten_bits(function), a, b))
+    function = cupy_gpu.of_ten_bits(function)
+    if out is None:
+        return box(compute(function, a, b))
+    cupy_gpu.call(quietly, function, a, b, out=host(out), changes=[host(out)])
+    return out
 
 
 _add_operators()

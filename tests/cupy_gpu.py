@@ -1,4 +1,4 @@
-"""What the stand-in for CuPy needs to imitate a GPU: kernels (compiled for the CPU), streams, graphs that replay, and a cuBLAS.
+"""What the stand-in for CuPy needs to imitate a GPU: streams, graphs that replay, and a cuBLAS.
 
 A graph is recorded as the list of calls that the stand-in made; to replay it, each call is repeated and its result written into
 the memory of the first time. So what a real graph would bake in (a number that Python computed) is baked in here too.
@@ -8,31 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
-import math
 import operator
-import os
-import pathlib
-import re
-import shutil
-import subprocess
-import tempfile
 import threading
 import types
 
 import numpy as np
 
 GPU_COUNT = 2
-COMPILER = shutil.which("g++")
-TYPES = {
-    "uint64": "unsigned long long",
-    "int64": "long long",
-    "int32": "int",
-    "uint8": "unsigned char",
-    "float32": "float",
-    "float64": "double",
-    "bool": "bool",
-}
 
 
 class MemoryPool:
@@ -50,20 +32,48 @@ class MemoryPool:
         return self.total
 
 
+ERRORS = {
+    1: "cudaErrorInvalidValue: invalid argument",
+    100: "cudaErrorNoDevice: no CUDA-capable device is detected",
+    101: "cudaErrorInvalidDevice: invalid device ordinal",
+    900: "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing",
+    901: "cudaErrorStreamCaptureInvalidated: operation failed due to a previous error during capture",
+}
+
+
 class CUDARuntimeError(RuntimeError):
     """An error of CUDA, by its number."""
 
-    TEXTS = {
-        1: "cudaErrorInvalidValue: invalid argument",
-        100: "cudaErrorNoDevice: no CUDA-capable device is detected",
-        101: "cudaErrorInvalidDevice: invalid device ordinal",
-        900: "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing",
-        901: "cudaErrorStreamCaptureInvalidated: operation failed due to a previous error during capture",
-    }
-
     def __init__(self, status):
-        super().__init__(self.TEXTS[status])
+        super().__init__(ERRORS[operator.index(status)])
         self.status = status
+
+
+_current = threading.local()
+
+
+class Device:
+    def __init__(self, device=None):
+        self.id = current_device() if device is None else int(device)
+
+    def __enter__(self):
+        if not 0 <= self.id < GPU_COUNT:
+            raise CUDARuntimeError(101)
+        _current.stack = [*getattr(_current, "stack", []), self.id]
+        return self
+
+    def __exit__(self, *error):
+        _current.stack = _current.stack[:-1]
+
+    def __eq__(self, other):
+        return isinstance(other, Device) and self.id == other.id
+
+    __hash__ = None
+
+
+def current_device():
+    stack = getattr(_current, "stack", [])
+    return stack[-1] if stack else 0
 
 
 recording = None  # the calls of the graph that is being recorded
@@ -251,11 +261,11 @@ def of_ten_bits(product):
     """A product that rounds its float32 operands as TensorFloat-32 does, if that is switched on for it."""
 
     @functools.wraps(product)
-    def call(a, b):
+    def call(a, b, **kwargs):
         on = compute_type == 7 if a.ndim == b.ndim == 2 else math_mode == 3
         if on and a.dtype == b.dtype == "float32":
             a, b = (((np.array(x).view("uint32") + 0x1000) & 0xFFFFE000).view("float32") for x in (a, b))
-        return product(a, b)
+        return product(a, b, **kwargs)
 
     return call
 
@@ -269,127 +279,9 @@ def columns(address, dtype, offset, rows, width, leading):
     return np.lib.stride_tricks.as_strided(flat, (rows, width), (size, leading * size))
 
 
-@functools.cache
-def compiled(inputs, outputs, body, element):
-    """The kernel as a C function: run(n, arguments ...)."""
-    parameters, locals_ = [], []
-    for index, text in enumerate(f"{inputs}, {outputs}".split(", ")):
-        words = text.split()
-        kind = TYPES.get(words[-2], element if words[-2] == "T" else None)
-        name, is_output = words[-1], index >= len(inputs.split(", "))
-        if is_output and words[0] == "raw":
-            parameters.append(f"{kind}* {name}")
-        elif is_output:
-            parameters.append(f"{kind}* {name}_")
-            locals_.append(f"{kind}& {name} = {name}_[i];")
-        elif words[0] == "raw":
-            parameters.append(f"const {kind}* {name}")
-        else:
-            parameters.append(f"const {kind}* {name}_, long long step_{name}")
-            locals_.append(f"const {kind} {name} = {name}_[i * step_{name}];")
-    source = (
-        f"#include <cmath>\nusing std::exp;\nusing std::log;\ntypedef {element} T;\n"
-        f'extern "C" void run(long long n, {", ".join(parameters)}) {{\n'
-        f"for (long long i = 0; i < n; ++i) {{ {' '.join(locals_)}\n{body}\n}} }}\n"
-    )
-    folder = pathlib.Path(tempfile.gettempdir()) / f"minidrop_kernels_{os.getuid()}"
-    folder.mkdir(exist_ok=True)
-    library = folder / f"{hashlib.sha256(source.encode()).hexdigest()[:20]}.so"
-    if not library.exists():
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            made = pathlib.Path(place) / "kernel.so"
-            command = [COMPILER, "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-Werror", "-x", "c++", "-", "-o", str(made)]
-            subprocess.run(command, input=source, text=True, check=True, capture_output=True)
-            made.rename(library)
-    return ctypes.CDLL(str(library)).run
-
-
-def make_elementwise_kernel(ndarray, unbox, refuse):
-    """cupy.ElementwiseKernel, outputs given."""
-
-    class ElementwiseKernel:
-        def __init__(self, in_params, out_params, operation, name="kernel"):
-            self.inputs, self.outputs, self.body = in_params, out_params, re.sub(r"\s+\n", "\n", operation) + ";"
-            self.kinds = [text.split() for text in f"{in_params}, {out_params}".split(", ")]
-            self.count = len(out_params.split(", "))
-            for words in self.kinds:
-                if words[-2] not in (*TYPES, "T"):
-                    raise TypeError(f"data type {words[-2]!r} not understood")
-
-        def __call__(self, *arguments, size=-1):
-            if len(arguments) == len(self.kinds) - self.count:
-                raise refuse("unused", "outputs not given")
-            if len(arguments) != len(self.kinds):
-                raise TypeError(f"{len(self.kinds)} arguments wanted, outputs too, but {len(arguments)} given")
-            hosts = [self._accept(value) for value in arguments]
-            element = self._element(hosts)
-            size, own_size = operator.index(size), size != -1
-            looped = [host.shape for host, words in zip(hosts, self.kinds, strict=True) if is_looped(host, words)]
-            if bool(looped) == own_size:
-                raise ValueError("Loop size is undecided." if not looped else "'size' is for kernels with raw arrays only")
-            shape = np.broadcast_shapes(*looped) if looped else (size,)
-            if any(
-                is_looped(*one) and one[0].shape != shape for one in list(zip(hosts, self.kinds, strict=True))[-self.count :]
-            ):
-                raise ValueError("Out shape is mismatched")
-            run = compiled(self.inputs, self.outputs, self.body, TYPES[element])
-
-            def launch():
-                passed, kept = [], []
-                for index, (host, words) in enumerate(zip(hosts, self.kinds, strict=True)):
-                    array = np.array(host, dtype=element if words[-2] == "T" else words[-2], copy=None)
-                    step = int(array.shape == shape and array.ndim > 0)
-                    if is_looped(host, words) and array.ndim > 0 and not step:
-                        array, step = np.broadcast_to(array, shape), 1
-                    array = np.asarray(array, order="C")  # a kernel may be given any memory order
-                    kept.append(array)
-                    passed.append(ctypes.c_void_p(array.ctypes.data))
-                    if words[0] != "raw" and index < len(hosts) - self.count:
-                        passed.append(ctypes.c_longlong(step))
-                run(ctypes.c_longlong(math.prod(shape)), *passed)
-                for host, output in zip(hosts[-self.count :], kept[-self.count :], strict=True):
-                    if output is not host:
-                        host[...] = output
-
-            if math.prod(shape):
-                call(launch, changes=hosts[-self.count :])
-            return arguments[-1] if self.count == 1 else arguments[-self.count :]
-
-        def _accept(self, value):
-            if isinstance(value, ndarray):
-                return unbox(value)
-            if not isinstance(value, (bool, int, float, complex, np.number, np.bool_)):
-                raise TypeError(f"Unsupported type {type(value)}")
-            return value
-
-        def _element(self, hosts):
-            """The type T; raises if an array is of another type than its parameter."""
-            element = None
-            for index, (host, words) in enumerate(zip(hosts, self.kinds, strict=True)):
-                kind = words[-2]
-                if isinstance(host, np.ndarray):
-                    element = str(host.dtype) if kind == "T" and element is None else element
-                    if str(host.dtype) != (element if kind == "T" else kind):
-                        raise TypeError(f"Type is mismatched. {words[-1]} {host.dtype} {kind}")
-                elif words[0] == "raw" or index >= len(hosts) - self.count:
-                    raise TypeError(f"{words[-1]}: an array wanted, {host!r} given")
-            for host, words in zip(hosts, self.kinds, strict=True):
-                if not isinstance(host, np.ndarray):
-                    np.array(host, dtype=element or "float32" if words[-2] == "T" else words[-2])  # OverflowError
-            return element or "float32"
-
-    return ElementwiseKernel
-
-
-def is_looped(host, words):
-    return isinstance(host, np.ndarray) and words[0] != "raw"
-
-
-def equip(cupy, ndarray, unbox, refuse):
+def equip(cupy):
     """Give the stand-in its GPU."""
     cupy.cuda.Stream, cupy.cuda.MemoryPool, cupy.cuda.using_allocator = Stream, MemoryPool, using_allocator
     cupy.cuda.get_current_stream = get_current_stream
     cupy.cuda.get_cublas_handle = lambda: 5
     cupy.cuda.cublas = types.SimpleNamespace(setMathMode=set_math_mode)
-    if COMPILER is not None:
-        cupy.ElementwiseKernel = make_elementwise_kernel(ndarray, unbox, refuse)

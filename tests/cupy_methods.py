@@ -95,7 +95,10 @@ def take(a, indices, axis=None):
 
 def ufunc(name):
     function = getattr(np, name)
-    keywords = ", *, dtype=None" if np.result_type(function(*[np.float32(1)] * function.nin)) != bool else ""
+    is_a_mask = isinstance(
+        function(*[np.float32(1)] * function.nin), np.bool_
+    )  # CuPy takes dtype there, and gives other numbers
+    keywords = "" if is_a_mask else ", *, dtype=None"
     text = ", ".join(f"x{index}" for index in range(function.nin)) + ", /, out=None" + keywords
 
     def call(*args, **kwargs):

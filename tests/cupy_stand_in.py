@@ -17,8 +17,9 @@ import types
 
 import cupy_gpu
 import numpy as np
-from cupy_array import Device, Stricter, add_at, box, check_call, current_device, host, ndarray, product
-from cupy_gpu import GPU_COUNT, CUDARuntimeError
+from cupy_array import Stricter, add_at, box, check_call, host, ndarray, product
+from cupy_gpu import GPU_COUNT, CUDARuntimeError, Device, current_device
+from cupy_kernel import COMPILER, make_elementwise_kernel
 from cupy_methods import CREATED, FUNCTIONS, UFUNCS, created, function, joined, ufunc, where
 
 __all__ = ["current_device", "installed", "make_module", "ndarray"]
@@ -30,8 +31,8 @@ def as_strided(x, shape, strides):
 
 
 def matmul(*args, **kwargs):
-    check_call("x1, x2, /", args, kwargs)
-    return product(*args)
+    check_call("x1, x2, /, *, out=None", args, kwargs)
+    return product(*args, **kwargs)
 
 
 def asarray(a, dtype=None, **kwargs):
@@ -42,7 +43,8 @@ def asarray(a, dtype=None, **kwargs):
         return ndarray(np.array(a._host, dtype=dtype, order="K"), current_device())
     if isinstance(a, (list, tuple)) and any(isinstance(value, ndarray) for value in a):
         raise Stricter("unused", "cupy.asarray([cupy_array])")
-    cupy_gpu.refuse_while_capturing("H2D transfers are")
+    if isinstance(a, (list, tuple, np.ndarray)):
+        cupy_gpu.refuse_while_capturing("H2D transfers are")
     # CuPy knows two orders only (_array_default in its core.pyx)
     order = "F" if isinstance(a, np.ndarray) and a.flags.fnc else "C"
     values = np.array(a, dtype=dtype, order=order)
@@ -85,7 +87,9 @@ def make_module():
             CUDARuntimeError=CUDARuntimeError,
         ),
     )
-    cupy_gpu.equip(cupy, ndarray, host, Stricter)
+    cupy_gpu.equip(cupy)
+    if COMPILER is not None:
+        cupy.ElementwiseKernel = make_elementwise_kernel(ndarray, host, Stricter)
     return cupy
 
 

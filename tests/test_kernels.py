@@ -7,7 +7,7 @@ import sys
 import cupy_stand_in
 import numpy as np
 import pytest
-from cupy_gpu import COMPILER
+from cupy_kernel import COMPILER
 from hypothesis import given, strategies as st
 
 import minidrop as md
