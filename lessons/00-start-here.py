@@ -131,7 +131,7 @@ say(
 # * **On a CPU** nothing more is needed: two cores, no network. Each lesson takes at most two minutes; its first cell says how long.
 # * **At real sizes**: `MINIDROP_LESSON_SCALE=full minidrop lessons`. The same pages then train longer and on more seeds, which may take hours, and some want MNIST or CIFAR-10 (`minidrop data fetch mnist`).
 # * **On a GPU**: `python -m pip install ".[cuda12]"` (or `".[cuda13]"`) brings CuPy; `minidrop reproduce --device cuda` trains there, and lesson 13 shows the one line that it takes in your own code. The lessons
-#   themselves run on the CPU. minidrop has **not yet been run on a GPU**: its GPU code is tested with a stand-in for CuPy, so expect surprises.
+#   themselves run on the CPU. minidrop has **not yet been run on GPU hardware**: its GPU code runs in the tests on the real CuPy over a driver of host memory. `minidrop gpu` checks yours.
 #
 # In JupyterLab, Shift+Enter runs a cell. Each lesson is there twice: as a notebook, and as a plain `.py` file from which the notebook is made; edit whichever you like.
 

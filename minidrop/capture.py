@@ -5,7 +5,7 @@ launched by one call. Only the work on the GPU is captured, with its memory addr
 rate, a step count, `.item()`) are not computed again. So the counters of the random generators are on the GPU while a step is
 being captured, and each replay draws new masks.
 
-Not yet run on a GPU: the tests capture and replay on the stand-in for CuPy.
+Run on the real CuPy over a driver of host memory, which captures and replays (tests/fake_gpu); on hardware: not yet.
 """
 
 from __future__ import annotations

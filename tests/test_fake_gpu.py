@@ -40,7 +40,7 @@ def test_every_library_is_the_fake_one(cupy):
     cupy.ones((2, 2)) @ cupy.ones((2, 2))
     with open("/proc/self/maps") as file:
         loaded = {line.split()[-1] for line in file if "libcu" in line or "libnvrtc" in line}
-    assert {path.rsplit("/", 3)[1] for path in loaded if ".so." in path} == {"lib"} and len(loaded) >= 3
+    assert {path.split("/")[-2] for path in loaded if ".so." in path} == {"lib"} and len(loaded) >= 3
     assert "Fake" in backend.device_name("cuda")
 
 
@@ -140,9 +140,9 @@ class TestCapture:
 
         captured = md.capture(step, warm_up=1)
         captured(cupy.ones(3, dtype="float32"))
-        with pytest.warns(RuntimeWarning, match="capture: the step runs op by op"):
+        with pytest.warns(RuntimeWarning, match="capture: "):
             captured(cupy.ones(3, dtype="float32"))
-        assert captured.graph is None
+        assert captured.graph is None and captured.reason is not None
 
 
 class TestKernels:
@@ -163,10 +163,10 @@ class TestKernels:
         np.testing.assert_array_equal(there.astype("float32").get(), values.astype("float32"))
 
     def test_arguments_of_more_than_4_kb_do_not_compile(self, cupy):
-        names = [f"x{index}" for index in range(500)]
-        wide = cupy.ElementwiseKernel(", ".join(f"int64 {name}" for name in names), "float64 y", "y = x0", "wide")
+        names = [f"x{index}" for index in range(130)]
+        wide = cupy.ElementwiseKernel(", ".join(f"raw float64 {name}" for name in names), "float64 y", "y = x0[i]", "wide")
         with pytest.raises(cupy.cuda.compiler.CompileException, match="4 KB"):
-            wide(*range(500), cupy.zeros(3))
+            wide(*[cupy.zeros((1, 3, 1))] * 130, cupy.zeros(3))
 
     def test_an_error_in_a_kernel_is_the_compilers(self, cupy):
         bad = cupy.ElementwiseKernel("float32 x", "float32 y", "y = nowhere + x", "bad")
@@ -193,14 +193,15 @@ class TestTwoGpus:
     def test_a_kernel_cannot_read_the_others_memory(self, cupy):
         with cupy.cuda.Device(1):
             there = cupy.ones(3)
-        with pytest.raises(ValueError, match="Array device must be same as the current device"):
+        with pytest.raises(ValueError, match="different from the current device"):
             there + 1
         np.testing.assert_array_equal(cupy.asarray(there).get(), 1)  # a copy is allowed
 
     def test_one_layer_on_each(self):
         x = md.Tensor(np.ones((2, 3), "float32"))
         first, second = md.nn.Dense(3, 4).to("cuda"), md.nn.Dense(4, 2).to("cuda:1")
-        second(first(x.to("cuda")).to("cuda:1")).sum().backward()
+        for _ in range(2):  # the second time gradients are added
+            second(first(x.to("cuda")).to("cuda:1")).sum().backward()
         assert backend.device_of(first.weight.grad) == "cuda" and backend.device_of(second.weight.grad) == "cuda:1"
 
 
@@ -240,7 +241,7 @@ def test_how_many_nodes_the_graph_of_a_step_has(variant, size, products, nodes):
     assert kinds == {"copy": 2, "graph": 1, "event": 2, "wait": 2}
 
 
-@pytest.mark.parametrize(("size", "launches"), [("published", 94), ("described", 153)])
+@pytest.mark.parametrize(("size", "launches"), [("published", 92), ("described", 151)])
 def test_a_step_op_by_op_never_waits_for_the_gpu(size, launches):
     step, batch = training_step("cnn", size)
     step(*batch)

@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from cupy_gpu import COMPILER, FakeCublas
+from cupy_gpu import FakeCublas
+from cupy_kernel import COMPILER
 from op_registry import OPS
 
 from minidrop import backend

@@ -4,7 +4,7 @@ cuBLAS itself may be captured (its manual, "CUDA Graphs Support"). CuPy, up to v
 whether the stream is being captured, and raises an error if so (https://github.com/cupy/cupy/issues/6290). So the one function
 that is needed is called here, through ctypes, with CuPy's handle.
 
-Not yet run on a GPU: the tests replace cuBLAS with a NumPy version that reads the same arguments.
+Run on the real CuPy with a cuBLAS of host memory (tests/fake_gpu), which reads the same arguments; on hardware: not yet.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Each is the body of a loop over the elements i (`cupy.ElementwiseKernel`), compi
 it replaces computes the same numbers, and is what runs on NumPy. Arguments marked `raw` are indexed by the body and have to be
 C-contiguous; of the others x means x[i], counted row by row, whatever the memory order of the array.
 
-Not yet run on a GPU: the tests compile the same text with a C++ compiler, where there is one, and run it on the CPU.
+Run on the real CuPy over a driver of host memory (tests/fake_gpu), which compiles the text with g++; on hardware: not yet.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`optim.SGD` on a GPU: one kernel for many parameters, where array calls would launch several for each.
 
-Not yet run on a GPU: the tests compile the same text with a C++ compiler, where there is one, and run it on the CPU.
+Run on the real CuPy over a driver of host memory (tests/fake_gpu); on hardware: not yet.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ NumPy turns 0-d results into scalars; they are converted back to arrays here, on
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def fold(op: Op, grad: Array, parent: Node) -> Array:
         raise _released_before()
     if not (op.broadcasts and grad.shape == op.grad_shape):
         raise _wrong_shape(op, grad, parent)
-    folded = half.unbroadcast(grad, parent.grad_shape)
+    folded = run_on(grad, half.unbroadcast, grad, parent.grad_shape)  # which may lie on another GPU than the loss
     if anomaly.enabled:
         anomaly.check_gradient(op.name, folded, op.made_at)
     return folded
@@ -108,7 +109,9 @@ def hand_out(root: Node, given: Array, retain_graph: bool) -> None:
     with _adding_up:  # read, add and write as one: another thread may have gradients for the same leaf
         for leaf, gradient in found:
             before = leaf.grad._data if isinstance(leaf.grad, core.Variable) else leaf.grad  # a user may have set it
-            total = gradient if before is None else before + gradient  # a new array: one read earlier keeps its numbers
+            total = (
+                gradient if before is None else run_on(gradient, operator.add, before, gradient)
+            )  # a new array: one read earlier keeps its numbers
             if isinstance(total, generic):
                 total = np.asarray(total)
             if total.base is not None or id(total) in held_elsewhere:

@@ -15,8 +15,11 @@
 #include <vector>
 
 namespace {
-enum Result { SUCCESS = 0, COMPILATION = 6, NO_NAMES = 9 };
-struct Program { std::string source, log, binary; };
+enum Result { SUCCESS = 0, COMPILATION = 6, NAME_NOT_VALID = 9 };
+struct Program {
+  std::string source, log, binary;
+  std::vector<std::pair<std::string, std::string>> names;  // instances of templates, `f<int>`, and what we call them
+};
 
 std::string read(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -33,18 +36,20 @@ std::string folder() {  // of this library
 }
 
 // The kernel and, for each of its functions, bind_NAME (modules.cpp).
-std::string host_source(const std::string& source) {
+std::string host_source(const Program& p) {
+  const std::string& source = p.source;
   auto has = [&](const char* word) { return source.find(word) != std::string::npos; };
   const char* kind = has("__sync") || has("__shfl") ? "FIBERS" : has("CUPY_FOR") ? "LOOP" : "THREADS";
   static const std::regex kernel(R"RE(extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\()RE");
   // memory of a block whose size the launch says: all that a block may have
   static const std::regex sized_later(R"RE(extern\s+__shared__\s+([\w ]+?)\s+(\w+)\s*\[\s*\])RE");
   std::string text = std::regex_replace(source, sized_later, "static $1 $2[49152 / sizeof($1)]") + "\n";
-  for (std::sregex_iterator found(source.begin(), source.end(), kernel), end; found != end; ++found) {
-    std::string name = (*found)[1];
-    text += "extern \"C\" void* bind_" + name + "(void** arguments, Size grid, Size block) { return fake_bind(" + name +
+  auto bind = [&](const std::string& name, const std::string& kernel) {
+    text += "extern \"C\" void* bind_" + name + "(void** arguments, Size grid, Size block) { return fake_bind(" + kernel +
             ", arguments, grid, block, " + kind + "); }\n";
-  }
+  };
+  for (std::sregex_iterator found(source.begin(), source.end(), kernel), end; found != end; ++found) bind((*found)[1], (*found)[1]);
+  for (auto& [instance, name] : p.names) bind(name, instance);
   return text;
 }
 
@@ -63,7 +68,7 @@ Result compile(Program& p, int count, const char* const* options) {
   std::string at = place, command = read(home + "/compile_command");
   for (int i = 0; i < count; ++i)
     if (!strncmp(options[i], "-D", 2)) command += " '" + std::string(options[i]) + "'";
-  write(at + "/kernel.cpp", host_source(p.source));
+  write(at + "/kernel.cpp", host_source(p));
   command += " -o " + at + "/kernel.so " + at + "/kernel.cpp > " + at + "/log 2>&1";
   int status = system(command.c_str());
   p.log = read(at + "/log");
@@ -80,7 +85,7 @@ int nvrtcVersion(int* major, int* minor) { *major = CUDA_MAJOR, *minor = 0; retu
 int nvrtcGetNumSupportedArchs(int* n) { *n = 1; return SUCCESS; }
 int nvrtcGetSupportedArchs(int* archs) { *archs = 90; return SUCCESS; }
 int nvrtcCreateProgram(Program** p, const char* source, const char*, int, const char* const*, const char* const*) {
-  *p = new Program{source, "", ""};
+  *p = new Program{source, "", "", {}};
   return SUCCESS;
 }
 int nvrtcDestroyProgram(Program** p) { delete *p; *p = nullptr; return SUCCESS; }
@@ -91,8 +96,15 @@ int nvrtcGetPTXSize(Program* p, size_t* n) { return nvrtcGetCUBINSize(p, n); }
 int nvrtcGetPTX(Program* p, char* to) { return nvrtcGetCUBIN(p, to); }
 int nvrtcGetProgramLogSize(Program* p, size_t* n) { *n = p->log.size() + 1; return SUCCESS; }
 int nvrtcGetProgramLog(Program* p, char* to) { memcpy(to, p->log.c_str(), p->log.size() + 1); return SUCCESS; }
-int nvrtcAddNameExpression(Program*, const char*) { return NO_NAMES; }  // templates: CuPy's RawModule only
-int nvrtcGetLoweredName(Program*, const char*, const char**) { return NO_NAMES; }
-int nvrtcGetLTOIRSize(Program*, size_t*) { return NO_NAMES; }
-int nvrtcGetLTOIR(Program*, char*) { return NO_NAMES; }
+int nvrtcAddNameExpression(Program* p, const char* instance) {
+  p->names.push_back({instance, "instance_" + std::to_string(p->names.size())});
+  return SUCCESS;
+}
+int nvrtcGetLoweredName(Program* p, const char* instance, const char** name) {
+  for (auto& [wanted, own] : p->names)
+    if (wanted == instance) { *name = own.c_str(); return SUCCESS; }
+  return NAME_NOT_VALID;
+}
+int nvrtcGetLTOIRSize(Program*, size_t*) { return NAME_NOT_VALID; }
+int nvrtcGetLTOIR(Program*, char*) { return NAME_NOT_VALID; }
 }

@@ -64,7 +64,8 @@ cudaError_t cudaDeviceGetAttribute(int* v, cudaDeviceAttr attribute, int) {
   *v = found == values.end() ? 1 : found->second;
   return cudaSuccess;
 }
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int d) {
+  if (d < 0 || d >= GPUS) return cudaErrorInvalidDevice;
   memset(p, 0, sizeof *p);
   strcpy(p->name, "Fake GPU (host memory)");
   p->major = 9, p->totalGlobalMem = 1ull << 33, p->multiProcessorCount = 2, p->warpSize = 32, p->maxThreadsPerBlock = 1024;
@@ -126,6 +127,15 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t n, cudaMemcpyKind
   std::string name = std::string("copy ") + (from_host ? "host" : "device") + " to " + (to_host ? "host" : "device") + ", ";
   name += std::to_string(n) + " bytes";
   Work work = [=] { memmove(to, from, n); };
+  auto source = block_of(from), target = block_of(to);
+  bool across = source && target && source->device >= 0 && target->device >= 0 && source->device != target->device;
+  // Programming guide: between two GPUs, on the default stream, it comes after all work of both, and before all that follows.
+  if (across && is_default(stream_of(s))) {
+    run_everything();
+    int e = enqueue(s, name + " of another GPU", work);
+    run_everything();
+    return code(e);
+  }
   if (from_host) {  // CUDA reads pageable memory before it returns; pinned memory later
     auto copy = std::make_shared<std::string>(static_cast<const char*>(from), n);
     work = [=] { memcpy(to, copy->data(), n); };
@@ -139,9 +149,6 @@ cudaError_t cudaMemcpy(void* to, const void* from, size_t n, cudaMemcpyKind kind
   return code(finish(nullptr, "cudaMemcpy"));
 }
 cudaError_t cudaMemcpyPeerAsync(void* to, int, const void* from, int, size_t n, cudaStream_t s) {
-  LOCKED;
-  for (auto each : streams)
-    if (is_default(each)) run_all(each);  // both GPUs' default streams come before it
   return cudaMemcpyAsync(to, from, n, cudaMemcpyDefault, s);
 }
 cudaError_t cudaMemcpyPeer(void* to, int a, const void* from, int b, size_t n) {
@@ -168,7 +175,12 @@ cudaError_t cudaStreamGetFlags(cudaStream_t s, unsigned* flags) { *flags = strea
 cudaError_t cudaStreamGetPriority(cudaStream_t, int* priority) { *priority = 0; return cudaSuccess; }
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaStreamSynchronize(cudaStream_t s) { return code(finish(s, "cudaStreamSynchronize")); }
-cudaError_t cudaStreamQuery(cudaStream_t s) { return code(finish(s, "cudaStreamQuery")); }
+cudaError_t cudaStreamQuery(cudaStream_t handle) {
+  LOCKED;
+  auto s = stream_of(handle);
+  if (s->capture) return code(refuse(s, 900, "cudaStreamQuery"));
+  return s->done < s->put ? cudaErrorNotReady : cudaSuccess;
+}
 cudaError_t cudaLaunchHostFunc(cudaStream_t s, cudaHostFn_t f, void* data) {
   return code(enqueue(s, "host function", [=] { f(data); }));
 }
@@ -206,7 +218,12 @@ cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
   if (e->stream) run_until(e->stream, e->after);
   return cudaSuccess;
 }
-cudaError_t cudaEventQuery(cudaEvent_t e) { return cudaEventSynchronize(e); }
+cudaError_t cudaEventQuery(cudaEvent_t handle) {
+  LOCKED;
+  auto e = reinterpret_cast<Event*>(handle);
+  if (e->captured) return cudaErrorCapturedEvent;
+  return e->stream && e->stream->done < e->after ? cudaErrorNotReady : cudaSuccess;
+}
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t from, cudaEvent_t to) {  // the host's: it says nothing of a GPU
   auto time = [](cudaEvent_t e) { return reinterpret_cast<Event*>(e)->time; };
   *ms = std::chrono::duration<float, std::milli>(time(to) - time(from)).count();
