@@ -66,10 +66,7 @@ def to_device(array: Array, device: str) -> Array:
     with cupy.cuda.Device(_cuda_index(target)):
         if not isinstance(array, ndarray):
             return cupy.asarray(array)
-        # cupy.asarray would change another memory order, such as that of a convolution's weight, to row-major.
-        order = memory_order(array)
-        back = sorted(range(array.ndim), key=order.__getitem__)
-        return cupy.asarray(array.transpose(order)).transpose(back)
+        return _in_its_order(array, cupy.asarray)
 
 
 def memory_order(array: Array) -> list[int]:
@@ -81,11 +78,15 @@ def to_numpy(array: Array) -> Any:
     """(any shape) -> same: `array` in host memory, in its memory order; a NumPy array is returned as it is."""
     if isinstance(array, ndarray):
         return array
-    if array.flags.c_contiguous:
-        return _import_cupy().asnumpy(array)
-    order = memory_order(array)  # cupy.asnumpy would change it to row-major
+    return run_on(array, _in_its_order, array, _import_cupy().asnumpy)
+
+
+def _in_its_order(array: Array, copy: Callable[[Array], Array]) -> Array:
+    """(any shape) -> same: a copy in the memory order of `array`; CuPy's own copies, `copy(array)`, are row-major."""
+    order = memory_order(array)
     back = sorted(range(array.ndim), key=order.__getitem__)
-    return _import_cupy().asnumpy(array.transpose(order)).transpose(back)
+    copied: Array = copy(array.transpose(order)).transpose(back)
+    return copied
 
 
 _NOTHING = np.empty(0)
