@@ -9,7 +9,7 @@ from .backend import Array, array_module, has_kernels, is_array, run_on
 from .errors import ArgumentError
 from .functions import where
 from .guard import arguments, shapes
-from .guard.labels import class_labels, in_range, kept_labels, may_hold_true, unread
+from .guard.labels import class_labels, kept_labels, may_hold_true, unread, usable_labels
 from .ops import loss
 from .tensor import Operand, Tensor, apply, as_tensor
 
@@ -130,7 +130,7 @@ def _mean_of(logits: Tensor, labels: Array) -> Tensor:
     """(N, K), (N) -> (): the op; NaN for an unread label out of range, as its kernel gives it, where there is no kernel."""
     if not unread(labels) or has_kernels(logits.data):
         return apply(loss.SoftmaxCrossEntropy(labels), logits)
-    valid, usable = run_on(labels, in_range, labels, logits.shape[1])
+    valid, usable = run_on(labels, usable_labels, labels, logits.shape[1])
     return where(run_on(valid, valid.all), apply(loss.SoftmaxCrossEntropy(usable), logits), math.nan)
 
 
@@ -139,7 +139,7 @@ def _of_the_labels(log_probabilities: Tensor, labels: Array) -> Tensor:
     rows = run_on(labels, array_module(labels).arange, len(labels))
     if not unread(labels):
         return -log_probabilities[rows, labels]
-    valid, usable = run_on(labels, in_range, labels, log_probabilities.shape[1])
+    valid, usable = run_on(labels, usable_labels, labels, log_probabilities.shape[1])
     return where(valid, -log_probabilities[rows, usable], math.nan)
 
 

@@ -301,6 +301,7 @@ def product(a, b, function=np.matmul, out=None):
     """cupy.matmul of two arrays."""
     a, b = host(a), host(b)
     if cupy_gpu.recording is not None and np.result_type(a, b).kind == "f" and a.ndim + b.ndim > 2:
+        # CuPy's own refusal (_setStream in its cublas.pyx), by its type and words; minidrop's captures call cuBLAS themselves
         raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
     function = cupy_gpu.of_ten_bits(function)
     if out is None:

@@ -153,7 +153,7 @@ def function(name):
         result = cupy_gpu.call(quietly, numpys, own, *rest, **kwargs) if keeps_order else compute(numpys, own, *rest, **kwargs)
         if name == "broadcast_to":
             result = np.lib.stride_tricks.as_strided(own, result.shape, result.strides, writeable=False)
-        if name in ("tile", "cumprod"):  # CuPy reshapes what it has filled
+        if name == "tile" or (name == "cumprod" and result.ndim > 1):  # CuPy reshapes what it has filled
             return ndarray(result, first._device, box(result.ravel()))
         return box(result, first) if name in ("broadcast_to", "ascontiguousarray") else box(result)
 

@@ -25,7 +25,6 @@ CASES = {
     path.stem: path.read_text().splitlines() for path in sorted(pathlib.Path(__file__).parent.glob("stand_in_cases/*.txt"))
 }
 HOST = np.array([[1.5, -2, 0], [3, 0.25, -0.5]], dtype="float32")
-ON_THE_FAKE_GPU = re.compile("FAKE|fake|CUBLAS_STATUS_NOT_SUPPORTED")  # what a driver of host memory does not do
 
 
 def put(array, index, value):
@@ -118,8 +117,6 @@ def faults(cupy, stand_in, lines):
     for line in lines:
         text = line.removeprefix("~ ")
         real = outcome(cupy, text)
-        if isinstance(real, Exception) and ON_THE_FAKE_GPU.search(str(real)):
-            continue
         own = outcome(stand_in, text)
         if wrong := verdict(real, own, marked=line != text):
             found.append(f"{text}: {wrong}\n    CuPy:     {real!r:.300}\n    stand-in: {own!r:.300}")

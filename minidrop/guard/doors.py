@@ -109,13 +109,12 @@ def hand_out(root: Node, given: Array, retain_graph: bool) -> None:
     with _adding_up:  # read, add and write as one: another thread may have gradients for the same leaf
         for leaf, gradient in found:
             before = leaf.grad._data if isinstance(leaf.grad, core.Variable) else leaf.grad  # a user may have set it
-            total = (
-                gradient if before is None else run_on(gradient, operator.add, before, gradient)
-            )  # a new array: one read earlier keeps its numbers
+            # a new array: one read earlier keeps its numbers
+            total = gradient if before is None else run_on(gradient, operator.add, before, gradient)
             if isinstance(total, generic):
                 total = np.asarray(total)
             if total.base is not None or id(total) in held_elsewhere:
-                total = total.copy(order="K")
+                total = run_on(total, total.copy, "K")
             held_elsewhere.add(id(total))
             totals.append((leaf, total))
         for leaf, total in totals:

@@ -64,7 +64,7 @@ def may_hold_true(mask: Array) -> bool:
     return unread(mask) or bool(run_on(mask, mask.any).item())
 
 
-def in_range(labels: Array, classes: int) -> tuple[Array, Array]:
+def usable_labels(labels: Array, classes: int) -> tuple[Array, Array]:
     """(N) -> (N) bool, which labels are from 0 to classes - 1; and (N), the labels, with 0 for the others."""
     valid = (labels >= 0) & (labels < classes)
     return valid, array_module(labels).where(valid, labels, 0)

@@ -115,7 +115,7 @@ class Trainer:
         self.batches = Batches(images, run.protocol, self.mean, order, run.device)
         self.descend: Callable[[Array, Array], Array] = capture(self._descend) if run.cuda_graphs else self._descend
         self.iteration = 0
-        self.unread: list[Array] = []  # outcomes of the last steps
+        self.outcomes: list[Array] = []  # of the last steps, not read yet
         at_once = run.device == "cpu" or run.record_steps or run.on_divergence == "stop"
         self.read_every = 1 if at_once else READ_EVERY
         self.last_loss = math.nan
@@ -132,8 +132,8 @@ class Trainer:
         images, labels = next(self.batches)
         outcome = self.descend(images, labels)
         self.iteration += 1
-        self.unread.append(run_on(outcome, outcome.copy))  # the next step of a CUDA graph overwrites it
-        if len(self.unread) >= self.read_every:
+        self.outcomes.append(run_on(outcome, outcome.copy))  # the next step of a CUDA graph overwrites it
+        if len(self.outcomes) >= self.read_every:
             self.read_outcomes()
         if self.run.record_steps:
             self.recorder.see(self.network, self.iteration, self.last_loss, bool(self.divergence))
@@ -141,12 +141,12 @@ class Trainer:
 
     def read_outcomes(self) -> None:
         """Note the losses of the steps that were not read yet; on a GPU this waits for it, so it is done for many at once."""
-        if not self.unread:
+        if not self.outcomes:
             return
-        first = self.iteration - len(self.unread) + 1
-        outcomes = to_numpy(run_on(self.unread[0], array_module(self.unread[0]).stack, self.unread)).tolist()
-        self.unread.clear()
-        for iteration, (loss, equal_logits) in enumerate(outcomes, first):
+        first = self.iteration - len(self.outcomes) + 1
+        together = run_on(self.outcomes[0], array_module(self.outcomes[0]).stack, self.outcomes)
+        self.outcomes.clear()
+        for iteration, (loss, equal_logits) in enumerate(to_numpy(together).tolist(), first):
             self.last_loss = loss
             self.loss_sum += loss
             self.loss_count += 1

@@ -90,8 +90,9 @@ int nvrtcCreateProgram(Program** p, const char* source, const char*, int, const 
 }
 int nvrtcDestroyProgram(Program** p) { delete *p; *p = nullptr; return SUCCESS; }
 int nvrtcCompileProgram(Program* p, int count, const char* const* options) { return compile(*p, count, options); }
-int nvrtcGetCUBINSize(Program* p, size_t* n) { *n = p->binary.size(); return SUCCESS; }
-int nvrtcGetCUBIN(Program* p, char* to) { memcpy(to, p->binary.data(), p->binary.size()); return SUCCESS; }
+// With a 0 at the end, as NVRTC has it for text: CuPy takes one byte off.
+int nvrtcGetCUBINSize(Program* p, size_t* n) { *n = p->binary.size() + 1; return SUCCESS; }
+int nvrtcGetCUBIN(Program* p, char* to) { memcpy(to, p->binary.c_str(), p->binary.size() + 1); return SUCCESS; }
 int nvrtcGetPTXSize(Program* p, size_t* n) { return nvrtcGetCUBINSize(p, n); }
 int nvrtcGetPTX(Program* p, char* to) { return nvrtcGetCUBIN(p, to); }
 int nvrtcGetProgramLogSize(Program* p, size_t* n) { *n = p->log.size() + 1; return SUCCESS; }
