@@ -5,7 +5,7 @@
 
 An op is newer than those that made its inputs. If the newest always goes first, its gradient is complete, summed over all that
 used its output, when its turn comes: each op is visited once, and nothing is recursive. This file runs alone. NaN, GPUs, errors
-and changes in place are handled behind three doors, `forward`, `backward` and `fold`, which `guard/doors.py` replaces.
+and changes in place are handled behind four doors, `forward`, `backward`, `fold` and `add`, which `guard/doors.py` replaces.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Variable:
     def backward(self, grad: Array, retain_graph: bool = False) -> None:
         """dL/d(self) -> adds dL/d(leaf) to the `.grad` of every leaf that led to it. (Tensor has its own, with checks.)"""
         for leaf, gradient in backpropagate(self if self._op is None else self._op, grad, retain_graph):
-            leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
+            leaf.grad = gradient if leaf.grad is None else add(leaf.grad, gradient)
 
 
 Node: TypeAlias = Op | Variable
@@ -97,6 +97,7 @@ def unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
 forward: Callable[[Op, list[Any]], Array] = lambda op, arrays: op.forward(*arrays)
 backward: Callable[[Op, Array], tuple[Array | None, ...]] = lambda op, grad: op.backward(grad)
 fold: Callable[[Op, Array, Node], Array] = lambda op, grad, parent: unbroadcast(grad, parent.grad_shape)
+add: Callable[[Array, Array], Array] = lambda one, other: one + other
 kind: type[Variable] = Variable  # of outputs: tensor.py makes it Tensor
 
 
@@ -139,12 +140,11 @@ def backpropagate(root: Node, grad: Array, retain_graph: bool) -> list[tuple[Var
             if gradient.shape != parent.grad_shape:
                 gradient = fold(op, gradient, parent)
             if parent in gradients:
-                gradients[parent] = gradients[parent] + gradient
+                gradients[parent] = add(gradients[parent], gradient)
             else:
                 gradients[parent] = gradient
                 if isinstance(parent, Op):
                     heappush(reached, (-parent.sequence_number, parent))
         if not retain_graph:
-            op.__dict__.clear()  # back to the class's defaults: parents and arrays are forgotten, and memory is free
-            op.released = True
+            op.__dict__ = {"released": True}  # all else as in the class: parents and arrays are forgotten, memory is free
     return found + [(leaf, gradient) for leaf, gradient in gradients.items() if isinstance(leaf, Variable)]

@@ -204,6 +204,14 @@ class TestTwoGpus:
             second(first(x.to("cuda")).to("cuda:1")).sum().backward()
         assert backend.device_of(first.weight.grad) == "cuda" and backend.device_of(second.weight.grad) == "cuda:1"
 
+    def test_two_gradients_of_one_tensor_are_added_where_it_lies(self):
+        random = np.random.default_rng(0)
+        upstream = md.Tensor(random.normal(size=(2, 3))).to("cuda")
+        x = md.Tensor(random.normal(size=(2, 3)), requires_grad=True)
+        y = x.to("cuda:1").exp()  # an op whose output is used twice, and its loss on the other GPU
+        ((y * y + y * 3).to("cuda") * upstream).sum().backward()
+        np.testing.assert_allclose(x.grad, upstream.numpy() * (2 * np.exp(2 * x.data) + 3 * np.exp(x.data)))
+
 
 def training_step(variant, size):
     """A step of the paper's network on CIFAR-10 shapes, and a batch."""

@@ -1,8 +1,9 @@
-"""The checks around each op, kept out of `core.py`: replacements of its three doors, `forward`, `backward` and `fold`.
+"""The checks around each op, kept out of `core.py`: replacements of its four doors.
 
     forward    operands alike, errors explained, a GPU kernel where there is one; arrays that backward needs are watched
     backward   graph not released, saved arrays not modified, as many gradients as inputs
     fold       a gradient of another shape than its input: stretched by broadcasting, or wrong
+    add        two gradients of one tensor, on their own GPU
 
 NumPy turns 0-d results into scalars; they are converted back to arrays here, once per op.
 """
@@ -92,7 +93,12 @@ def fold(op: Op, grad: Array, parent: Node) -> Array:
     return folded
 
 
-core.forward, core.backward, core.fold = forward, backward, fold
+def add(one: Array, other: Array) -> Array:
+    """Two gradients of one tensor -> their sum, made on the GPU where they lie, which may be another one than the loss's."""
+    return one + other if type(one) is ndarray else run_on(one, operator.add, one, other)
+
+
+core.forward, core.backward, core.fold, core.add = forward, backward, fold, add
 
 
 def hand_out(root: Node, given: Array, retain_graph: bool) -> None:
@@ -110,7 +116,7 @@ def hand_out(root: Node, given: Array, retain_graph: bool) -> None:
         for leaf, gradient in found:
             before = leaf.grad._data if isinstance(leaf.grad, core.Variable) else leaf.grad  # a user may have set it
             # a new array: one read earlier keeps its numbers
-            total = gradient if before is None else run_on(gradient, operator.add, before, gradient)
+            total = gradient if before is None else add(before, gradient)
             if isinstance(total, generic):
                 total = np.asarray(total)
             if total.base is not None or id(total) in held_elsewhere:
