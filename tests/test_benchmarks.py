@@ -185,13 +185,27 @@ class TestGpu:
             gpu.main([])
 
     def test_the_report(self):
-        result = {
-            "provenance": {"gpu": "none"},
+        work = {
             "milliseconds": {"minidrop, CUDA graph": 1.0},
             "ratios": dict.fromkeys(gpu.GOALS, 0.25),
             "gradient_error": 1e-6,
+            "losses": {"CPU": 2.0},
         }
+        result = {"provenance": {"gpu": "none"}, "dry_run": False, "works": {"published-cifar": work}}
         assert "| 8 replicas / 1 | 0.25 | 3.00 |" in gpu.report(result)
+        assert "| 8 replicas / 1 | - | 3.00 |" in gpu.report(result | {"dry_run": True})
+
+    @pytest.mark.gpu
+    def test_all_but_the_times(self, capsys):
+        assert gpu.main(["--dry-run", "--works", "lite-mnist"]) == 0
+        printed = capsys.readouterr().out
+        assert "| 8 replicas | - |" in printed and "nothing was timed" in printed and "2 replicas 2." in printed
+
+    def test_another_loss_than_the_cpus_is_an_error(self):
+        gpu.require_agreement({"CPU": 2.0, "CUDA graph": 2.0001, "CUDA graph, TF32": 2.01})
+        for name, loss in (("CUDA graph", 2.001), ("CUDA graph", float("nan")), ("CUDA graph, TF32", 2.1)):
+            with pytest.raises(gpu.Disagreement, match=f"{name}: the loss"):
+                gpu.require_agreement({"CPU": 2.0, name: loss})
 
 
 class TestWhatThePagesSay:
