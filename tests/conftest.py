@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 
@@ -64,7 +65,10 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason="needs CuPy and a GPU; not here"))
 
 
-@pytest.fixture(params=["numpy", "stand_in", pytest.param("cupy", marks=pytest.mark.gpu)])
+CUPY = pytest.param("cupy", marks=pytest.mark.gpu)
+
+
+@pytest.fixture(params=["numpy", "stand_in", CUPY])
 def library(request):
     """Each array library in turn: NumPy; the strict stand-in for CuPy; CuPy itself where there is a GPU."""
     if request.param == "numpy":
@@ -85,15 +89,30 @@ def stand_in():
         yield module
 
 
-@pytest.fixture(params=["stand_in", pytest.param("cupy", marks=pytest.mark.gpu)])
-def capturing_cupy(request, monkeypatch):
-    """CuPy, or the stand-in with a cuBLAS made of NumPy: what a captured step needs."""
+@pytest.fixture(params=["stand_in", CUPY])
+def cupy(request):
+    """CuPy itself, and the stand-in for it."""
     if request.param == "cupy":
-        yield pytest.importorskip("cupy", reason="CuPy is not installed")
+        yield importlib.import_module("cupy")
     else:
-        monkeypatch.setattr(cublas, "load_library", lambda xp: FakeCublas())
         with cupy_stand_in.installed() as module:
             yield module
+
+
+@pytest.fixture
+def two_gpus(cupy):
+    """CuPy, where there are two GPUs; the stand-in has two."""
+    if cupy.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("needs a second GPU: python -m tests.fake_gpu --gpus 2 -m pytest -m gpu")
+    return cupy
+
+
+@pytest.fixture
+def capturing_cupy(cupy, monkeypatch):
+    """CuPy, or the stand-in with a cuBLAS made of NumPy: what a captured step needs."""
+    if "stand-in" in cupy.__version__:
+        monkeypatch.setattr(cublas, "load_library", lambda xp: FakeCublas())
+    return cupy
 
 
 def pytest_terminal_summary(terminalreporter):

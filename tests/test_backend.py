@@ -70,8 +70,8 @@ class TestSwitch:
         with pytest.raises(ArgumentError, match="unknown device"):
             backend.normalise_device(name)
 
-    def test_a_second_gpu(self, stand_in):
-        """Every op chooses the device of its input; the stand-in refuses arrays of another one."""
+    def test_a_second_gpu(self, two_gpus):
+        """Every op chooses the device of its input; the stand-in and CuPy refuse arrays of another one."""
         model = md.nn.Sequential(md.nn.Dense(3, 4), md.nn.DropAlan(scaled=True), md.nn.BatchNorm1d(4)).to("cuda:1")
         x = md.Tensor(np.random.default_rng(0).normal(size=(4, 3)).astype("float32")).to("cuda:1")
         loss = md.functional.softmax_cross_entropy(model(x), [0, 1, 2, 3])
@@ -81,8 +81,8 @@ class TestSwitch:
         before = model[0].weight.numpy()
         md.optim.Adam(model.parameters()).step()
         assert not np.array_equal(model[0].weight.numpy(), before) and model[0].weight.device == "cuda:1"
-        with stand_in.cuda.Device(1):
-            mask, labels = stand_in.asarray(np.ones((4, 3), "float32")), stand_in.asarray(np.array([0, 1, 2, 0]))
+        with two_gpus.cuda.Device(1):
+            mask, labels = two_gpus.asarray(np.ones((4, 3), "float32")), two_gpus.asarray(np.array([0, 1, 2, 0]))
         md.functional.softmax_cross_entropy(md.functional.dropout(x, 0.5, mask=mask), labels).item()
 
 
@@ -180,11 +180,11 @@ def test_a_cpu_has_no_tf32():
         backend.use_tf32(True, "cpu")
 
 
-def test_what_lies_in_another_order_of_axes_keeps_it_on_the_gpu(stand_in):
+def test_what_lies_in_another_order_of_axes_keeps_it_on_the_gpu(cupy):
     """CuPy itself would change the layout; the weight of a convolution must have its gradient's layout there too."""
     values = np.arange(120, dtype="float32").reshape(5, 4, 3, 2).transpose(3, 2, 0, 1)
     moved = backend.to_device(values, "cuda")
-    assert moved.strides == values.strides and stand_in.asarray(values).strides != values.strides
+    assert moved.strides == values.strides and cupy.asarray(values).strides != values.strides
     np.testing.assert_array_equal(moved.get(), values)
     returned = backend.to_device(moved, "cpu")
     assert returned.strides == values.strides and moved.get().strides != values.strides  # and CuPy itself on the way back

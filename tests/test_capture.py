@@ -65,6 +65,48 @@ def test_a_captured_step_trains_like_the_step_itself(xp, variant):
         np.testing.assert_allclose(own.numpy(), peer.numpy(), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("way", ["op by op", "captured", "together"])
+@pytest.mark.parametrize("regulariser", ["dropout", "alpha", "beta"])
+def test_on_digits_losses_and_masks_are_the_cpus(xp, regulariser, way):
+    """Masks bit for bit; DropAlan's to the last bit of an input that decides."""
+    digits = md.datasets.digits("train")
+    images = (digits.images.reshape(-1, 64) / digits.maximum).astype("float32")
+
+    def training(device):
+        seeds = md.Generator(3)
+        first, last = (nn.Dense(*shape, generator=seeds.spawn()).to(device) for shape in ((64, 100), (100, 10)))
+        masks, optimizer = seeds.spawn(), md.optim.SGD([*first.parameters(), *last.parameters()], lr=0.1)
+
+        def step(x, labels):
+            hidden = first(md.Tensor(x))
+            if regulariser == "dropout":
+                hidden, mask = F.dropout(hidden, 0.5, generator=masks, return_mask=True)
+            else:
+                hidden, mask = F.dropalan(hidden, regulariser, True, generator=masks, return_mask=True)
+            loss = F.softmax_cross_entropy(last(hidden.relu()), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss, mask
+
+        return step
+
+    steps = [training("cuda") for _ in range(2 if way == "together" else 1)]
+    steps = steps if way == "op by op" else [md.capture(step) for step in steps]
+    on_cpu, differing = training("cpu"), []
+    for number in range(8):
+        rows = slice(16 * number, 16 * number + 16)
+        loss, mask = on_cpu(images[rows], digits.labels[rows])
+        there = xp.asarray(images[rows]), xp.asarray(digits.labels[rows])
+        results = md.together(steps, [there] * 2) if way == "together" else [steps[0](*there)]
+        for loss_there, mask_there in results:
+            assert loss_there.item() == pytest.approx(loss.item(), rel=1e-4)
+            differing.append((backend.to_numpy(mask_there) != mask).mean())
+            assert 0 < mask.mean() < 1
+    assert way == "op by op" or all(step.graph is not None for step in steps)
+    assert max(differing) <= (0 if regulariser == "dropout" else 1e-3)
+
+
 def test_each_replay_draws_a_new_mask_and_moves_the_generator_on(xp):
     generator, reference = md.Generator(5), md.Generator(5)
     ones = xp.ones((40, 10), dtype="float32")
@@ -189,9 +231,21 @@ def test_a_velocity_grows_from_replay_to_replay_in_any_layout(xp, shape):
     assert trained[0].max() < -3
 
 
-def test_on_another_gpu_its_own_stream_waits(xp, monkeypatch):
-    if not hasattr(xp.ones(1), "_host"):
-        pytest.skip("needs a second GPU, which the stand-in has")
+def test_on_another_gpu_there(xp, two_gpus):
+    """CUDA refuses work on a stream of a GPU that is not the current one; copies and events are the easiest to forget."""
+    with xp.cuda.Device(1):
+        there = xp.ones(3, dtype="float32")
+    captured, other = md.capture(lambda x: md.Tensor(x) * 2), md.capture(lambda x: md.Tensor(x) * 3)
+    for _ in range(5):
+        assert captured(there).device == "cuda:1"
+        assert [result.numpy()[0] for result in md.together([captured, other], [[there], [there]])] == [2, 3]
+    assert captured.graph is not None and other.graph is not None
+
+
+def test_on_another_gpu_its_own_stream_waits(stand_in, monkeypatch):
+    """CUDA lets any stream wait for any event, so the real CuPy cannot say that it was the wrong one."""
+    xp = stand_in
+    monkeypatch.setattr(cublas, "load_library", lambda xp: FakeCublas())
     devices, stream = [], type(xp.cuda.get_current_stream())
     record, wait = stream.record, stream.wait_event
     monkeypatch.setattr(stream, "record", lambda self: (devices.append(cupy_stand_in.current_device()), record(self))[1])

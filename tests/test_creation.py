@@ -99,7 +99,7 @@ def test_bad_input():
             call()
 
 
-def test_a_gpu_that_is_not_there(stand_in):
+def test_a_gpu_that_is_not_there(cupy):
     for make in (md.zeros, md.randn, md.rand, md.arange):
         with pytest.raises(DeviceError, match="that GPU is missing"):
             make(3, device="cuda:7")

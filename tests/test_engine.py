@@ -478,8 +478,8 @@ class TestChangesInPlace:
         y.backward()
         np.testing.assert_allclose(x.grad, 2 * old)
 
-    def test_on_a_gpu_under_detect_anomaly(self, stand_in):
-        x = md.Tensor(stand_in.asarray(np.array([1.0, 2.0])), requires_grad=True)
+    def test_on_a_gpu_under_detect_anomaly(self, cupy):
+        x = md.Tensor(cupy.asarray(np.array([1.0, 2.0])), requires_grad=True)
         with md.detect_anomaly():
             y = (x * x).sum()
             x.data[0] = 7.0

@@ -108,7 +108,7 @@ def test_errors_are_the_builtin_kinds_too():
 
 
 class TestDevices:
-    def test_mixed_devices(self, stand_in):
+    def test_mixed_devices(self, two_gpus):
         here, there = md.Tensor(f32(2, 3)), md.Tensor(f32(2, 3)).to("cuda")
         for make in (
             lambda: here + there,
@@ -119,17 +119,17 @@ class TestDevices:
             lambda: md.where(here > 0, there, there),
             lambda: nn.Dense(3, 2)(there),
             lambda: F.dropout(there, 0.5, mask=np.ones((2, 3))),
-            lambda: (there * md.Tensor(stand_in.asarray(f32(2, 3)), requires_grad=True)).backward(f32(2, 3)),
+            lambda: (there * md.Tensor(two_gpus.asarray(f32(2, 3)), requires_grad=True)).backward(f32(2, 3)),
             lambda: there.to("cuda:1") + there,
         ):
             with pytest.raises(DeviceError, match=r"different devices(.|\n)*\.to\("):
                 make()
 
-    def test_numpy_labels_travel_to_the_gpu_and_gpu_labels_do_not_travel_back(self, stand_in):
+    def test_numpy_labels_travel_to_the_gpu_and_gpu_labels_do_not_travel_back(self, cupy):
         logits = md.Tensor(f32(2, 3)).to("cuda")
         np.testing.assert_allclose(F.softmax_cross_entropy(logits, np.array([0, 1])).item(), np.log(3), rtol=1e-6)
         with pytest.raises(DeviceError):
-            F.softmax_cross_entropy(f32(2, 3), stand_in.asarray(np.array([0, 1])))
+            F.softmax_cross_entropy(f32(2, 3), cupy.asarray(np.array([0, 1])))
 
     def test_cuda_without_cupy(self, monkeypatch):
         monkeypatch.setitem(__import__("sys").modules, "cupy", None)  # as if it were not installed
@@ -141,16 +141,16 @@ class TestDevices:
             with pytest.raises(DeviceError, match=r"CuPy is missing(.|\n)*cupy-cuda12x(.|\n)*cupy-cuda13x"):
                 make()
 
-    def test_cuda_without_a_gpu(self, stand_in, monkeypatch):
+    def test_cuda_without_a_gpu(self, cupy, monkeypatch):
         def no_driver():
-            raise stand_in.cuda.runtime.CUDARuntimeError(100)
+            raise cupy.cuda.runtime.CUDARuntimeError(100)
 
-        monkeypatch.setattr(stand_in.cuda.runtime, "getDeviceCount", no_driver)
+        monkeypatch.setattr(cupy.cuda.runtime, "getDeviceCount", no_driver)
         with pytest.raises(DeviceError, match=r"that GPU is missing(.|\n)*no CUDA-capable device(.|\n)*nvidia-smi"):
             md.Tensor([1.0]).to("cuda")
 
-    def test_a_gpu_number_that_is_not_there(self, stand_in):
-        with pytest.raises(DeviceError, match=r"at least 8 CUDA GPU(.|\n)*2 GPU\(s\) found"):
+    def test_a_gpu_number_that_is_not_there(self, cupy):
+        with pytest.raises(DeviceError, match=r"at least 8 CUDA GPU(.|\n)*[12] GPU\(s\) found"):
             md.Tensor([1.0]).to("cuda:7")
 
 

@@ -186,9 +186,8 @@ class TestKernels:
 
 class TestTwoGpus:
     @pytest.fixture(autouse=True)
-    def two(self, cupy):
-        if cupy.cuda.runtime.getDeviceCount() < 2:
-            pytest.skip("needs a second GPU: --gpus 2")
+    def two(self, two_gpus):
+        """All of these need them."""
 
     def test_a_kernel_cannot_read_the_others_memory(self, cupy):
         with cupy.cuda.Device(1):

@@ -234,8 +234,17 @@ def _batch_norm(op, g, mean, scale):
     return (result * op.per_channel(op.inverse_std), *op.backward(g)[1:])
 
 
-@pytest.mark.parametrize("op", RIGHT, ids=lambda op: op.__name__)
-def test_right_gradients_pass(op, stand_in):
+def on_each_library(op, *values, id):
+    """The case with the stand-in; and with CuPy, if it needs a GPU."""
+    yield pytest.param(op, *values, "stand_in", id=id)
+    if op is shape.ToDevice:
+        yield pytest.param(op, *values, "cupy", id=f"{id} on CuPy", marks=pytest.mark.gpu)
+
+
+@pytest.mark.parametrize(
+    ("op", "cupy"), [case for op in RIGHT for case in on_each_library(op, id=op.__name__)], indirect=["cupy"]
+)
+def test_right_gradients_pass(op, cupy):
     function, inputs = RIGHT[op]
     assert md.gradcheck(function, inputs) is True
 
@@ -243,25 +252,25 @@ def test_right_gradients_pass(op, stand_in):
 def mutants():
     for op, (_, inputs) in RIGHT.items():
         for name, change in GENERAL.items():
-            yield pytest.param(op, change, id=f"{op.__name__}: {name}")
+            yield from on_each_library(op, change, id=f"{op.__name__}: {name}")
         if len(inputs) > 1:
             for name, change in OF_TWO_INPUTS.items():
                 # a + b and concatenate([a, b]): with equal shapes, wrong only if the gradients differ
                 if name == "swapped arguments" and (inputs[0].shape != inputs[1].shape):
                     continue
-                yield pytest.param(op, change, id=f"{op.__name__}: {name}")
+                yield from on_each_library(op, change, id=f"{op.__name__}: {name}")
 
 
-@pytest.mark.parametrize(("op", "change"), list(mutants()))
-def test_wrong_gradients_are_caught(op, change, monkeypatch, stand_in):
+@pytest.mark.parametrize(("op", "change", "cupy"), list(mutants()), indirect=["cupy"])
+def test_wrong_gradients_are_caught(op, change, monkeypatch, cupy):
     function, inputs = RIGHT[op]
     right = op.backward
 
     def wrong(self, grad):
         gradients = right(self, grad)
-        if not isinstance(gradients[0], np.ndarray):  # on the stand-in's GPU
-            gradients = tuple(stand_in.asnumpy(one) for one in gradients)
-            return tuple(stand_in.asarray(one) for one in change(gradients, grad))
+        if not isinstance(gradients[0], np.ndarray):
+            gradients = tuple(cupy.asnumpy(one) for one in gradients)
+            return tuple(cupy.asarray(one) for one in change(gradients, grad))
         return change(gradients, grad)
 
     monkeypatch.setattr(op, "backward", wrong)

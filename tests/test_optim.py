@@ -221,9 +221,9 @@ def test_a_gradient_that_does_not_fit_stops_the_step_before_it_begins(gradient, 
     assert steps.steps == 0 and all(kept == [None, None] for kept in steps.state.values())
 
 
-def test_a_gradient_on_another_device(stand_in):
+def test_a_gradient_on_another_device(cupy):
     tensors, steps = two()
-    tensors[1].grad = stand_in.ones(3, dtype="float32")
+    tensors[1].grad = cupy.ones(3, dtype="float32")
     for change in (steps.step, lambda: md.optim.clip_gradient_norm(tensors, 0.1)):
         with pytest.raises(MinidropError, match="different devices"):
             change()

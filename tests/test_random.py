@@ -141,8 +141,8 @@ def test_the_global_state_of_numpy_is_never_touched():
     np.testing.assert_array_equal(before, np.random.get_state()[1])
 
 
-def test_numbers_on_the_second_gpu_are_made_there(stand_in):
-    """Whatever GPU is the current one: the stand-in refuses work on an array of another."""
+def test_numbers_on_the_second_gpu_are_made_there(two_gpus):
+    """Whatever GPU is the current one: CuPy and the stand-in refuse work on an array of another."""
     for draw in (
         lambda device: md.Generator(5).uniform((3, 7), device=device),
         lambda device: md.Generator(5).uniform((3, 7), "float64", device),

@@ -151,7 +151,7 @@ def test_bad_numbers_of_steps():
 
 
 @pytest.mark.parametrize("variant", ["beta-scaled", "beta-scaled-composed-fused-swallow-clip_norm=.5"])
-def test_the_same_record_on_both_libraries(stand_in, variant):
+def test_the_same_record_on_both_libraries(cupy, variant):
     """The stand-in refuses what CuPy does not have, np.spacing among it."""
     rows = {}
     for device in ("cpu", "cuda"):

@@ -36,14 +36,14 @@ bool is_pageable(const void* address) { return block_of(address) == nullptr; }
 extern "C" {
 const char* cudaGetErrorName(cudaError_t e) {
   static const std::map<int, const char*> names = {
-      {1, "cudaErrorInvalidValue"}, {2, "cudaErrorMemoryAllocation"}, {101, "cudaErrorInvalidDevice"},
+      {1, "cudaErrorInvalidValue"}, {2, "cudaErrorMemoryAllocation"}, {100, "cudaErrorNoDevice"}, {101, "cudaErrorInvalidDevice"},
       {400, "cudaErrorInvalidResourceHandle"}, {801, "cudaErrorNotSupported"}, {900, "cudaErrorStreamCaptureUnsupported"},
       {901, "cudaErrorStreamCaptureInvalidated"}, {905, "cudaErrorStreamCaptureIsolation"},
       {906, "cudaErrorStreamCaptureImplicit"}, {907, "cudaErrorCapturedEvent"}};
   auto found = names.find(e);
   return found == names.end() ? "cudaErrorUnknown" : found->second;
 }
-const char* cudaGetErrorString(cudaError_t) { return "of the fake GPU"; }
+const char* cudaGetErrorString(cudaError_t e) { return e == 100 ? "no CUDA-capable device is detected" : "of the fake GPU"; }
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 cudaError_t cudaDriverGetVersion(int* v) { *v = CUDART_VERSION; return cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int* v) { *v = CUDART_VERSION; return cudaSuccess; }
