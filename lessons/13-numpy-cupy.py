@@ -13,7 +13,7 @@
 #
 # **You need** lessons 03, 04 and 05.
 #
-# **You get** one training step that runs on either array library, a count of what it asks of the machine, and a way to say beforehand when a GPU will lose.
+# **You get** one training step that runs on either array library, a count of what it asks of the machine, a way to say beforehand when a GPU will lose, and a look at what a GPU's driver is asked: streams, waiting, captures.
 #
 # **Time** about 10 seconds on two cores.
 #
@@ -22,7 +22,7 @@
 # CuPy is NumPy again, function by function, for arrays that lie on a GPU. minidrop runs on both, and the switch between them is one line. This lesson shows the line, and then asks what one wins with it: where does
 # the time of a training step go, and what would a GPU do with it?
 #
-# No GPU was available when this page was written. **All measurements here are made on a CPU.** Where a GPU comes in, its speeds are assumptions, and are called so. The last section reads measurements, if somebody has made
+# No GPU was available when this page was written. **All measurements here are made on a CPU.** Where a GPU comes in, its speeds are assumptions, and are called so; what its driver is asked was written down by a driver without a GPU. The last section reads measurements, if somebody has made
 # them.
 
 # %%
@@ -677,7 +677,7 @@ say(
 )
 
 # %% [markdown]
-# So even for the paper's network, at the paper's batch, launches would weigh more than arithmetic at the full rate (which a batch of 16 hardly reaches), if the assumptions hold. (The true count of launches is higher: `tests/test_capture.py` counts them on a stand-in for CuPy, and holds them to a number.) What helps:
+# So even for the paper's network, at the paper's batch, launches would weigh more than arithmetic at the full rate (which a batch of 16 hardly reaches), if the assumptions hold. (The true count of launches is higher: the next section has it.) What helps:
 #
 # * **A larger batch**, where the experiment allows it. The paper's says 16.
 # * **Fewer launches**: fused kernels.
@@ -702,27 +702,126 @@ say(
 )
 
 # %% [markdown]
+# ## What the driver is asked
+#
+# `Counted` listened to the calls of an array library. One floor down there is another place to listen. Every program speaks to a GPU through its **driver**, a library that comes with it (`libcuda.so`). CuPy translates: `x @ w` becomes a call of the driver, "put this kernel into that queue".
+#
+# A driver can be exchanged like an array library. minidrop's tests have one of their own (`tests/fake_gpu`): it does the work on a CPU, in ordinary memory, and writes down what it is asked. CuPy does not notice. Such a driver says nothing about speed. It says exactly what was asked, and in which order.
+#
+# The queue is called a **stream**. The driver puts work into it and returns at once; the GPU does the work in that order, some time later. So Python runs ahead of the GPU, until it wants to see a number. Here is the log of one training step of 64 - 64 - 10 in minidrop, on 16 digits, and of reading its loss. (The cell reads a stored log. To make one you need a C++ compiler, but no GPU: `python -m tests.fake_gpu -m tests.fake_gpu.lesson_log FILE`.)
+
+# %%
+stored = json.loads((HERE / "results" / "driver" / "step.json").read_text(encoding="utf-8"))
+driver = stored["64 - 64 - 10"]
+
+
+def launched(lines):
+    """Those lines that put work into a stream."""
+    return [line for line in lines if line.startswith("stream")]
+
+
+print("loss = step(images, labels)")
+print(*driver["op by op"], sep="\n")
+print("\nloss.item()")
+print(*driver["read"], sep="\n")
+print("\n" + ", ".join(f"{key} {value}" for key, value in stored["provenance"].items()))
+
+# %%
+waits = [line for line in driver["op by op"] if line.startswith("synchronise")]
+say(
+    "The step put {launches} pieces of work into stream 0, and waited {waits} times. `Counted` saw"
+    " {calls} calls in the step written by hand: here softmax and its loss are one kernel, and so"
+    " is the whole of SGD. Reading the loss copies {size} bytes, and waits.",
+    launches=len(launched(driver["op by op"])),
+    waits=len(waits),
+    calls=len(calls),
+    size=4,
+    agree=0,
+    holds=not waits
+    and launched(driver["read"]) == ["stream 0: copy device to host, 4 bytes"]
+    and any(line.startswith("synchronise") for line in driver["read"])
+    and len(launched(driver["op by op"])) < len(calls),
+)
+
+# %% [markdown]
+# How to read it: `gemm` is a matrix product. CuPy leaves those to NVIDIA's library cuBLAS, which then puts a kernel of its own into the stream. (It counts columns first: 64 x 16 x 64 is a product of (16, 64) and (64, 64).) `minidrop_...` are the kernels of `minidrop/gpu/kernels.py`, `cupy_...` those of CuPy.
+#
+# The word to look for is *synchronise*. There Python stands still until the stream is empty. One `.item()` per step costs the whole lead, and a framework can hide one anywhere: a check of the labels, a test for NaN. So a test of minidrop lets this driver count them in real training, and wants none between two readings of the loss.
+#
+# ### A capture
+#
+# One can also tell a stream: *write down what comes, and do not do it.* That is a **capture**. What it gives is a **graph**, and each piece of work in it is a **node**. `md.capture(step)` runs the step op by op the first times it is called, and then captures it once:
+
+# %%
+print(*driver["capture"], sep="\n")
+
+# %% [markdown]
+# `captured:` instead of `stream 0:`. Nothing was computed by those lines. The last but two puts the whole graph into the stream, and only then is it done. From now on the step is this:
+
+# %%
+print(*driver["replay"], sep="\n")
+
+nodes = [line for line in driver["capture"] if line.startswith("captured")]
+say(
+    "{requests} requests instead of {launches}: two copies, which put images and labels where the"
+    " graph expects them; one launch, of {nodes} nodes; and two events. An event is a mark in a"
+    " stream. One stream waits for the mark of another, and Python for neither.",
+    requests=len(driver["replay"]),
+    launches=len(launched(driver["op by op"])),
+    nodes=len(nodes),
+    agree=0,
+    holds=sum("graph of" in line for line in driver["replay"]) == 1
+    and sum(line.endswith("event") for line in driver["replay"]) == 2
+    and len(nodes) == len(launched(driver["op by op"]))
+    and not any(line.startswith("synchronise") for line in driver["replay"]),
+)
+
+# %% [markdown]
+# A graph holds addresses and numbers as they were. So what a step may do is limited: no new arrays from replay to replay, no learning rate that Python changes without telling, and no reading. A step with `.item()` in it would wait for work that is being written down and not done: for ever. So it is refused, and `md.capture` says why and goes on op by op:
+
+# %%
+print("capture: the step runs op by op:", stored["refused"]["reason"])
+
+paper = stored["the paper's network"]
+paper_launches = len(launched(paper["op by op"]))
+paper_nodes = sum(line.startswith("captured") for line in paper["capture"])
+say(
+    "The paper's network, by the same count: {launches} launches op by op, not the {assumed} of"
+    " above, and {nodes} nodes in its graph.",
+    launches=paper_launches,
+    assumed=launches,
+    nodes=paper_nodes,
+    agree=0,
+    holds=paper_launches > launches and paper_nodes < paper_launches,
+)
+
+# %% [markdown]
+# (Op by op CuPy makes three launches more of each product with many matrices in it, to list their addresses. In a capture minidrop asks cuBLAS itself.)
+#
 # ## Measured on a GPU
 #
 # `python -m tests.benchmarks.gpu --json lessons/results/gpu/NAME.json`, in a checkout on a machine with a GPU, times the step of a network with convolutions op by op and as a CUDA graph, beside PyTorch where that is installed, and compares the gradients with NumPy's. If there is such a file, the next cell draws it.
 
 # %%
-stored = sorted((HERE / "results" / "gpu").glob("*.json"))
-for path in stored:
+on_gpus = sorted((HERE / "results" / "gpu").glob("*.json"))
+for path in on_gpus:
     result = json.loads(path.read_text(encoding="utf-8"))
-    times = result["milliseconds"]
-    figure, axes = plt.subplots(figsize=(7, 0.4 * len(times) + 1))
-    axes.barh(list(times)[::-1], list(times.values())[::-1], color=BLUE)
-    axes.set(
-        xlabel="milliseconds per step",
-        title=f"a CNN, CIFAR-10 shapes, batch 16: {result['provenance']['gpu']}",
-    )
-    axes.grid(axis="y", visible=False)
-    plt.show()
-    print(", ".join(f"{name} {value:.2f}" for name, value in result["ratios"].items()))
-    print(f"gradients differ from NumPy's by {result['gradient_error']:.1e} of the largest at most")
+    for name, work in result["works"].items():
+        times = work["milliseconds"]
+        figure, axes = plt.subplots(figsize=(7, 0.4 * len(times) + 1))
+        axes.barh(list(times)[::-1], list(times.values())[::-1], color=BLUE)
+        axes.set(
+            xlabel="milliseconds per step",
+            title=f"{name}, batch 16: {result['provenance']['gpu']}",
+        )
+        axes.grid(axis="y", visible=False)
+        plt.show()
+        print(", ".join(f"{way} {value:.2f}" for way, value in work["ratios"].items()))
+        print(
+            f"gradients differ from NumPy's by {work['gradient_error']:.1e} of the largest at most"
+        )
     print(", ".join(f"{key} {value}" for key, value in result["provenance"].items()))
-if not stored:
+if not on_gpus:
     print("minidrop has not yet been run on a GPU: there is no file in lessons/results/gpu.")
     print("To make one:  python -m tests.benchmarks.gpu --json lessons/results/gpu/NAME.json")
 
@@ -735,6 +834,7 @@ if not stored:
 # * Three numbers describe a machine: seconds per call, bytes per second, operations per second. Of the last two a GPU has much more; in the first, by all reports, it is worse.
 # * A GPU loses on small work, because each call is a launch. Count the launches before you buy one.
 # * Apart from matrix products, calls wait for bytes: fuse them.
+# * A driver puts work into a stream and returns; only reading waits. A capture writes the work down, and a replay is one launch.
 # * An assumption is not a measurement. Mark it.
 #
 # ## Exercises
@@ -775,5 +875,6 @@ check("13.3", break_even)
 # * `minidrop/backend.py`: the switch, devices, and the matrix product.
 # * `minidrop/gpu/kernels.py`: the fused kernels, in CUDA C++, each beside the array code that it replaces.
 # * `minidrop/capture.py`: `capture` and `together`.
+# * `tests/fake_gpu`: the driver that keeps a log; streams and captures are `queue.cpp`, 127 lines.
 # * `tests/benchmarks/NOTES.md`: what was tried to make minidrop fast, what it brought, and the launches of a step.
 # * `lessons/solutions/lesson_13.py`: solutions.

@@ -6,6 +6,8 @@ python -m tests.fake_gpu --gpus 2 -m pytest -m gpu
 from __future__ import annotations
 
 import collections
+import json
+import pathlib
 import subprocess
 import sys
 
@@ -297,6 +299,15 @@ def test_tf32_reaches_cublas(cupy):
             if len(shape) == 2:  # the others go through pointers, and are not logged one by one
                 assert bool(log.containing("cuBLAS: gemm", "TF32")) == on
         assert errors[0] > 1e-3 > 1e-4 > errors[1]
+
+
+def test_the_log_that_lesson_13_shows_comes_out_again(tmp_path):
+    """In a process of its own, where streams count from the start."""
+    command = [sys.executable, "-m", "tests.fake_gpu.lesson_log", str(tmp_path / "step.json")]
+    subprocess.run(command, cwd=pathlib.Path(__file__).parents[1], check=True, timeout=300)
+    stored = pathlib.Path(__file__).parents[1] / "lessons/results/driver/step.json"
+    ours, theirs = (json.loads(path.read_text()) for path in (tmp_path / "step.json", stored))
+    assert ours | {"provenance": None} == theirs | {"provenance": None}
 
 
 def test_reproduce_with_cuda_graphs_gives_the_cpus_numbers(tmp_path):

@@ -1,0 +1,115 @@
+"""The driver's log of a training step, which lesson 13 shows.
+
+python -m tests.fake_gpu -m tests.fake_gpu.lesson_log lessons/results/driver/step.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minidrop as md
+from minidrop import backend
+from minidrop.paper.networks import Network
+from tests.benchmarks.machine import provenance, write_json
+
+from .log import recorded
+
+BATCH = 16
+
+
+def training_step(network: md.nn.Module) -> Callable[[Any, Any], Any]:
+    """(images, labels) -> loss, on the GPU."""
+    network.to("cuda")
+    optimizer = md.optim.SGD(network.parameters(), lr=0.1)
+
+    def step(images: Any, labels: Any) -> Any:
+        loss = md.functional.softmax_cross_entropy(network(md.Tensor(images)), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def lines_of(function: Callable[..., Any], *arguments: Any) -> list[str]:
+    """What the driver is asked meanwhile."""
+    with recorded() as log:
+        function(*arguments)
+    return log.lines
+
+
+def asked(network: md.nn.Module, images: Any, labels: Any) -> dict[str, list[str]]:
+    """One step op by op, reading its loss, the same step while it is captured, and replayed."""
+    import cupy
+
+    there = cupy.asarray(images), cupy.asarray(labels)
+    step = training_step(network)
+    step(*there)  # kernels are compiled
+    kept: list[Any] = []
+    found = {"op by op": lines_of(lambda: kept.append(step(*there))), "read": lines_of(lambda: kept[0].item())}
+    captured = md.capture(step, warm_up=1)
+    captured(*there)
+    found["capture"] = lines_of(captured, *there)
+    found["replay"] = lines_of(captured, *there)
+    return found
+
+
+def refused(network: md.nn.Module, images: Any, labels: Any) -> dict[str, Any]:
+    """A step that reads its loss: what `capture` says, and the log of the attempt, up to the end of the capture."""
+    import cupy
+
+    there = cupy.asarray(images), cupy.asarray(labels)
+    step = training_step(network)
+    captured = md.capture(lambda images, labels: step(images, labels).item(), warm_up=1)
+    captured(*there)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        lines = lines_of(captured, *there)
+    end = next(index for index, line in enumerate(lines) if line.startswith("capture ends"))
+    return {"reason": captured.reason, "log": lines[: end + 1]}
+
+
+def small_network() -> md.nn.Module:
+    """64 -> 64 -> 10, as in the lesson."""
+    weights = md.Generator(0)
+    return md.nn.Sequential(md.nn.Dense(64, 64, generator=weights), md.nn.ReLU(), md.nn.Dense(64, 10, generator=weights))
+
+
+def lesson_log() -> dict[str, Any]:
+    """All that the lesson shows."""
+    digits = md.datasets.digits("train")
+    small = (digits.images[:BATCH].reshape(BATCH, 64) / digits.maximum).astype("float32"), digits.labels[:BATCH]
+    paper = Network("published", "cnn", (1, 28, 28), 10, md.Generator(0), md.Generator(1))
+    random = np.random.default_rng(0)
+    images = random.random((BATCH, 1, 28, 28), dtype="float32"), random.integers(0, 10, BATCH)
+    return {
+        "made by": "python -m tests.fake_gpu -m tests.fake_gpu.lesson_log FILE",
+        "64 - 64 - 10": asked(small_network(), *small),
+        "refused": refused(small_network(), *small),
+        "the paper's network": asked(paper, *images),
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fake_gpu.lesson_log", description="The log that lesson 13 shows.")
+    parser.add_argument("file", type=Path)
+    options = parser.parse_args(arguments)
+    import cupy
+
+    where = provenance(("numpy", "minidrop")) | {"cupy": cupy.__version__, "gpu": backend.device_name("cuda")}
+    options.file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(options.file, {"provenance": where} | lesson_log())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
