@@ -91,7 +91,8 @@ def unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
     """(broadcast shape) -> `shape`: an element that was used k times gets the sum of its k gradients."""
     new = grad.ndim - len(shape)
     stretched = tuple(axis for axis in range(grad.ndim) if axis < new or shape[axis - new] != grad.shape[axis])
-    return grad.sum(axis=stretched, keepdims=True).reshape(shape) if stretched else grad
+    total = grad.sum(axis=stretched, keepdims=not shape) if stretched else grad  # NumPy's sum over all is no array
+    return total if total.shape == shape else total.reshape(shape)
 
 
 forward: Callable[[Op, list[Any]], Array] = lambda op, arrays: op.forward(*arrays)
@@ -117,11 +118,10 @@ def apply(op: Op, *inputs: Any) -> Any:
         needs_grad.append(parent is not None)
     op.needs_grad = needs_grad
     result, output = forward(op, arrays), kind.__new__(kind)  # without __init__, which checks what users hand it
-    if True in needs_grad:
+    remembered = True in needs_grad
+    if remembered:
         op.parents, op.sequence_number, op.grad_shape = parents, next(numbers), result.shape
-        output._data, output.grad, output._op, output._requires_grad = result, None, op, True
-    else:
-        output._data, output.grad, output._op, output._requires_grad = result, None, None, False
+    output._data, output.grad, output._op, output._requires_grad = result, None, op if remembered else None, remembered
     return output
 
 

@@ -98,6 +98,18 @@ def test_it_trains_two_layers_with_nothing_else_of_minidrop(tmp_path):
     assert float(ran.stdout) < 0.25  # of 1 at first, and for ever without a hidden layer
 
 
+@pytest.mark.parametrize("shape", [(4,), (3, 1), (1, 4), (1, 1), (1,), ()])
+def test_what_was_stretched_is_summed_into_an_array_of_its_own(shape):
+    """A view would be copied later, so that no two tensors share memory: a launch more on a GPU, for each bias."""
+    grad = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
+    folded = core.unbroadcast(grad, shape)
+    assert type(folded) is np.ndarray and folded.shape == shape
+    into = np.broadcast_shapes(shape, (1, 1, 1))
+    axes = tuple(axis for axis in range(3) if into[axis] == 1)
+    np.testing.assert_array_equal(folded, grad.sum(axis=axes).reshape(shape))
+    assert shape != (4,) or folded.base is None
+
+
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
