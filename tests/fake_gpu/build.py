@@ -33,6 +33,7 @@ class Line(NamedTuple):
     cuda: int
     headers: dict[str, float]  # only files named *.h are taken from these
     megabytes: float
+    nvrtc: str  # NVIDIA's compiler, which nvrtc.py downloads
 
     @property
     def downloads(self) -> dict[str, float]:
@@ -54,6 +55,7 @@ LINES = {
             "nvidia-cuda-profiler-api==13.0.85": 0.1,
         },
         megabytes=67,
+        nvrtc="nvidia-cuda-nvrtc==13.0.88",
     ),
 }
 
@@ -73,14 +75,18 @@ def require_tools() -> None:
         raise CannotBuild("no Python.h here: the fake GPU needs Python's headers")
 
 
+def cache() -> Path:
+    """Where all of it is kept."""
+    return Path(os.environ.get("MINIDROP_FAKE_GPU") or Path.home() / ".cache" / "minidrop" / "fake_gpu")
+
+
 def home(line: Line) -> Path:
     """Where it is built: a folder that changes with the sources, this Python and its packages."""
-    cache = Path(os.environ.get("MINIDROP_FAKE_GPU") or Path.home() / ".cache" / "minidrop" / "fake_gpu")
     text = "".join(
         path.read_text() for path in sorted(SOURCES.iterdir()) if path.suffix in (".cpp", ".h") or path.name == "build.py"
     )
     key = hashlib.sha256(f"{line}{text}{sys.version}{sysconfig.get_paths()['purelib']}".encode()).hexdigest()[:12]
-    return cache / f"{line.wheel}-{line.version}-{key}"
+    return cache() / f"{line.wheel}-{line.version}-{key}"
 
 
 def build(line: Line) -> Path:

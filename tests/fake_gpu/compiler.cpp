@@ -1,6 +1,6 @@
 // NVRTC's functions over g++: CuPy's kernels become shared objects, which modules.cpp loads.
 //
-// Each source is kept beside the libraries, under sources/, for the test that gives them to NVIDIA's own compiler.
+// Each source is kept beside the libraries, under sources/, for nvrtc.py, which gives it to NVIDIA's own compiler.
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -62,6 +62,7 @@ Result compile(Program& p, int count, const char* const* options) {
   char place[] = "/tmp/fake_gpu_XXXXXX";
   if (!mkdtemp(place)) return COMPILATION;
   for (int i = 0; i < count; ++i) given += std::string(options[i]) + "\n";
+  for (auto& [instance, name] : p.names) given += "instance " + instance + "\n";
   std::string kept = home + "/sources/" + std::to_string(std::hash<std::string>()(p.source + given));
   write(kept + ".cu", p.source);
   write(kept + ".options", given);
@@ -72,6 +73,7 @@ Result compile(Program& p, int count, const char* const* options) {
   command += " -o " + at + "/kernel.so " + at + "/kernel.cpp > " + at + "/log 2>&1";
   int status = system(command.c_str());
   p.log = read(at + "/log");
+  if (status != 0) write(kept + ".refused", p.log);
   p.binary = read(at + "/kernel.so");
   for (auto name : {"/kernel.cpp", "/kernel.so", "/log"}) unlink((at + name).c_str());
   rmdir(place);
