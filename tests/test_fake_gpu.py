@@ -235,7 +235,7 @@ def training_step(variant, size):
 
 @pytest.mark.parametrize(("size", "products", "nodes"), [("published", 23, 65), ("described", 48, 93)])
 @pytest.mark.parametrize("variant", ["cnn", "dropout", "beta-scaled"])
-def test_how_many_nodes_the_graph_of_a_step_has(variant, size, products, nodes):
+def test_how_many_nodes_the_graph_of_a_step_has(cupy, variant, size, products, nodes):
     """NOTES.md has these numbers. A replay is one launch, between copies of the batch, and waits for nothing."""
     step, batch = training_step(variant, size)
     captured = md.capture(step, warm_up=1)
@@ -243,21 +243,24 @@ def test_how_many_nodes_the_graph_of_a_step_has(variant, size, products, nodes):
     with recorded() as log:
         captured(*batch)
     assert len(log.containing("captured: cuBLAS gemm")) == products
-    assert len(log.containing("captured: ")) == nodes + {"cnn": 0, "dropout": 4, "beta-scaled": 2}[variant]
+    nodes += {"cnn": 0, "dropout": 4, "beta-scaled": 2}[variant]
+    if cupy.__version__.startswith("13."):  # its `where` copies the mask of each ReLU
+        nodes += {"published": 3, "described": 4}[size] - (variant == "beta-scaled")
+    assert len(log.containing("captured: ")) == nodes
     with recorded() as log:
         captured(*batch)
     kinds = collections.Counter(line.partition(": ")[2].split()[0] for line in log.lines)
     assert kinds == {"copy": 2, "graph": 1, "event": 2, "wait": 2}
 
 
-@pytest.mark.parametrize(("size", "launches"), [("published", 90), ("described", 149)])
-def test_a_step_op_by_op_never_waits_for_the_gpu(size, launches):
+@pytest.mark.parametrize(("size", "launches", "in_13"), [("published", 90, 87), ("described", 149, 137)])
+def test_a_step_op_by_op_never_waits_for_the_gpu(cupy, size, launches, in_13):
     step, batch = training_step("cnn", size)
     step(*batch)
     with recorded() as log:
         step(*batch)
     assert log.containing("synchronise") == [] and log.containing("to host") == []
-    assert len(log.containing("stream ")) == launches
+    assert len(log.containing("stream ")) == (in_13 if cupy.__version__.startswith("13.") else launches)
 
 
 @pytest.mark.parametrize("graphs", [False, True])

@@ -57,6 +57,18 @@ LINES = {
         megabytes=67,
         nvrtc="nvidia-cuda-nvrtc==13.0.88",
     ),
+    "13.6": Line(
+        wheel="cupy-cuda12x",
+        version="13.6.0",
+        cuda=12,
+        headers={
+            "nvidia-cuda-runtime-cu12==12.9.79": 3.5,
+            "nvidia-cuda-nvcc-cu12==12.9.86": 40.5,
+            "nvidia-cuda-profiler-api-cu12==12.9.79": 0.1,
+        },
+        megabytes=113,
+        nvrtc="nvidia-cuda-nvrtc-cu12==12.9.86",
+    ),
 }
 
 
