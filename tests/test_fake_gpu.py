@@ -164,6 +164,21 @@ class TestKernels:
         np.testing.assert_array_equal((there * there + 1).get(), values * values + 1)
         np.testing.assert_array_equal(there.astype("float32").get(), values.astype("float32"))
 
+    def test_the_smallest_numbers_of_float32_count_as_0(self, cupy):
+        """CuPy asks its compiler for that (-ftz=true): NumPy does not do it, nor does a GPU with float64."""
+        small = cupy.full(3, 1e-40, dtype="float32")
+        assert small.get().min() > 0 and (small * 2).get().max() == 0 and cupy.log(small).get().max() == -np.inf
+        assert (cupy.full(3, 1e-310) * 2).get().min() > 0
+        assert (np.full(3, 1e-40, "float32") * 2).min() > 0  # the processor is as it was
+
+    @pytest.mark.skipif(" fma " not in pathlib.Path("/proc/cpuinfo").read_text(), reason="this processor cannot fuse")
+    def test_a_product_and_a_sum_are_rounded_once(self, cupy):
+        a, b, c = np.random.default_rng(0).normal(size=(3, 1000)).astype("float32")
+        kernel = cupy.ElementwiseKernel("float32 a, float32 b, float32 c", "float32 y", "y = a * b + c", "fused")
+        result = kernel(*map(cupy.asarray, (a, b, c))).get()
+        np.testing.assert_array_equal(result, (a.astype("float64") * b + c).astype("float32"))
+        assert (result != a * b + c).any()
+
     def test_arguments_of_more_than_4_kb_do_not_compile(self, cupy):
         names = [f"x{index}" for index in range(130)]
         wide = cupy.ElementwiseKernel(", ".join(f"raw float64 {name}" for name in names), "float64 y", "y = x0[i]", "wide")

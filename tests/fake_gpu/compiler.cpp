@@ -19,6 +19,7 @@ enum Result { SUCCESS = 0, COMPILATION = 6, NAME_NOT_VALID = 9 };
 struct Program {
   std::string source, log, binary;
   std::vector<std::pair<std::string, std::string>> names;  // instances of templates, `f<int>`, and what we call them
+  bool flushes = false;  // -ftz=true: numbers too small for all their digits count as 0
 };
 
 std::string read(const std::string& path) {
@@ -44,9 +45,10 @@ std::string host_source(const Program& p) {
   // memory of a block whose size the launch says: all that a block may have
   static const std::regex sized_later(R"RE(extern\s+__shared__\s+([\w ]+?)\s+(\w+)\s*\[\s*\])RE");
   std::string text = std::regex_replace(source, sized_later, "static $1 $2[49152 / sizeof($1)]") + "\n";
+  const char* flushes = p.flushes && !has("double") ? "true" : "false";  // CUDA flushes float32 only
   auto bind = [&](const std::string& name, const std::string& kernel) {
     text += "extern \"C\" void* bind_" + name + "(void** arguments, Size grid, Size block) { return fake_bind(" + kernel +
-            ", arguments, grid, block, " + kind + "); }\n";
+            ", arguments, grid, block, " + kind + ", " + flushes + "); }\n";
   };
   for (std::sregex_iterator found(source.begin(), source.end(), kernel), end; found != end; ++found) bind((*found)[1], (*found)[1]);
   for (auto& [instance, name] : p.names) bind(name, instance);
@@ -69,6 +71,7 @@ Result compile(Program& p, int count, const char* const* options) {
   std::string at = place, command = read(home + "/compile_command");
   for (int i = 0; i < count; ++i)
     if (!strncmp(options[i], "-D", 2)) command += " '" + std::string(options[i]) + "'";
+    else if (!strcmp(options[i], "-ftz=true")) p.flushes = true;
   write(at + "/kernel.cpp", host_source(p));
   command += " -o " + at + "/kernel.so " + at + "/kernel.cpp > " + at + "/log 2>&1";
   int status = system(command.c_str());
@@ -87,7 +90,7 @@ int nvrtcVersion(int* major, int* minor) { *major = CUDA_MAJOR, *minor = 0; retu
 int nvrtcGetNumSupportedArchs(int* n) { *n = 1; return SUCCESS; }
 int nvrtcGetSupportedArchs(int* archs) { *archs = 90; return SUCCESS; }
 int nvrtcCreateProgram(Program** p, const char* source, const char*, int, const char* const*, const char* const*) {
-  *p = new Program{source, "", "", {}};
+  *p = new Program{source, "", "", {}, false};
   return SUCCESS;
 }
 int nvrtcDestroyProgram(Program** p) { delete *p; *p = nullptr; return SUCCESS; }

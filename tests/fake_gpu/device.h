@@ -15,6 +15,7 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+#include <xmmintrin.h>
 
 #define __device__
 #define __global__
@@ -149,7 +150,15 @@ template <class T> static inline T __shfl_down_sync(unsigned, T v, unsigned delt
 
 enum Kind { LOOP, THREADS, FIBERS };  // LOOP: a loop over all elements, for any number of threads: one does
 
-static void fake_run(const std::function<void()>& kernel, Size grid, Size block, Kind kind) {
+// Within its life, operands and results below the smallest normal number count as 0.
+struct Flush {
+  unsigned before = _mm_getcsr();
+  explicit Flush(bool on) { if (on) _mm_setcsr(before | 0x8040); }
+  ~Flush() { _mm_setcsr(before); }
+};
+
+static void fake_run(const std::function<void()>& kernel, Size grid, Size block, Kind kind, bool flushes) {
+  Flush flush(flushes);
   if (kind == LOOP) grid = block = {1, 1, 1};
   gridDim = grid, blockDim = block;
   for (unsigned z = 0; z < grid.z; ++z)
@@ -169,16 +178,17 @@ static std::tuple<A...> fake_arguments(void** from, std::index_sequence<I...>) {
   return std::tuple<A...>(*static_cast<A*>(from[I])...);
 }
 template <class... A>
-static std::function<void()>* fake_bind(void (*kernel)(A...), void** from, Size grid, Size block, Kind kind) {
+static std::function<void()>* fake_bind(void (*kernel)(A...), void** from, Size grid, Size block, Kind kind, bool flushes) {
   static_assert((sizeof(A) + ... + 0) <= 4096, "the arguments of a kernel have to fit into 4 KB");
   auto arguments = std::make_shared<std::tuple<A...>>(fake_arguments<A...>(from, std::index_sequence_for<A...>{}));
-  return new std::function<void()>([=] { fake_run([=] { std::apply(kernel, *arguments); }, grid, block, kind); });
+  return new std::function<void()>([=] { fake_run([=] { std::apply(kernel, *arguments); }, grid, block, kind, flushes); });
 }
 
 // --- Functions that device code has and host code lacks.
 
 using std::abs, std::ceil, std::copysign, std::exp, std::expm1, std::floor, std::fmod, std::isfinite, std::isinf, std::isnan;
-using std::log, std::log1p, std::nextafter, std::pow, std::rint, std::signbit, std::sqrt, std::tanh, std::trunc;
+using std::log1p, std::nextafter, std::pow, std::rint, std::signbit, std::sqrt, std::tanh, std::trunc;
+static inline float log(float x) { return std::log(x + 0.0f); }  // a number that is flushed: the C library looks at its bits
 static inline float rsqrt(float x) { return 1 / std::sqrt(x); }
 static inline double rsqrt(double x) { return 1 / std::sqrt(x); }
 static inline int __popc(unsigned x) { return __builtin_popcount(x); }
