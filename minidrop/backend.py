@@ -69,6 +69,14 @@ def to_device(array: Array, device: str) -> Array:
         return _in_its_order(array, cupy.asarray)
 
 
+def constant_on(array: Array, device: str) -> Array:
+    """(any shape) -> same: `to_device`, and a wait until it is there: a constant that is kept may be read by any stream."""
+    there = to_device(array, device)
+    if not isinstance(there, ndarray):
+        run_on(there, lambda: array_module(there).cuda.get_current_stream().synchronize())
+    return there
+
+
 def memory_order(array: Array) -> list[int]:
     """(any shape) -> its axes, from the slowest in memory to the fastest."""
     return sorted(range(array.ndim), key=lambda axis: -array.strides[axis])

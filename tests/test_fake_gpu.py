@@ -19,6 +19,7 @@ from fake_gpu.log import driver, recorded
 import minidrop as md
 from minidrop import backend
 from minidrop.gpu import kernels
+from minidrop.ops import fourier
 from minidrop.paper.networks import Network
 from minidrop.paper.training import READ_EVERY, Run, Trainer
 
@@ -81,6 +82,15 @@ class TestItIsLate:
             host[...] = 2
             results.append(there.get(stream=stream)[0])
         assert results == [2, 1]
+
+    def test_matrices_that_a_stream_has_made_are_there_for_the_others(self, cupy):
+        """The transforms of a convolution are kept; the stream that made them may never be waited for."""
+        fourier.matrices.cache_clear()
+        x, weight = cupy.ones((4, 3, 32, 32), dtype="float32"), cupy.ones((8, 3, 7, 7), dtype="float32")
+        cupy.cuda.Device().synchronize()
+        with cupy.cuda.Stream(non_blocking=True):
+            F.conv2d(md.Tensor(x), md.Tensor(weight), algorithm="fourier")
+        assert np.isfinite(F.conv2d(md.Tensor(x), md.Tensor(weight), algorithm="fourier").numpy()).all()
 
     def test_new_memory_holds_no_zeros(self, cupy):
         with cupy.cuda.using_allocator(cupy.cuda.MemoryPool().malloc):

@@ -53,7 +53,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, array_module, device_of, to_device
+from ..backend import Array, array_module, constant_on, device_of
 from ..core import Op
 from ..threads import limits_blas
 from .products import matmul
@@ -257,7 +257,7 @@ def matrices(image: Pair, kernel: Pair, stride: Pair, padding: Padding, dtype: s
     alone, kept = real_frequencies(down) if device == "cpu" else (0, list(range(2 * (down // 2 + 1))))
 
     def ready(matrix: Any) -> Array:
-        return to_device(np.ascontiguousarray(matrix, dtype=dtype), device)
+        return constant_on(np.ascontiguousarray(matrix, dtype=dtype), device)
 
     def band(first: int, count: int, parts: int) -> Band:
         wave, into, out = functools.partial(waves, across, half=parts == 1), from_parts, to_parts

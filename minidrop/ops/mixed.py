@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import Array, array_module, device_of, to_device
+from ..backend import Array, array_module, constant_on, device_of
 from ..core import Op
 from ..threads import limits_blas
 from .im2col import output_shape
@@ -225,7 +225,7 @@ def matrices(size: int, kernel: int, stride: int, padding: Pair, dtype: str, dev
     i = wave(np.arange(output_size(size + sum(padding), kernel, stride)) * stride)
 
     def ready(matrix: Any) -> Array:
-        return to_device(np.ascontiguousarray(matrix, dtype=dtype), device)
+        return constant_on(np.ascontiguousarray(matrix, dtype=dtype), device)
 
     bands = [Band(slice(0, alone), 1), Band(slice(alone, len(kept)), 2)]
     return Matrices(
