@@ -11,6 +11,7 @@ Run on the real CuPy over a driver of host memory, which captures and replays (t
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -142,7 +143,7 @@ class CapturedStep:
         xp = array_module(arrays[0])
         if self.stream is None:
             self.stream = xp.cuda.Stream(non_blocking=True)
-            self.pool = xp.cuda.MemoryPool()  # its own: nothing else may use the memory that the graph writes to
+            self.pool = pool_for(self, xp)  # its own: nothing else may use the memory that the graph writes to
             self.inputs = [xp.empty_like(array) for array in arrays]
             self.as_tensors = [isinstance(value, Tensor) for value in inputs]
             self.capture = Capture(xp)
@@ -224,6 +225,26 @@ class CapturedStep:
             self.stream.end_capture()
         except Exception as error:  # ending an invalidated capture works, and raises a CUDA error
             warnings.warn(f"capture: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=4)
+
+
+_left: list[tuple[int, Any]] = []  # GPU, pool: of steps that are gone
+
+
+def pool_for(step: CapturedStep, xp: Any) -> Any:
+    """A memory pool on the current GPU that outlives the step, while there is an array in it: an output, a gradient.
+
+    CuPy 13 frees the memory of a pool with the pool, whoever uses it. What is left is freed here, for the next step, and not when
+    Python happens to collect the old one: in the middle of a capture CUDA would refuse it.
+    """
+    for index in range(len(_left) - 1, -1, -1):
+        gpu, pool = _left[index]
+        with xp.cuda.Device(gpu):
+            pool.free_all_blocks()
+            if pool.used_bytes() == 0:
+                del _left[index]
+    pool = xp.cuda.MemoryPool()
+    weakref.finalize(step, _left.append, (xp.cuda.Device().id, pool)).atexit = False
+    return pool
 
 
 def capture(step: Callable[..., Any], warm_up: int = WARM_UP) -> CapturedStep:

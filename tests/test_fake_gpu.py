@@ -329,8 +329,10 @@ def test_tf32_reaches_cublas(cupy):
         assert errors[0] > 1e-3 > 1e-4 > errors[1]
 
 
-def test_the_log_that_lesson_13_shows_comes_out_again(tmp_path):
+def test_the_log_that_lesson_13_shows_comes_out_again(cupy, tmp_path):
     """In a process of its own, where streams count from the start."""
+    if cupy.__version__.startswith("13."):
+        pytest.skip("the log is of CuPy 14, whose kernels have other names")
     command = [sys.executable, "-m", "tests.fake_gpu.lesson_log", str(tmp_path / "step.json")]
     subprocess.run(command, cwd=pathlib.Path(__file__).parents[1], check=True, timeout=300)
     stored = pathlib.Path(__file__).parents[1] / "lessons/results/driver/step.json"
