@@ -26,7 +26,7 @@ from .threads import get_threads, set_threads
 from .tools.draw import draw_graph
 from .tools.gradcheck import gradcheck
 
-__version__ = "0.4.0"
+__version__ = "0.4.1"
 
 __all__ = [
     "Alpha",
