@@ -22,6 +22,7 @@ from minidrop.gpu import kernels
 from minidrop.ops import fourier
 from minidrop.paper.networks import Network
 from minidrop.paper.training import READ_EVERY, Run, Trainer
+from minidrop.selfcheck.programs import PROGRAMS, On
 
 F = md.functional
 
@@ -286,6 +287,31 @@ def test_a_step_op_by_op_never_waits_for_the_gpu(cupy, size, launches, in_13):
         step(*batch)
     assert log.containing("synchronise") == [] and log.containing("to host") == []
     assert len(log.containing("stream ")) == (in_13 if cupy.__version__.startswith("13.") else launches)
+
+
+WAITS = {
+    "x[mask]": "how large the result is has to be known",
+    "to": "it copies to the host",
+    "dropout, given mask": "that it holds only 0 and 1 is checked, but not in a capture",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_no_op_waits_for_the_gpu(name):
+    """Forward and backward of every op; what does wait has a reason."""
+    program, random = PROGRAMS[name], np.random.default_rng(0)
+
+    def there(values):
+        return backend.to_device(np.asarray(values).astype("float32"), "cuda")
+
+    for _ in range(2):  # the first time matrices are made, and waited for
+        inputs = [md.Tensor(there(draw(random)), requires_grad=True) for draw in program.inputs]
+        shape = program.run(On("cuda"), *inputs).shape
+        upstream = there(random.normal(size=shape))
+        with recorded() as log:
+            output = program.run(On("cuda"), *inputs)
+            output.backward(upstream if output.dtype == "float32" else upstream.astype(output.dtype))
+    assert bool(log.containing("synchronise")) == (name in WAITS)
 
 
 @pytest.mark.parametrize("graphs", [False, True])
