@@ -81,8 +81,8 @@ def dropout(
 ) -> Any:
     """(any shape) -> same: x * mask / (1 - rate), mask ~ Bernoulli(1 - rate); not training: x.
 
-    rate: the probability to drop, 0 to 1 (0 keeps all, 1 drops all). mask: 1 for kept, 0 for dropped, instead of a drawn one; that
-    it holds nothing else is checked, for which a GPU is waited for, but not in a captured step.
+    rate: the probability to drop, 0 to 1 (0 keeps all, 1 drops all). mask: 1 for kept, 0 for dropped, instead of a drawn one (that
+    it holds nothing else is checked, for which a GPU is waited for, but not in a captured step).
     generator: the source of the draws, by default `default_generator()`. return_mask: return (output, mask array).
     Source: Srivastava et al., 2014; the paper's reference [1] and section I.
     """
@@ -114,8 +114,8 @@ def dropalan(
     distribution: "alpha", "beta", or any object with drop_probability(z) (see `Alpha`, `Beta`). scale_gradient, for the scaled
     variant: "through" k(z), as published, or "detach", k held constant. inference (not training): "identity" gives z, as
     published; "expectation" gives z * k(z), scaled: z. mask: theta, 1 for kept, 0 for dropped, instead of a drawn one.
-    return_mask: return (output, theta array); at inference all ones. On a GPU a given mask, and p(z) of a distribution of your own,
-    are checked at each step, which waits for it, but not in a captured step.
+    return_mask: return (output, theta array); at inference all ones. A given mask, and p(z) of your own
+    distribution, are checked, for which a GPU is waited for, but not in a captured step.
     Edge cases: a drawn mask never drops z >= 0 (alpha, beta) or NaN; a given mask is used as it is, except that, scaled, k = 0
     gives 0. A dropped unit is exactly 0. The gradient at z = 0 is finite.
     Source: sections II and III.A of the paper; formulas in ops/dropalan.py.
