@@ -5,8 +5,8 @@ Nothing else in minidrop imports CuPy. An op asks `array_module(x)` for its libr
     xp = array_module(x)
     return xp.maximum(x, 0)
 
-CuPy is imported when a GPU array is first requested, not when minidrop is: without it minidrop runs on NumPy alone. Its kernels take
-float32 numbers below 1.2e-38 as 0; NumPy does not.
+CuPy is imported when a GPU array is first requested, not when minidrop is: without it minidrop runs on NumPy alone. Its kernels
+take float32 numbers below 1.2e-38 as 0; NumPy does not.
 """
 
 from __future__ import annotations

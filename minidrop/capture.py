@@ -233,8 +233,8 @@ _left: list[tuple[int, Any]] = []  # GPU, pool: of steps that are gone
 def pool_for(step: CapturedStep, xp: Any) -> Any:
     """A memory pool on the current GPU that outlives the step, while there is an array in it: an output, a gradient.
 
-    CuPy 13 frees the memory of a pool with the pool, whoever uses it. What is left is freed here, for the next step, and not when
-    Python happens to collect the old one: in the middle of a capture CUDA would refuse it.
+    CuPy 13 frees the memory of a pool with the pool, whoever uses it. What is left is freed here, for the next step, and not
+    when Python happens to collect the old one: in the middle of a capture CUDA would refuse it.
     """
     for index in range(len(_left) - 1, -1, -1):
         gpu, pool = _left[index]

@@ -81,8 +81,8 @@ def dropout(
 ) -> Any:
     """(any shape) -> same: x * mask / (1 - rate), mask ~ Bernoulli(1 - rate); not training: x.
 
-    rate: the probability to drop, 0 to 1 (0 keeps all, 1 drops all). mask: 1 for kept, 0 for dropped, instead of a drawn one (that
-    it holds nothing else is checked, for which a GPU is waited for, but not in a captured step).
+    rate: the probability to drop, 0 to 1 (0 keeps all, 1 drops all). mask: 1 for kept, 0 for dropped, instead of a drawn one
+    (that it holds nothing else is checked, for which a GPU is waited for, but not in a captured step).
     generator: the source of the draws, by default `default_generator()`. return_mask: return (output, mask array).
     Source: Srivastava et al., 2014; the paper's reference [1] and section I.
     """
