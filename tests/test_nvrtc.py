@@ -43,14 +43,18 @@ def test_every_kernel_that_the_fake_gpu_was_given(line, compiler):
         pytest.skip("no kernels are kept: python -m tests.fake_gpu --gpus 2 -m pytest -m gpu")
     own = [kernel for kernel in found if kernel.name.startswith("minidrop_")]
     faults, warnings = nvrtc.check(compiler, found)
-    print(
-        f"{line.nvrtc}: {len(found)} kernels, {len(own)} of them minidrop's, each for {len(nvrtc.ARCHITECTURES)} architectures"
-    )
+    print(f"{line.nvrtc}: {len(found)} kernels, {len(own)} of them minidrop's, for sm_80, sm_90, sm_120")
     for text, count in warnings.most_common():
         print(f"  warned of kernels that are not minidrop's, {count} times: {text}")
     assert not faults, "\n".join(faults)
     missing = {f"minidrop_{name}" for name in kernels.KERNELS} - {kernel.name for kernel in own}
     assert not missing, "not compiled: run all of -m gpu"
+
+
+def test_in_a_quick_run_minidrops_kernels_are_compiled_for_all(compiler, monkeypatch):
+    monkeypatch.setenv(nvrtc.QUICK, "1")
+    others = kernel("x[0] = nowhere;", text=KERNEL.replace("minidrop_k", "cupy_k"))
+    assert len(faults(compiler, kernel("x[0] = nowhere;"))) == 3 and len(faults(compiler, others)) == 1
 
 
 def test_a_right_kernel_has_no_fault(compiler):
