@@ -227,7 +227,7 @@ class CapturedStep:
             warnings.warn(f"capture: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=4)
 
 
-_left: list[tuple[int, Any]] = []  # GPU, pool: of steps that are gone
+_pools_left: list[tuple[int, Any]] = []  # GPU, pool: of steps that are gone
 
 
 def pool_for(step: CapturedStep, xp: Any) -> Any:
@@ -236,14 +236,14 @@ def pool_for(step: CapturedStep, xp: Any) -> Any:
     CuPy 13 frees the memory of a pool with the pool, whoever uses it. What is left is freed here, for the next step, and not
     when Python happens to collect the old one: in the middle of a capture CUDA would refuse it.
     """
-    for index in range(len(_left) - 1, -1, -1):
-        gpu, pool = _left[index]
+    for _ in range(len(_pools_left)):
+        gpu, pool = _pools_left.pop(0)
         with xp.cuda.Device(gpu):
             pool.free_all_blocks()
-            if pool.used_bytes() == 0:
-                del _left[index]
+            if pool.used_bytes():
+                _pools_left.append((gpu, pool))
     pool = xp.cuda.MemoryPool()
-    weakref.finalize(step, _left.append, (xp.cuda.Device().id, pool)).atexit = False
+    weakref.finalize(step, _pools_left.append, (xp.cuda.Device().id, pool)).atexit = False
     return pool
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 
 import minidrop as md
 from minidrop import backend, nn
-from minidrop.capture import Capture, _left
+from minidrop.capture import Capture, _pools_left
 from minidrop.errors import ArgumentError, ShapeError
 from minidrop.gpu import cublas
 from minidrop.ops import products
@@ -234,15 +234,20 @@ def test_a_velocity_grows_from_replay_to_replay_in_any_layout(xp, shape):
     assert trained[0].max() < -3
 
 
-def test_on_another_gpu_there(xp, two_gpus):
-    """CUDA refuses work on a stream of a GPU that is not the current one; copies and events are the easiest to forget."""
+def steps_on_the_second_gpu(xp):
+    """Two captured steps, alone and together, while the first GPU is the current one."""
     with xp.cuda.Device(1):
         there = xp.ones(3, dtype="float32")
     captured, other = md.capture(lambda x: md.Tensor(x) * 2), md.capture(lambda x: md.Tensor(x) * 3)
     for _ in range(5):
         assert captured(there).device == "cuda:1"
         assert [result.numpy()[0] for result in md.together([captured, other], [[there], [there]])] == [2, 3]
-    assert captured.graph is not None and other.graph is not None
+    return captured, other
+
+
+def test_on_another_gpu_there(xp, two_gpus):
+    """CUDA refuses work on a stream of a GPU that is not the current one; copies and events are the easiest to forget."""
+    assert all(step.graph is not None for step in steps_on_the_second_gpu(xp))
 
 
 def test_on_another_gpu_its_own_stream_waits(stand_in, monkeypatch):
@@ -255,12 +260,7 @@ def test_on_another_gpu_its_own_stream_waits(stand_in, monkeypatch):
     monkeypatch.setattr(
         stream, "wait_event", lambda self, event: (devices.append(cupy_stand_in.current_device()), wait(self, event))[1]
     )
-    with xp.cuda.Device(1):
-        there = xp.ones(3, dtype="float32")
-    captured, other = md.capture(lambda x: md.Tensor(x) * 2), md.capture(lambda x: md.Tensor(x) * 3)
-    for _ in range(5):
-        assert captured(there).device == "cuda:1"
-        assert [result.numpy()[0] for result in md.together([captured, other], [[there], [there]])] == [2, 3]
+    steps_on_the_second_gpu(xp)
     assert len(devices) > 20 and set(devices) == {1}
 
 
@@ -272,7 +272,7 @@ def test_what_a_step_has_made_outlives_it(xp):
     pool, gone = id(captured.pool), weakref.ref(captured)
     del captured
     gc.collect()
-    assert gone() is None and any(id(left) == pool for _, left in _left)
+    assert gone() is None and any(id(left) == pool for _, left in _pools_left)
 
     def another():
         md.capture(lambda x: md.Tensor(x) * 2)(xp.ones(3, dtype="float32"))
@@ -281,10 +281,10 @@ def test_what_a_step_has_made_outlives_it(xp):
     with xp.cuda.using_allocator(xp.cuda.MemoryPool().malloc):
         others = [xp.zeros(3, dtype="float32") for _ in range(500)]
     np.testing.assert_array_equal(result.numpy(), [2, 2, 2])
-    assert "stand-in" in xp.__version__ or any(id(left) == pool for _, left in _left)
+    assert "stand-in" in xp.__version__ or any(id(left) == pool for _, left in _pools_left)
     del others, result
     another()  # now its memory is given back
-    assert not any(id(left) == pool for _, left in _left)
+    assert not any(id(left) == pool for _, left in _pools_left)
 
 
 class TestWhatCannotBeCaptured:
