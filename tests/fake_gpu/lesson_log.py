@@ -17,26 +17,12 @@ import numpy as np
 import minidrop as md
 from minidrop import backend
 from minidrop.paper.networks import Network
+from tests.benchmarks.gpu import training_step
 from tests.benchmarks.machine import provenance, write_json
 
 from .log import recorded
 
 BATCH = 16
-
-
-def training_step(network: md.nn.Module) -> Callable[[Any, Any], Any]:
-    """(images, labels) -> loss, on the GPU."""
-    network.to("cuda")
-    optimizer = md.optim.SGD(network.parameters(), lr=0.1)
-
-    def step(images: Any, labels: Any) -> Any:
-        loss = md.functional.softmax_cross_entropy(network(md.Tensor(images)), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
 
 
 def lines_of(function: Callable[..., Any], *arguments: Any) -> list[str]:
@@ -51,7 +37,7 @@ def asked(network: md.nn.Module, images: Any, labels: Any) -> dict[str, list[str
     import cupy
 
     there = cupy.asarray(images), cupy.asarray(labels)
-    step = training_step(network)
+    step = training_step(network.to("cuda"))
     step(*there)  # kernels are compiled
     kept: list[Any] = []
     found = {"op by op": lines_of(lambda: kept.append(step(*there))), "read": lines_of(lambda: kept[0].item())}
@@ -68,7 +54,7 @@ def refused(network: md.nn.Module, images: Any, labels: Any) -> str:
     import cupy
 
     there = cupy.asarray(images), cupy.asarray(labels)
-    step = training_step(network)
+    step = training_step(network.to("cuda"))
     captured = md.capture(lambda images, labels: step(images, labels).item())
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
