@@ -940,6 +940,6 @@ check("13.3", break_even)
 # * `minidrop/backend.py`: the switch, devices, and the matrix product.
 # * `minidrop/gpu/kernels.py`: the fused kernels, in CUDA C++, each beside the array code that it replaces.
 # * `minidrop/capture.py`: `capture` and `together`.
-# * `tests/fake_gpu`: the driver that keeps a log; streams and captures are `queue.cpp`, 127 lines.
+# * `tests/fake_gpu`: the driver that keeps a log; streams and captures are in `queue.cpp`.
 # * `tests/benchmarks/NOTES.md`: what was tried to make minidrop fast, what it brought, and the launches of a step.
 # * `lessons/solutions/lesson_13.py`: solutions.
